@@ -1,0 +1,117 @@
+"""The errors that cross a boundary, and who consumes each.
+
+AskonceError
+├── Refusal                what a caller is told instead of an answer → `http.errors` renders it
+│   └── UpstreamFailure    the upstream's share of the blame → `pipeline.inflight` decides who is told
+├── EmbedderUnavailable    no vector for this text now → `pipeline.semantic` goes on without
+└── CallerGone             the caller left while it waited → `http` closes the exchange silently
+
+(`config.ConfigError` is the fifth: raised before anything runs, consumed by `cli`.)
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+__all__ = ["AskonceError", "CallerGone", "EmbedderUnavailable", "Refusal", "Sharing", "UpstreamFailure"]
+
+_TYPES: Final[dict[int, str]] = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "invalid_request_error",
+    408: "timeout_error",
+    413: "invalid_request_error",
+    415: "invalid_request_error",
+    422: "invalid_request_error",
+    429: "rate_limit_error",
+}
+
+
+class AskonceError(Exception):
+    """The root: nothing catches it, everything here is one."""
+
+
+class Refusal(AskonceError):
+    """A request that gets an error instead of an answer.
+
+    Attributes:
+        status: HTTP status code.
+        code: Stable machine-readable code, such as `model_not_found`.
+        message: One sentence that says what to do.
+        param: The request field at fault, where there is one.
+        retry_after_s: Seconds after which another try makes sense; sent as `Retry-After`.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        param: str | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.param = param
+        self.retry_after_s = retry_after_s
+
+    @property
+    def type(self) -> str:
+        """The error's class in OpenAI's vocabulary, derived from the status."""
+        return _TYPES.get(self.status, "server_error")
+
+
+class Sharing(StrEnum):
+    """Whom an upstream failure concerns."""
+
+    FATAL = "fatal"
+    """The request itself is at fault (400, 404, 413, 422, content filter): everybody that asked it is told."""
+    TRANSIENT = "transient"
+    """The moment is at fault (429, 5xx, timeout, connection): the leader is told, one waiter may try again."""
+    PERSONAL = "personal"
+    """The leader's own credential is at fault (401, 402, 403 with its key): nobody else is ever told."""
+
+
+class UpstreamFailure(Refusal):
+    """An upstream call that brought no whole answer.
+
+    Attributes:
+        sharing: Whom it concerns.
+        body: The upstream's own error object (OpenAI's shape, JSON bytes), passed on as it is, where it sent one.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        sharing: Sharing,
+        retry_after_s: float | None = None,
+        body: bytes | None = None,
+    ) -> None:
+        super().__init__(status, code, message, retry_after_s=retry_after_s)
+        self.sharing = sharing
+        self.body = body
+
+
+class EmbedderUnavailable(AskonceError):
+    """No vector for this text now.
+
+    Attributes:
+        reason: `embedder-loading`, `embedder-failed`, `embedder-busy` or `text-too-long`.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class CallerGone(AskonceError):
+    """The caller closed its connection while it waited: there is nobody to tell anything."""

@@ -1,0 +1,340 @@
+"""The values that travel through the gateway: frozen, slotted, no behaviour beyond their own shape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = [
+    "Answer",
+    "Ask",
+    "Bypass",
+    "Call",
+    "Caller",
+    "Chunk",
+    "Endpoint",
+    "Entry",
+    "Exact",
+    "Fresh",
+    "HighTemperature",
+    "Joined",
+    "Json",
+    "Link",
+    "Neighbour",
+    "Outcome",
+    "Policy",
+    "Question",
+    "Route",
+    "Scope",
+    "Semantic",
+    "SemanticMode",
+    "Stored",
+    "Usage",
+    "Vector",
+]
+
+Json: TypeAlias = dict[str, Any]
+"""A parsed JSON object."""
+Vector: TypeAlias = "NDArray[np.float32]"
+"""A unit vector of shape (dimensions,)."""
+
+
+class Endpoint(StrEnum):
+    """An inference endpoint: the value is its path below `/v1/`."""
+
+    CHAT = "chat/completions"
+    COMPLETIONS = "completions"
+    EMBEDDINGS = "embeddings"
+
+
+class Scope(StrEnum):
+    """The isolation boundary: who may ever share an answer with whom."""
+
+    TENANT = "tenant"
+    USER = "user"
+    SHARED = "shared"
+
+
+class SemanticMode(StrEnum):
+    """What the semantic tier may do for a feature."""
+
+    OFF = "off"
+    SHADOW = "shadow"
+    ON = "on"
+
+
+class HighTemperature(StrEnum):
+    """Whether identical requests above the policy's temperature may share a flight."""
+
+    RETRIES = "retries"
+    ON = "on"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, once authenticated.
+
+    Attributes:
+        tenant: Isolation identity; None where it can't be established (then no cache is read or written).
+        label: The tenant's name in metrics and logs: bounded in number, never derived from a credential.
+        features: Features that this caller may name; the first is its default.
+        credential: The provider's key to pass through; None where the gateway's own key is used.
+        identity: Digest of the credential: tells retries of one caller from others.
+    """
+
+    tenant: str | None
+    label: str
+    features: tuple[str, ...]
+    credential: str | None
+    identity: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the gateway may do for one request: the feature's settings, tightened by the request's headers."""
+
+    feature: str
+    exact: bool
+    inflight: bool
+    inflight_high_temperature: HighTemperature
+    semantic: SemanticMode
+    error_budget: float
+    ttl_s: float
+    scope: Scope
+    pool: str
+    max_turns: int
+    max_temperature: float
+    semantic_tools: bool
+    similarity_floor: float
+    timeout_s: float
+    linger_s: float | None
+    """Seconds that an upstream call outlives its last caller; None lets it finish."""
+    max_flight_age_s: float
+    read: bool = True
+    """False for `Cache-Control: no-cache`: stored and running answers are not used."""
+    store: bool = True
+    """False for `Cache-Control: no-store`: the answer is not kept."""
+    max_age_s: float | None = None
+    only_if_cached: bool = False
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a model's requests go: `model` is the upstream's own name, after aliases."""
+
+    upstream: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request, understood: what is asked, and under which keys it may be shared.
+
+    Attributes:
+        endpoint: The inference endpoint.
+        route: Where it goes.
+        model: The model as the caller named it.
+        raw: The body's bytes as they came.
+        body: The same, parsed.
+        stream: Whether the caller wants events.
+        include_usage: Whether a streaming caller asked for the usage event.
+        exact_key: SHA-256 (32 bytes) of everything that makes the answer; None where nothing may be shared.
+        partition: SHA-256 (32 bytes) of the exact key's ingredients without the asked text; None where the
+            semantic tier doesn't apply.
+        text: The asked text (last user message); None where the semantic tier doesn't apply.
+        turns: User messages in the conversation, the asked one included.
+        unshared: Why `exact_key` is None or caching is off, as a reason code; "" otherwise.
+        unmatched: Why `text` is None, as a reason code; "" otherwise.
+        hot: Whether the temperature is above the policy's limit: exact and semantic tiers are left out.
+    """
+
+    endpoint: Endpoint
+    route: Route
+    model: str
+    raw: bytes
+    body: Json
+    stream: bool
+    include_usage: bool
+    exact_key: bytes | None
+    partition: bytes | None
+    text: str | None
+    turns: int
+    unshared: str
+    unmatched: str
+    hot: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One upstream call, ready to send.
+
+    Attributes:
+        endpoint: The inference endpoint.
+        model: The upstream's own name of the model.
+        body: JSON bytes to send.
+        stream: Whether events are asked for.
+        credential: The caller's key, where it is passed through.
+        headers: Further request headers to pass on.
+    """
+
+    endpoint: Endpoint
+    model: str
+    body: bytes
+    stream: bool
+    credential: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one answer. `cached_tokens` is included in `prompt_tokens`."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One event of a streamed answer, without its envelope.
+
+    Attributes:
+        fields: Inside of the JSON object (no braces) without `id`, `created`, `model` and `usage`.
+        usage: JSON of `usage` (`null` included) where the event had one, else empty.
+        bare: No choices: only for callers that asked for the usage.
+    """
+
+    fields: bytes
+    usage: bytes
+    bare: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer, without its envelope: what is stored, whatever way it came.
+
+    Attributes:
+        fields: Inside of the JSON object (no braces) without `id`, `created`, `model` and `usage`.
+        usage_json: JSON of `usage`, empty where there was none.
+        model: The answering model as the upstream reports it; "" where it doesn't.
+        id_prefix: Prefix of the ids that copies of this answer get (`chatcmpl-`); "" for answers without id.
+        usage: The tokens, parsed.
+        cost_nanousd: Price of the upstream call in nano-dollars; None where the model's price isn't known.
+    """
+
+    fields: bytes
+    usage_json: bytes
+    model: str
+    id_prefix: str
+    usage: Usage
+    cost_nanousd: int | None
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes that the answer takes in memory, its objects included (measured: about 400)."""
+        return len(self.fields) + len(self.usage_json) + 400
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A stored answer. Times are Unix seconds; `model` is the upstream's name of the asked model."""
+
+    key: bytes
+    answer: Answer
+    created_at: float
+    expires_at: float
+    tenant: str
+    feature: str
+    model: str
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """The semantic side of an entry: the text that was asked and where its vector lives.
+
+    `vector` is None where no vector of `engine` was computed yet.
+    """
+
+    key: bytes
+    partition: bytes
+    text: str
+    engine: str
+    vector: Vector | None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An approved paraphrase: `key` is answered by the entry at `target`. Cutting it leaves the answer."""
+
+    key: bytes
+    target: bytes
+    confidence: float
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a look-up by exact key found: an entry, and the link that led there, if one did."""
+
+    entry: Entry
+    link: Link | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A row of the vector index near an asked text; `similarity` is the cosine."""
+
+    key: bytes
+    text: str
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """The upstream was asked for this caller."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """An identical request was already being answered: one upstream call served both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exact:
+    """A stored answer to the identical request."""
+
+    entry: bytes
+    age_s: float
+    ttl_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Semantic:
+    """An answer to an equivalent request: stored, or (`joined`) still under way."""
+
+    entry: bytes
+    confidence: float
+    joined: bool
+    age_s: float
+    ttl_s: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bypass:
+    """The upstream was asked for this caller alone, and nothing was read or shared."""
+
+    reason: str
+
+
+Outcome: TypeAlias = Fresh | Joined | Exact | Semantic | Bypass

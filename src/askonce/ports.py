@@ -1,0 +1,290 @@
+"""The plug points: what the pipeline asks of upstreams, stores, indexes, embedders, clocks and observers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from askonce.model import Call, Entry, Json, Link, Neighbour, Outcome, Question, Stored, Usage, Vector
+
+__all__ = [
+    "Clock",
+    "Embedder",
+    "EmbedderState",
+    "Embedding",
+    "Index",
+    "Observer",
+    "Record",
+    "Store",
+    "StoreHealth",
+    "Upstream",
+    "UpstreamReply",
+]
+
+
+class Clock(Protocol):
+    """Wall-clock time; waiting and deadlines use the event loop's own monotonic clock."""
+
+    def now(self) -> float:
+        """Unix seconds."""
+        ...
+
+
+class UpstreamReply(Protocol):
+    """A call that an upstream accepted (status 200): either one body or events, as the call asked.
+
+    Attributes:
+        no_store: The upstream forbids keeping the answer (`Cache-Control: no-store`).
+        max_age_s: Seconds that the upstream allows it to be kept, where it says so.
+        headers: The upstream's response headers that its direct caller may see.
+    """
+
+    no_store: bool
+    max_age_s: float | None
+    headers: Sequence[tuple[str, str]]
+
+    async def body(self) -> bytes:
+        """The whole JSON body. Raises UpstreamFailure."""
+        ...
+
+    async def read(self) -> Sequence[bytes]:
+        """The next events' JSON payloads, at least one; empty at the end of the stream.
+
+        Raises UpstreamFailure, also where the stream breaks off.
+        """
+        ...
+
+    @property
+    def finished(self) -> bool:
+        """Whether the end mark (`[DONE]`) was seen."""
+        ...
+
+    async def aclose(self) -> None:
+        """Gives the connection back, or cuts it where the answer wasn't read to its end."""
+        ...
+
+
+class Upstream(Protocol):
+    """A provider or server that answers."""
+
+    @property
+    def name(self) -> str:
+        """The name in the configuration."""
+        ...
+
+    async def open(self, call: Call) -> UpstreamReply:
+        """Sends a call and waits for its status. Raises UpstreamFailure."""
+        ...
+
+    async def models(self, credential: str | None) -> list[Json]:
+        """The upstream's own list of models (OpenAI's model objects). Raises UpstreamFailure."""
+        ...
+
+    async def close(self) -> None:
+        """Closes pooled connections."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoreHealth:
+    """What a store says of itself: `durable` is False once it has degraded to memory alone."""
+
+    durable: bool
+    detail: str
+    entries: int
+    memory_bytes: int
+    disk_bytes: int
+    pending_writes: int
+    evictions: int
+    lost_writes: int
+
+
+class Store(Protocol):
+    """Answers by exact key, with links, tags and expiry.
+
+    Never raises into the way: a failing disk costs durability, not requests.
+    """
+
+    async def start(self) -> None:
+        """Opens what is durable; degrades to memory where that can't be done."""
+        ...
+
+    def peek(self, key: bytes) -> Stored | None:
+        """What memory alone knows under `key`: no wait, expired entries are never returned."""
+        ...
+
+    async def get(self, key: bytes) -> Stored | None:
+        """What memory or disk knows under `key`; a find on disk moves into memory."""
+        ...
+
+    def put(self, entry: Entry, question: Question | None) -> None:
+        """Keeps an entry: at once in memory, on disk with the next group commit."""
+        ...
+
+    def link(self, link: Link, question: Question | None) -> None:
+        """Keeps an approved paraphrase of an entry."""
+        ...
+
+    def remove(self, key: bytes) -> None:
+        """Forgets the entry or link under `key` (and its question)."""
+        ...
+
+    async def invalidate(self, tags: Sequence[str]) -> list[bytes]:
+        """Forgets every entry that carries any of the tags; returns the keys forgotten."""
+        ...
+
+    def questions(self) -> AsyncIterator[Sequence[Question]]:
+        """All live questions, in batches, newest last: what the vector index is rebuilt from at start."""
+        ...
+
+    async def flush(self) -> None:
+        """Waits until everything put so far is durable (or the store has degraded)."""
+        ...
+
+    async def secret(self) -> bytes:
+        """32 random bytes, the same after every restart of a durable store: keys tenants' hashes."""
+        ...
+
+    def health(self) -> StoreHealth:
+        """What `/healthz` and the metrics say."""
+        ...
+
+    async def close(self) -> None:
+        """Commits what is pending and closes."""
+        ...
+
+
+class Index(Protocol):
+    """Vectors by partition. Called from the event loop's thread alone, but for `search`."""
+
+    def add(self, partition: bytes, key: bytes, text: str, vector: Vector) -> None:
+        """Adds a row, or replaces the one of the same key."""
+        ...
+
+    def remove(self, key: bytes) -> None:
+        """Removes the row of `key`, if there is one."""
+        ...
+
+    async def search(self, partition: bytes, vector: Vector, count: int) -> list[Neighbour]:
+        """The nearest rows, most similar first; scans of large partitions run in a thread."""
+        ...
+
+    @property
+    def rows(self) -> int:
+        """Rows in all partitions."""
+        ...
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory that the rows take, an estimate from above."""
+        ...
+
+
+class EmbedderState(StrEnum):
+    """Where an embedder stands."""
+
+    LOADING = "loading"
+    READY = "ready"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """What an embedder makes of a text."""
+
+    vector: Vector
+
+
+class Embedder(Protocol):
+    """Turns a text into a unit vector."""
+
+    @property
+    def engine(self) -> str:
+        """Identity of the vectors: those of different engines are never compared."""
+        ...
+
+    @property
+    def dimensions(self) -> int:
+        """Length of a vector."""
+        ...
+
+    @property
+    def state(self) -> EmbedderState:
+        """Where it stands."""
+        ...
+
+    @property
+    def detail(self) -> str:
+        """A sentence for `/healthz`."""
+        ...
+
+    def start(self) -> None:
+        """Begins to load in the background and returns at once."""
+        ...
+
+    async def ready(self) -> bool:
+        """Waits until it is READY (True) or FAILED (False)."""
+        ...
+
+    async def embed(self, text: str) -> Embedding:
+        """The text's vector. Raises EmbedderUnavailable."""
+        ...
+
+    async def close(self) -> None:
+        """Ends its threads."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What there is to say of one finished request.
+
+    Attributes:
+        request_id: As sent to the caller.
+        endpoint: Path below `/v1/`.
+        tenant: The tenant's label.
+        feature: The feature.
+        model: The model as asked.
+        outcome: How it was answered; None where it was refused.
+        status: HTTP status.
+        code: The error's code, "" for answers.
+        duration_s: From the request's first byte to the answer's last.
+        first_byte_s: From the request's first byte to the answer's first.
+        usage: Tokens of the answer, where known.
+        spent_nanousd: What this request cost; None where the price isn't known.
+        saved_nanousd: What it didn't cost; None where the price isn't known.
+    """
+
+    request_id: str
+    endpoint: str
+    tenant: str
+    feature: str
+    model: str
+    outcome: Outcome | None
+    status: int
+    code: str
+    duration_s: float
+    first_byte_s: float
+    usage: Usage | None
+    spent_nanousd: int | None
+    saved_nanousd: int | None
+
+
+class Observer(Protocol):
+    """Told after the fact; must neither wait nor raise."""
+
+    def request(self, record: Record) -> None:
+        """A request has ended."""
+        ...
+
+    def upstream_call(self, upstream: str, model: str, status: str, duration_s: float) -> None:
+        """An upstream call has ended; `status` is `ok`, a status code, `timeout`, `cancelled`."""
+        ...
+
+    def semantic(self, feature: str, mode: str, reason: str) -> None:
+        """The semantic tier has decided on a request; `reason` is a stable reason code."""
+        ...
