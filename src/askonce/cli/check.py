@@ -1,0 +1,81 @@
+"""`askonce check`: what a configuration file comes to, or everything that is wrong with it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from askonce.config import ConfigError, OpenAIUpstream, PolicySettings, load, warnings
+from askonce.config.forms import written
+from askonce.config.section import yaml_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from askonce.config import Settings, UpstreamSettings
+
+__all__ = ["check"]
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+def check(file: Path) -> None:
+    """Check the configuration FILE and show what it comes to.
+
+    Errors go to standard error, one a line, and the exit status is 1. Keys are never shown.
+    """
+    try:
+        settings = load(file, os.environ)
+    except ConfigError as error:
+        click.echo(str(error), err=True)
+        raise click.exceptions.Exit(1) from None
+    click.echo("\n".join(["ok", "", *_summary(settings)]))
+    for warning in warnings(settings):
+        click.echo(f"warning: {warning}")
+
+
+def _summary(settings: Settings) -> Iterator[str]:
+    yield f"listen  {settings.listen}"
+    yield f"store   {settings.store}"
+    yield from ("", "upstreams")
+    yield from _table([_upstream_row(upstream) for upstream in settings.upstreams])
+    yield from ("", "tenants")
+    if settings.tenants is None:
+        yield "  none: callers are told apart by the credential that they present"
+    else:
+        yield from _table(
+            [
+                [tenant.name, f"{len(tenant.keys)} key(s)", f"features {', '.join(tenant.features)}"]
+                for tenant in settings.tenants
+            ]
+        )
+    yield from ("", "policies")
+    yield from _table(_policy_rows(settings))
+    yield ""
+
+
+def _upstream_row(upstream: UpstreamSettings) -> list[str]:
+    models = f"models {', '.join((*upstream.models, *upstream.aliases))}"
+    if isinstance(upstream, OpenAIUpstream):
+        credential = "own key" if upstream.api_key else "no key of its own"
+        return [upstream.name, upstream.base_url, credential, models]
+    return [upstream.name, "simulated", "", models]
+
+
+def _policy_rows(settings: Settings) -> list[list[str]]:
+    """A row for each policy setting, a column for each feature."""
+    policies = [settings.policy_settings(name) for name in settings.feature_names]
+    rows = [["", *settings.feature_names]]
+    for name, field in PolicySettings.model_fields.items():
+        rows.append([yaml_key(name), *(written(field, getattr(policy, name)) or "-" for policy in policies)])
+    return rows
+
+
+def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Aligned columns, two spaces in."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -1,0 +1,51 @@
+"""Configuration: YAML to frozen, checked `Settings`, or a `ConfigError` that lists everything wrong by line.
+
+`document` reads YAML with its lines, `forms` and `units` check single values, `section`, `policy`, `upstream` and
+`settings` are the models, `problems` words the errors, `loading` puts these together, `advice` warns.
+
+Durations are seconds, sizes bytes, shares numbers between 0 and 1. Attributes of durations end in `_s`, their
+YAML keys don't (`ttl: 1d` is `ttl_s == 86400.0`).
+"""
+
+from askonce.config.advice import warnings
+from askonce.config.forms import Address, MemoryStore, SqliteStore
+from askonce.config.loading import default_settings, load, loads
+from askonce.config.policy import PolicySettings
+from askonce.config.problems import ConfigError, Problem
+from askonce.config.settings import (
+    DEFAULT_FEATURE,
+    AdminSettings,
+    CacheSettings,
+    EmbedderSettings,
+    LimitSettings,
+    LogSettings,
+    PriceSettings,
+    Settings,
+    TenantSettings,
+)
+from askonce.config.upstream import OpenAIUpstream, SimulatedUpstream, UpstreamSettings
+
+__all__ = [
+    "DEFAULT_FEATURE",
+    "Address",
+    "AdminSettings",
+    "CacheSettings",
+    "ConfigError",
+    "EmbedderSettings",
+    "LimitSettings",
+    "LogSettings",
+    "MemoryStore",
+    "OpenAIUpstream",
+    "PolicySettings",
+    "PriceSettings",
+    "Problem",
+    "Settings",
+    "SimulatedUpstream",
+    "SqliteStore",
+    "TenantSettings",
+    "UpstreamSettings",
+    "default_settings",
+    "load",
+    "loads",
+    "warnings",
+]

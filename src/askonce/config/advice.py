@@ -1,0 +1,80 @@
+"""What is allowed in a configuration, but perhaps not meant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from askonce.config.forms import MemoryStore
+from askonce.config.upstream import OpenAIUpstream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from askonce.config.settings import Settings
+
+__all__ = ["warnings"]
+
+
+def warnings(settings: Settings) -> list[str]:
+    """One sentence for everything that deserves a second look; never a secret."""
+    return [
+        *_open_purse(settings),
+        *_missing_credentials(settings),
+        *_forgetful_store(settings),
+        *_unused_features(settings),
+        *_semantic_without_embedder(settings),
+    ]
+
+
+def _openai_upstreams(settings: Settings) -> list[OpenAIUpstream]:
+    return [upstream for upstream in settings.upstreams if isinstance(upstream, OpenAIUpstream)]
+
+
+def _presents_own_key(upstream: OpenAIUpstream) -> bool:
+    named = {name.lower() for name in upstream.headers}
+    return upstream.api_key is not None or bool(named & {"authorization", "api-key", "x-api-key"})
+
+
+def _open_purse(settings: Settings) -> Iterator[str]:
+    if settings.tenants is not None or settings.listen.loopback:
+        return
+    for upstream in _openai_upstreams(settings):
+        if _presents_own_key(upstream):
+            yield (
+                f"anyone who can reach {settings.listen} can spend the key of upstream {upstream.name}; "
+                "configure tenants"
+            )
+
+
+def _missing_credentials(settings: Settings) -> Iterator[str]:
+    if settings.tenants is None:
+        return
+    for upstream in _openai_upstreams(settings):
+        if not _presents_own_key(upstream) and upstream.base_url.startswith("https:"):
+            yield (
+                f"upstream {upstream.name} has no api_key: tenants' keys are the gateway's own, "
+                "so its requests carry no credential"
+            )
+
+
+def _forgetful_store(settings: Settings) -> Iterator[str]:
+    if isinstance(settings.store, MemoryStore):
+        yield "store memory: loses every answer at restart; use sqlite:///path to keep them"
+
+
+def _unused_features(settings: Settings) -> Iterator[str]:
+    if settings.tenants is None:
+        return
+    used = {feature for tenant in settings.tenants for feature in tenant.features}
+    for name in settings.features:
+        if name not in used:
+            yield f"feature {name} is configured, but no tenant uses it"
+
+
+def _semantic_without_embedder(settings: Settings) -> Iterator[str]:
+    if settings.embedder.type != "none":
+        return
+    said = {"defaults": settings.defaults, **settings.features}
+    for name, policy in said.items():
+        if "semantic" in policy.model_fields_set and policy.semantic != "off":
+            yield f"{name} asks for semantic matching, which embedder type none turns off"

@@ -1,0 +1,290 @@
+"""The whole configuration, and what must hold across its parts."""
+
+import difflib
+from collections import Counter
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from askonce.config.forms import (
+    Address,
+    Count,
+    KeyDigest,
+    Listen,
+    MemoryStore,
+    Number,
+    Seconds,
+    SecondsOrZero,
+    Size,
+    Slug,
+    StoreUrl,
+    Switch,
+    one_of,
+)
+from askonce.config.policy import PolicySettings
+from askonce.config.section import Section
+from askonce.config.upstream import UpstreamSettings
+
+__all__ = [
+    "DEFAULT_FEATURE",
+    "AdminSettings",
+    "CacheSettings",
+    "EmbedderSettings",
+    "LimitSettings",
+    "LogSettings",
+    "PriceSettings",
+    "Settings",
+    "TenantSettings",
+]
+
+DEFAULT_FEATURE = "default"
+"""The feature that always exists: its policy is `defaults`."""
+
+Violation = tuple[tuple[str | int, ...], str]
+
+
+class TenantSettings(Section):
+    """Callers that are told apart, billed and isolated together."""
+
+    name: Slug = Field(description="Its name in metrics and logs.")
+    keys: tuple[KeyDigest, ...] = Field(
+        min_length=1,
+        repr=False,
+        description="SHA-256 hashes of the keys that its callers present; `askonce keys new NAME` makes them.",
+    )
+    features: tuple[Slug, ...] = Field(
+        default=(DEFAULT_FEATURE,),
+        min_length=1,
+        description="Features that its callers may name; the first is taken where they name none.",
+    )
+
+
+class AdminSettings(Section):
+    """Access to `/admin/`."""
+
+    keys: tuple[KeyDigest, ...] = Field(
+        default=(),
+        repr=False,
+        description="SHA-256 hashes of administrators' keys, apart from every tenant's; none: no access.",
+    )
+
+
+class LimitSettings(Section):
+    """What one request and all of them together may take."""
+
+    max_body_bytes: Size = Field(default=10 * 1024**2, description="The largest request body.")
+    body_timeout_s: Seconds = Field(default=30.0, description="The longest wait for a whole request body.")
+    max_response_bytes: Size = Field(
+        default=64 * 1024**2, description="The largest answer taken from an upstream."
+    )
+    flight_log_bytes: Size = Field(
+        default=8 * 1024**2,
+        description="Events kept of one shared call for those who join late; over it nobody joins.",
+    )
+    total_log_bytes: Size = Field(
+        default=256 * 1024**2, description="The same for all shared calls together."
+    )
+    drain_timeout_s: SecondsOrZero = Field(
+        default=30.0,
+        description="How long running requests may take to end once the gateway is told to stop.",
+    )
+
+
+class CacheSettings(Section):
+    """How much is kept."""
+
+    memory_bytes: Size = Field(
+        default=256 * 1024**2, description="Answers in memory; the least recently used go first."
+    )
+    disk_bytes: Size = Field(default=4 * 1024**3, description="Answers in the store's file.")
+    max_entry_bytes: Size = Field(default=4 * 1024**2, description="The largest answer that is kept.")
+    commit_interval_s: Seconds = Field(
+        default=0.05, description="How long answers are gathered before they are written together."
+    )
+
+
+class EmbedderSettings(Section):
+    """What turns questions into vectors for semantic matching."""
+
+    type: Annotated[Literal["minilm", "none"], one_of("minilm", "none")] = Field(
+        default="minilm",
+        description="`minilm` runs inside the gateway; `none` turns semantic matching off everywhere.",
+    )
+    workers: Count = Field(default=1, ge=1, description="Threads that embed.")
+    memo_bytes: Size = Field(default=8 * 1024**2, description="Memory for the vectors of recent texts.")
+    max_queue: Count = Field(
+        default=256, ge=1, description="Texts that may wait; further requests go without matching."
+    )
+
+
+class LogSettings(Section):
+    """What is logged to standard error: never a prompt, an answer or a key."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], one_of("debug", "info", "warning", "error")
+    ] = Field(default="info", description="The least severity that is logged.")
+    format: Annotated[Literal["json", "console"], one_of("json", "console")] = Field(
+        default="json", description="`json` writes one object per line, `console` is for reading."
+    )
+    requests: Switch = Field(default=False, description="Log one line per request.")
+
+
+class PriceSettings(Section):
+    """A model's price in dollars per million tokens."""
+
+    input: Number = Field(ge=0, description="Dollars per million input tokens.")
+    output: Number = Field(ge=0, description="Dollars per million output tokens.")
+    cached_input: Number | None = Field(
+        default=None,
+        ge=0,
+        description="Dollars per million input tokens from the provider's prompt cache; absent: as `input`.",
+    )
+
+
+def _empty_mapping(value: Any) -> Any:
+    """A feature without a value is one that says nothing of its own."""
+    return {} if value is None else value
+
+
+def _feature_name(value: str) -> str:
+    if value == DEFAULT_FEATURE:
+        raise ValueError('this feature always exists; write its policy under "defaults"')
+    return value
+
+
+class Settings(Section):
+    """The whole configuration."""
+
+    listen: Listen = Field(
+        default=Address("127.0.0.1", 8080), description="Where to listen; write IPv6 in quotes."
+    )
+    store: StoreUrl = Field(
+        default=MemoryStore(),
+        description="Where answers are kept. `memory:` loses them at restart; `sqlite:///x` is the file `/x`, "
+        "`sqlite:x` a file in the working directory.",
+    )
+    upstreams: tuple[UpstreamSettings, ...] = Field(
+        min_length=1, description="Who answers, in order of preference."
+    )
+    tenants: tuple[TenantSettings, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="Who may call. Absent: anybody; callers are told apart by the credential they present.",
+    )
+    features: dict[
+        Annotated[Slug, AfterValidator(_feature_name)],
+        Annotated[PolicySettings, BeforeValidator(_empty_mapping)],
+    ] = Field(default={}, description="Policies by feature; what one doesn't say is taken from `defaults`.")
+    defaults: PolicySettings = Field(
+        default=PolicySettings(), description="The policy of every feature that doesn't say otherwise."
+    )
+    admin: AdminSettings = Field(default=AdminSettings(), description="Access to `/admin/`.")
+    limits: LimitSettings = Field(default=LimitSettings(), description="What requests may take.")
+    cache: CacheSettings = Field(default=CacheSettings(), description="How much is kept.")
+    embedder: EmbedderSettings = Field(
+        default=EmbedderSettings(), description="What turns questions into vectors."
+    )
+    log: LogSettings = Field(default=LogSettings(), description="What is logged.")
+    prices: dict[Annotated[str, Field(min_length=1)], PriceSettings] = Field(
+        default={},
+        description="Prices by model pattern (`*`, `?`), over the built-in ones; the first pattern that matches "
+        "the upstream's name of the model counts.",
+    )
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """All features, `default` first."""
+        return (DEFAULT_FEATURE, *self.features)
+
+    def policy_settings(self, feature: str) -> PolicySettings:
+        """A feature's whole policy: built-in values, under `defaults`, under its own.
+
+        `pool` is the pool's name where `scope` is `shared`, else empty. Raises KeyError for an unknown feature.
+        """
+        policy = self.defaults
+        if feature != DEFAULT_FEATURE:
+            own = self.features[feature]
+            policy = policy.model_copy(update={name: getattr(own, name) for name in own.model_fields_set})
+        pool = (policy.pool or feature) if policy.scope == "shared" else ""
+        return policy.model_copy(update={"pool": pool})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_tenant_is_not_pass_through(cls, data: Any) -> Any:
+        """Keeps a `tenants:` whose lines are all commented out from opening the gateway to everybody."""
+        if isinstance(data, dict) and "tenants" in data and data["tenants"] is None:
+            return {**data, "tenants": ()}
+        return data
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Self:
+        violations = [
+            *self._doubled(),
+            *self._unknown_features(),
+            *self._pools_without_owner(),
+            *self._limits_out_of_order(),
+        ]
+        if violations:
+            sentences = "; ".join(message for _, message in violations)
+            raise PydanticCustomError(
+                "violations", "{sentences}", {"sentences": sentences, "all": violations}
+            )
+        return self
+
+    def _doubled(self) -> Iterator[Violation]:
+        """Names and keys that occur twice."""
+        upstream_names: Counter[str] = Counter()
+        for index, upstream in enumerate(self.upstreams):
+            upstream_names[upstream.name] += 1
+            if upstream_names[upstream.name] > 1:
+                yield ("upstreams", index, "name"), "another upstream has this name"
+        tenant_names: Counter[str] = Counter()
+        seen: set[bytes] = set()
+        for index, tenant in enumerate(self.tenants or ()):
+            tenant_names[tenant.name] += 1
+            if tenant_names[tenant.name] > 1:
+                yield ("tenants", index, "name"), "another tenant has this name"
+            for position, digest in enumerate(tenant.keys):
+                if digest in seen:
+                    yield ("tenants", index, "keys", position), "this key was given before"
+                seen.add(digest)
+        for position, digest in enumerate(self.admin.keys):
+            if digest in seen:
+                yield (
+                    ("admin", "keys", position),
+                    "this key was given before; administrators need keys of their own",
+                )
+            seen.add(digest)
+
+    def _unknown_features(self) -> Iterator[Violation]:
+        names = self.feature_names
+        for index, tenant in enumerate(self.tenants or ()):
+            for position, feature in enumerate(tenant.features):
+                if feature not in names:
+                    near = difflib.get_close_matches(feature, names, n=1)
+                    hint = f'; did you mean "{near[0]}"?' if near else "; add it there"
+                    yield ("tenants", index, "features", position), f'not one of the "features"{hint}'
+
+    def _pools_without_owner(self) -> Iterator[Violation]:
+        """Pools that anybody could read, and pools that nobody would use."""
+        said: list[tuple[tuple[str, ...], str, PolicySettings]] = [
+            (("defaults",), DEFAULT_FEATURE, self.defaults)
+        ]
+        said += [(("features", name), name, policy) for name, policy in self.features.items()]
+        for path, feature, own in said:
+            scope = self.policy_settings(feature).scope
+            if "scope" in own.model_fields_set and scope == "shared" and self.tenants is None:
+                yield (
+                    (*path, "scope"),
+                    'a shared pool needs "tenants": without them anybody who can reach the gateway could read it',
+                )
+            if "pool" in own.model_fields_set and scope != "shared":
+                yield (*path, "pool"), "a pool is used only with scope: shared"
+
+    def _limits_out_of_order(self) -> Iterator[Violation]:
+        if self.cache.max_entry_bytes > self.cache.memory_bytes:
+            yield ("cache", "max_entry_bytes"), "must not be larger than cache.memory_bytes"
+        if self.limits.flight_log_bytes > self.limits.total_log_bytes:
+            yield ("limits", "flight_log_bytes"), "must not be larger than limits.total_log_bytes"

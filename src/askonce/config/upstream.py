@@ -1,0 +1,126 @@
+"""Who answers: providers and servers."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic_core import PydanticCustomError
+
+from askonce.config.forms import BaseUrl, Count, Number, Seconds, Share, Slug, Switch, one_of
+from askonce.config.section import Section
+
+__all__ = ["OpenAIUpstream", "SimulatedUpstream", "UpstreamSettings"]
+
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+def _check_header_name(value: str) -> str:
+    if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", value):
+        raise ValueError("must be a header name")
+    if value.lower() in {"host", "content-length", "content-type", "transfer-encoding", "connection"}:
+        raise ValueError("is a header that the gateway sets itself")
+    return value
+
+
+def _check_printable(value: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?", value.get_secret_value()):
+        raise ValueError("must be printable ASCII on one line and not empty")
+    return value
+
+
+HeaderName = Annotated[str, AfterValidator(_check_header_name)]
+HeaderValue = Annotated[SecretStr, AfterValidator(_check_printable)]
+
+
+class OpenAIUpstream(Section):
+    """A provider or server that speaks OpenAI's protocol."""
+
+    type: Literal["openai"] = Field(default="openai", description="The protocol.")
+    name: Slug = Field(description="Its name in metrics, logs and errors.")
+    base_url: BaseUrl = Field(description="The address that endpoint paths are appended to, `/v1` included.")
+    api_key: HeaderValue | None = Field(
+        default=None, description="The key to present; absent: the caller's own credential is passed through."
+    )
+    models: tuple[Name, ...] = Field(
+        default=("*",),
+        min_length=1,
+        description="Patterns (`*`, `?`) of the models that it answers. The first upstream that matches is asked.",
+    )
+    aliases: dict[Name, Name] = Field(
+        default={}, description="Further model names that callers may use, and what each is called upstream."
+    )
+    headers: dict[HeaderName, HeaderValue] = Field(
+        default={}, description="Headers to add to every request; never shown."
+    )
+    connect_timeout_s: Seconds = Field(default=5.0, description="The longest wait for a connection.")
+    first_byte_timeout_s: Seconds = Field(
+        default=120.0, description="The longest wait for the answer's first byte."
+    )
+    idle_timeout_s: Seconds = Field(
+        default=60.0, description="The longest pause between two reads of an answer."
+    )
+    max_connections: Count = Field(default=512, ge=1, description="The most connections at a time.")
+    stream_usage: Switch = Field(
+        default=True,
+        description="Ask for token counts at the end of streams (`stream_options.include_usage`); turn it off for "
+        "servers that refuse the option.",
+    )
+    cache_control: Annotated[Literal["respect", "ignore"], one_of("respect", "ignore")] = Field(
+        default="respect",
+        description="Whether the upstream's `Cache-Control` header may forbid or shorten keeping.",
+    )
+
+
+class SimulatedUpstream(Section):
+    """A model that is simulated inside the gateway: for trials, demonstrations and load tests."""
+
+    type: Literal["simulated"] = Field(default="simulated", description="Marks the upstream as simulated.")
+    name: Slug = Field(default="simulated", description="Its name in metrics, logs and errors.")
+    models: tuple[Name, ...] = Field(
+        default=("*",), min_length=1, description="Patterns (`*`, `?`) of the models that it answers."
+    )
+    aliases: dict[Name, Name] = Field(
+        default={}, description="Further model names, and what each is called upstream."
+    )
+    seed: Count = Field(
+        default=0, description="The same seed and request give the same answer and the same failures."
+    )
+    ttft_ms: Number = Field(default=200.0, ge=0, description="Milliseconds until the first token.")
+    tokens_per_second: Number = Field(default=200.0, gt=0, description="Tokens per second of one answer.")
+    concurrency_knee: Count | None = Field(
+        default=None, ge=1, description="Calls at a time above which all become slower; absent: never."
+    )
+    error_rate: Share = Field(default=0.0, description="Share of calls that fail with status 500.")
+    rate_limit_rate: Share = Field(
+        default=0.0, description="Share of calls that are refused with status 429."
+    )
+    garbage_rate: Share = Field(
+        default=0.0, description="Share of calls that are answered with something malformed."
+    )
+    half_stream_rate: Share = Field(default=0.0, description="Share of streams that break off half-way.")
+    answers: Path | None = Field(
+        default=None,
+        description="A JSON Lines file of `question` and `answer` texts to answer from; absent: made-up text.",
+    )
+
+
+def _fill_in_type(value: Any) -> Any:
+    """Makes `openai` the type where none is given; says which ones there are otherwise."""
+    if not isinstance(value, dict):
+        return value
+    kind = value.get("type") or "openai"
+    if kind == "anthropic":
+        raise PydanticCustomError(
+            "upstream_type",
+            "anthropic is not available in this version; use an OpenAI-compatible endpoint",
+        )
+    if kind not in ("openai", "simulated"):
+        raise PydanticCustomError("upstream_type", "must be openai or simulated")
+    return {**value, "type": kind}
+
+
+UpstreamSettings = Annotated[
+    OpenAIUpstream | SimulatedUpstream, Field(discriminator="type"), BeforeValidator(_fill_in_type)
+]
+"""Any upstream, told apart by `type`."""
