@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,6 +29,7 @@ __all__ = [
     "Outcome",
     "Policy",
     "Question",
+    "Request",
     "Route",
     "Scope",
     "Semantic",
@@ -172,6 +173,21 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
+class Request:
+    """One caller's request with all that was decided about it: what a flight carries, and may be led by.
+
+    `headers` are the caller's request headers that travel to the upstream; `submitted_as` is the request id that a
+    native submission carries in its body.
+    """
+
+    ask: Ask
+    caller: Caller
+    policy: Policy
+    headers: tuple[tuple[str, str], ...] = ()
+    submitted_as: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """One upstream call, ready to send.
 
@@ -302,11 +318,15 @@ class Fresh:
     """The upstream was asked for this caller."""
 
     reason: str
+    name: ClassVar[str] = "fresh"
 
 
 @dataclass(frozen=True, slots=True)
 class Joined:
     """An identical request was already being answered: one upstream call served both."""
+
+    name: ClassVar[str] = "joined"
+    reason: ClassVar[str] = "in-flight"
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,6 +336,8 @@ class Exact:
     entry: bytes
     age_s: float
     ttl_s: float
+    name: ClassVar[str] = "exact"
+    reason: ClassVar[str] = "stored"
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,12 +351,19 @@ class Semantic:
     ttl_s: float
     reason: str
 
+    @property
+    def name(self) -> str:
+        """The word for it in headers, metrics and logs."""
+        return "semantic-joined" if self.joined else "semantic"
+
 
 @dataclass(frozen=True, slots=True)
 class Bypass:
     """The upstream was asked for this caller alone, and nothing was read or shared."""
 
     reason: str
+    name: ClassVar[str] = "bypass"
 
 
 Outcome: TypeAlias = Fresh | Joined | Exact | Semantic | Bypass
+"""How a caller was answered: `name` and `reason` are its words in headers, metrics and logs."""

@@ -254,6 +254,7 @@ class Record:
         code: The error's code, "" for answers.
         duration_s: From the request's first byte to the answer's last.
         first_byte_s: From the request's first byte to the answer's first.
+        overhead_s: The part of it that wasn't the upstream's; None for callers that waited on others.
         usage: Tokens of the answer, where known.
         spent_nanousd: What this request cost; None where the price isn't known.
         saved_nanousd: What it didn't cost; None where the price isn't known.
@@ -269,6 +270,7 @@ class Record:
     code: str
     duration_s: float
     first_byte_s: float
+    overhead_s: float | None
     usage: Usage | None
     spent_nanousd: int | None
     saved_nanousd: int | None
@@ -281,7 +283,7 @@ class Observer(Protocol):
         """A request has ended."""
         ...
 
-    def upstream_call(self, upstream: str, model: str, status: str, duration_s: float) -> None:
+    def upstream_call(self, upstream: str, status: str, duration_s: float) -> None:
         """An upstream call has ended; `status` is `ok`, a status code, `timeout`, `cancelled`."""
         ...
 

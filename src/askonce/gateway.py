@@ -1,0 +1,243 @@
+"""A request's way, start to finish. Read it as a table of contents: each line's module has the detail.
+
+`understand` is decided synchronously, before anything is spent; `answer` finds a stored answer or a seat on a
+flight; `_fly` is what happens once per flight, however many callers it has.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from askonce.errors import Refusal
+from askonce.model import Bypass, Exact, Fresh, Link, Request, Semantic, SemanticMode
+from askonce.pipeline.fingerprint import fingerprint, parse
+from askonce.pipeline.inflight import Flights
+from askonce.pipeline.reply import Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from askonce.model import Endpoint, Entry, Json, Question, Stored
+    from askonce.pipeline.broadcast import LogMemory
+    from askonce.pipeline.dispatch import Dispatcher
+    from askonce.pipeline.fetch import Fetcher
+    from askonce.pipeline.flight import Flight, Seat
+    from askonce.pipeline.identity import Identity
+    from askonce.pipeline.policy import Policies
+    from askonce.pipeline.semantic import Match, SemanticTier
+    from askonce.ports import Clock, Store
+
+__all__ = ["Gateway", "Parts"]
+
+_PASSED_ON: Final = (b"openai-organization", b"openai-project", b"openai-beta")
+"""Request headers that change what the upstream answers: they travel with the call and count in its key."""
+_RETRY: Final = b"x-stainless-retry-count"
+"""The official SDKs' count of their own retries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a gateway is made of; `wiring` chooses the adapters."""
+
+    identity: Identity
+    policies: Policies
+    dispatcher: Dispatcher
+    fetcher: Fetcher
+    store: Store
+    semantic: SemanticTier
+    clock: Clock
+    log_memory: LogMemory
+
+
+class Gateway:
+    """Answers requests, never paying twice for the same answer."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self.flights = Flights(self._fly, parts.log_memory)
+
+    def understand(
+        self, endpoint: Endpoint, headers: Mapping[bytes, bytes], raw: bytes, tenant: str | None = None
+    ) -> Request:
+        """Who asks what, under which policy and key; `tenant` as the body names it, where it does.
+
+        Raises:
+            Refusal: before anything is spent.
+        """
+        parts = self.parts
+        caller = parts.identity.identify(headers)
+        if tenant is not None:
+            caller = parts.identity.narrow(caller, tenant)
+        policy = parts.policies.of(caller, headers)
+        parsed = parse(endpoint, raw)
+        route = parts.dispatcher.route(parsed.model)
+        passed_on = _passed_on(headers)
+        retry = headers.get(_RETRY, b"0") != b"0"
+        ask = fingerprint(parsed, caller, policy, route, passed_on, retry)
+        return Request(ask, caller, policy, passed_on)
+
+    def answer(self, request: Request) -> Reply:
+        """The answer, stored or to come; whoever takes the reply must `leave` it in the end."""
+        clock = self.parts.clock
+        key = _cache_key(request)
+        if key is not None:
+            stored = self.parts.store.peek(key)
+            outcome = self._outcome(stored, request)
+            if stored is not None and outcome is not None:
+                return Reply.stored(request, clock, stored.entry.answer, outcome)
+        return Reply(request, clock, self._board(request))
+
+    def serves(self, model: str) -> bool:
+        """Whether some upstream serves a model."""
+        return self.parts.dispatcher.serves(model)
+
+    async def models(self, headers: Mapping[bytes, bytes]) -> list[Json]:
+        """What can be asked for. Raises Refusal."""
+        caller = self.parts.identity.identify(headers)
+        return await self.parts.dispatcher.models(caller)
+
+    async def invalidate(self, tags: list[str]) -> int:
+        """Forgets all answers that carry any of the tags; returns how many."""
+        keys = await self.parts.store.invalidate(tags)
+        for key in keys:
+            self.parts.semantic.forget(key)
+        return len(keys)
+
+    def _board(self, request: Request) -> Seat:
+        """A seat on a flight: shared with identical requests wherever policy and headers allow it."""
+        ask, policy = request.ask, request.policy
+        alone = ask.unshared or ("" if policy.store else "no-store")
+        key = ask.exact_key if policy.inflight and not policy.only_if_cached and not alone else None
+        if key is not None and policy.max_age_s is not None:
+            key = hashlib.sha256(key + b"max-age" + repr(policy.max_age_s).encode()).digest()
+        source = Bypass(alone) if alone else Fresh("miss" if policy.read else "no-cache")
+        return self.flights.board(request, key, source, join=ask.joinable and policy.read)
+
+    async def _fly(self, flight: Flight) -> None:
+        """Once per flight: look in the cache again, find an equivalent answer, or ask the upstream."""
+        request = flight.lead.request
+        if await self._land_on_stored(flight, request):
+            return
+        if request.policy.read and self.parts.semantic.applies(request):
+            if request.policy.semantic is SemanticMode.SHADOW:
+                self.parts.semantic.in_background(self._shadow(flight, request))
+            elif await self._land_on_equivalent(flight, request):
+                return
+        if request.policy.only_if_cached:
+            raise Refusal(
+                504, "not_cached", "Nothing is stored for this request, and it says only-if-cached."
+            )
+        try:
+            await self.parts.fetcher.fetch(flight, request)
+        finally:
+            self._forget_unless_kept(flight)
+
+    async def _land_on_stored(self, flight: Flight, request: Request) -> bool:
+        key = _cache_key(request)
+        stored = await self.parts.store.get(key) if key is not None else None
+        outcome = self._outcome(stored, request)
+        if stored is None or outcome is None:
+            return False
+        flight.land(stored.entry.answer, outcome)
+        return True
+
+    async def _land_on_equivalent(self, flight: Flight, request: Request) -> bool:
+        finding = await self.parts.semantic.find(request)
+        for match in finding.matches:
+            if await self._land_on_match(flight, request, match):
+                return True
+        self._announce(flight, finding.question)
+        return False
+
+    async def _land_on_match(self, flight: Flight, request: Request, match: Match) -> bool:
+        """Lands on an equivalent answer, stored or under way; False where it is gone."""
+        stored = await self.parts.store.get(match.key) if _cache_key(request) is not None else None
+        if stored is not None and self._young_enough(stored.entry, request):
+            entry = stored.entry
+            link = Link(request.ask.exact_key or b"", entry.key, match.confidence, entry.expires_at)
+            self.parts.store.link(link, None)
+            flight.land(entry.answer, self._semantic(entry, match.confidence, "match"))
+            return True
+        seat = self.flights.follow(match.key, request)
+        if seat is not None:
+            return await self._follow(flight, seat, match)
+        if stored is None:
+            self.parts.semantic.forget(match.key)
+        return False
+
+    async def _follow(self, flight: Flight, seat: Seat, match: Match) -> bool:
+        """Relays another flight's events; False where that flight failed before any."""
+        source = flight.source
+        flight.source = Semantic(match.key, match.confidence, joined=True, age_s=0, ttl_s=0, reason="match")
+        try:
+            while chunks := await seat.read():
+                flight.describe(None, seat.id_prefix, seat.model)
+                for chunk in chunks:
+                    flight.publish(chunk)
+            flight.land(await seat.answer(), flight.source)
+        except Refusal:
+            if len(flight.log):
+                raise
+            flight.source = source
+            return False
+        finally:
+            seat.leave()
+        return True
+
+    async def _shadow(self, flight: Flight, request: Request) -> None:
+        """Shadow mode: what would have been found, beside the upstream call that is made anyway."""
+        finding = await self.parts.semantic.find(request)
+        if flight.answer is None:
+            self._announce(flight, finding.question)
+        elif finding.question is not None:
+            kept = self.parts.store.peek(finding.question.key)
+            if kept is not None and kept.link is None:
+                self.parts.store.put(kept.entry, finding.question)
+                self.parts.semantic.add(finding.question)
+
+    def _announce(self, flight: Flight, question: Question | None) -> None:
+        """Makes this question findable for others while its answer is still under way."""
+        flight.question = question
+        if question is not None and flight.key == question.key:
+            self.parts.semantic.add(question)
+
+    def _forget_unless_kept(self, flight: Flight) -> None:
+        question = flight.question
+        if question is not None and self.parts.store.peek(question.key) is None:
+            self.parts.semantic.forget(question.key)
+
+    def _outcome(self, stored: Stored | None, request: Request) -> Exact | Semantic | None:
+        """What serving a stored answer would be called; None where policy or headers don't allow it."""
+        if stored is None or not self._young_enough(stored.entry, request):
+            return None
+        entry, link = stored.entry, stored.link
+        if link is None:
+            now = self.parts.clock.now()
+            return Exact(entry.key, max(0.0, now - entry.created_at), entry.expires_at - now)
+        if request.policy.semantic is not SemanticMode.ON:
+            return None
+        return self._semantic(entry, link.confidence, "link")
+
+    def _semantic(self, entry: Entry, confidence: float, reason: str) -> Semantic:
+        now = self.parts.clock.now()
+        age_s = max(0.0, now - entry.created_at)
+        return Semantic(
+            entry.key, confidence, joined=False, age_s=age_s, ttl_s=entry.expires_at - now, reason=reason
+        )
+
+    def _young_enough(self, entry: Entry, request: Request) -> bool:
+        limit_s = request.policy.max_age_s
+        return limit_s is None or self.parts.clock.now() - entry.created_at <= limit_s
+
+
+def _cache_key(request: Request) -> bytes | None:
+    """The key under which a stored answer may be read; None where none may."""
+    ask, policy = request.ask, request.policy
+    readable = policy.exact and policy.read and policy.store and not ask.hot
+    return ask.exact_key if readable else None
+
+
+def _passed_on(headers: Mapping[bytes, bytes]) -> tuple[tuple[str, str], ...]:
+    return tuple((name.decode(), headers[name].decode("latin-1")) for name in _PASSED_ON if name in headers)

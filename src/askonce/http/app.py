@@ -1,0 +1,77 @@
+"""The ASGI application: a look-up by path for inference, starlette for everything else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.responses import Response
+
+from askonce.errors import Refusal
+from askonce.http.errors import error_body, error_headers
+from askonce.http.headers import request_id
+from askonce.http.inference import Inference, OpenAIDialect
+from askonce.http.native import NativeDialect
+from askonce.http.operations import routes
+from askonce.model import Endpoint
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from askonce.config import Settings
+    from askonce.http.asgi import Receive, Scope, Send
+    from askonce.wiring import Running
+
+__all__ = ["App"]
+
+
+class App:
+    """Everything that the gateway answers over HTTP."""
+
+    def __init__(self, running: Running, settings: Settings) -> None:
+        limits = settings.limits
+        dialects = {f"/v1/{endpoint}": OpenAIDialect(endpoint) for endpoint in Endpoint}
+        self._running = running
+        self._inference = {
+            path: Inference(
+                running.gateway, running.metrics, dialect, limits.max_body_bytes, limits.body_timeout_s
+            )
+            for path, dialect in {**dialects, "/v2/inference/submit": NativeDialect()}.items()
+        }
+        self._rest = Starlette(
+            routes=routes(running), exception_handlers={404: self._not_found, 405: self._not_found}
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] == "http":
+            endpoint = self._inference.get(scope["path"])
+            if endpoint is not None and scope["method"] == "POST":
+                await endpoint(scope, receive, send)
+                return
+        elif scope["type"] == "lifespan":
+            await self._live(receive, send)
+            return
+        await self._rest(scope, receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """Starts with the server and ends with it."""
+        await receive()
+        await self._running.start()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._running.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _not_found(self, request: Request, _: Exception) -> Response:
+        inference = request.url.path in self._inference
+        refusal = (
+            Refusal(405, "method_not_allowed", f"Use POST for {request.url.path}.")
+            if inference
+            else Refusal(404, "unknown_url", f"There is no {request.method} {request.url.path[:200]}.")
+        )
+        identity = request_id(dict(request.headers.raw))
+        body = error_body(refusal, identity)
+        response = Response(body, refusal.status)
+        response.raw_headers = error_headers(refusal, identity, len(body))
+        return response

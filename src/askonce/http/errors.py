@@ -1,0 +1,42 @@
+"""Refusals on the wire, in the shape that OpenAI's SDKs turn into their own exceptions."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import orjson
+
+from askonce.errors import UpstreamFailure
+
+if TYPE_CHECKING:
+    from askonce.errors import Refusal
+    from askonce.model import Json
+
+__all__ = ["error_body", "error_headers"]
+
+
+def error_body(refusal: Refusal, request_id: str) -> bytes:
+    """The JSON body: the upstream's own error object where it sent one, with this request's id added."""
+    error: Json = {
+        "message": refusal.message,
+        "type": refusal.type,
+        "param": refusal.param,
+        "code": refusal.code,
+    }
+    if isinstance(refusal, UpstreamFailure) and refusal.body is not None:
+        error |= orjson.loads(refusal.body)
+    return orjson.dumps({"error": {**error, "request_id": request_id}})
+
+
+def error_headers(refusal: Refusal, request_id: str, size_bytes: int) -> list[tuple[bytes, bytes]]:
+    """The response headers; `Retry-After` in whole seconds, rounded up, where another try makes sense."""
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(size_bytes).encode()),
+        (b"x-request-id", request_id.encode()),
+        (b"x-askonce-reason", refusal.code.encode("ascii", "replace")),
+    ]
+    if refusal.retry_after_s is not None:
+        headers.append((b"retry-after", str(math.ceil(refusal.retry_after_s)).encode()))
+    return headers

@@ -1,0 +1,189 @@
+"""One inference request over HTTP: read, understood, answered, recorded."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+from askonce.errors import CallerGone, Refusal
+from askonce.http.asgi import Receive, Scope, Send, read_body, send_body, wait_until_gone
+from askonce.http.errors import error_body, error_headers
+from askonce.http.headers import answer_headers, request_id
+from askonce.ports import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from askonce.gateway import Gateway
+    from askonce.model import Endpoint, Request
+    from askonce.pipeline.reply import Reply
+    from askonce.ports import Observer
+
+__all__ = ["Dialect", "Inference", "OpenAIDialect"]
+
+_GRACE_S = 5.0
+"""Beyond its deadline, a caller that doesn't take its answer is cut off."""
+_STREAM_HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
+
+
+class Dialect(Protocol):
+    """How one endpoint's bodies map onto the gateway's."""
+
+    @property
+    def name(self) -> str:
+        """The endpoint's name in metrics."""
+        ...
+
+    def understand(self, gateway: Gateway, headers: Mapping[bytes, bytes], raw: bytes) -> Request:
+        """The request. Raises Refusal."""
+        ...
+
+    def answer(self, reply: Reply, identity: str) -> bytes:
+        """The response body of a started reply that isn't streamed."""
+        ...
+
+
+class OpenAIDialect:
+    """OpenAI's own bodies: what the gateway speaks."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+
+    @property
+    def name(self) -> str:
+        """Path below `/v1/`."""
+        return self._endpoint.value
+
+    def understand(self, gateway: Gateway, headers: Mapping[bytes, bytes], raw: bytes) -> Request:
+        """The request. Raises Refusal."""
+        return gateway.understand(self._endpoint, headers, raw)
+
+    def answer(self, reply: Reply, identity: str) -> bytes:  # noqa: ARG002 - OpenAI's id is in the headers
+        """The body with this caller's envelope."""
+        return reply.whole()
+
+
+class Inference:
+    """An ASGI endpoint that answers one dialect."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        observer: Observer,
+        dialect: Dialect,
+        max_body_bytes: int,
+        body_timeout_s: float,
+    ) -> None:
+        self._gateway = gateway
+        self._observer = observer
+        self._dialect = dialect
+        self._max_body_bytes = max_body_bytes
+        self._body_timeout_s = body_timeout_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request, with an answer or with an error."""
+        exchange = _Exchange(self._dialect.name, dict(scope["headers"]))
+        try:
+            await self._serve(exchange, receive, send)
+        except Refusal as refusal:
+            exchange.refused(refusal)
+            await self._refuse(exchange, refusal, send)
+        except CallerGone:
+            exchange.status, exchange.code = 499, "caller_gone"
+        finally:
+            if exchange.reply is not None:
+                exchange.reply.leave()
+            self._observer.request(exchange.record())
+
+    async def _serve(self, exchange: _Exchange, receive: Receive, send: Send) -> None:
+        if b"content-encoding" in exchange.headers:
+            raise Refusal(
+                415, "unsupported_encoding", "Send the body as plain JSON, without Content-Encoding."
+            )
+        raw = await read_body(receive, self._max_body_bytes, self._body_timeout_s)
+        exchange.request = self._dialect.understand(self._gateway, exchange.headers, raw)
+        reply = exchange.reply = self._gateway.answer(exchange.request)
+        if reply.seat is None:
+            await self._send(exchange, reply, send)
+            return
+        watch = wait_until_gone(receive, reply.seat.gone)
+        watcher = asyncio.create_task(watch, name="disconnect")  # noqa: TID251 - ends with this exchange
+        try:
+            await reply.start()
+            await self._send(exchange, reply, send)
+        finally:
+            watcher.cancel()
+
+    async def _send(self, exchange: _Exchange, reply: Reply, send: Send) -> None:
+        headers = answer_headers(reply, exchange.id)
+        exchange.answered()
+        if not reply.request.ask.stream:
+            body = self._dialect.answer(reply, exchange.id)
+            headers.append((b"content-type", b"application/json"))
+            headers.append((b"content-length", b"%d" % len(body)))
+            await send_body(send, 200, headers, body)
+            return
+        exchange.streaming = True
+        async with asyncio.timeout(reply.request.policy.timeout_s + _GRACE_S):
+            await send({"type": "http.response.start", "status": 200, "headers": headers + _STREAM_HEADERS})
+            while data := await reply.events():
+                await send({"type": "http.response.body", "body": data, "more_body": True})
+            await send({"type": "http.response.body", "body": b"data: [DONE]\n\n"})
+
+    async def _refuse(self, exchange: _Exchange, refusal: Refusal, send: Send) -> None:
+        body = error_body(refusal, exchange.id)
+        if exchange.streaming:
+            await send({"type": "http.response.body", "body": b"data: " + body + b"\n\n"})
+        else:
+            await send_body(send, refusal.status, error_headers(refusal, exchange.id, len(body)), body)
+
+
+class _Exchange:
+    """What is known of one request while it is answered; becomes its record."""
+
+    __slots__ = (
+        "_began", "_first", "_loop", "code", "headers", "id", "name", "reply", "request", "status", "streaming",
+    )  # fmt: skip
+
+    def __init__(self, name: str, headers: Mapping[bytes, bytes]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+        self._first = 0.0
+        self.name = name
+        self.headers = headers
+        self.id = request_id(headers)
+        self.request: Request | None = None
+        self.reply: Reply | None = None
+        self.status = 200
+        self.code = ""
+        self.streaming = False
+
+    def answered(self) -> None:
+        """The first byte is about to be sent."""
+        self._first = self._loop.time() - self._began
+
+    def refused(self, refusal: Refusal) -> None:
+        """An error is about to be sent."""
+        self.status, self.code = refusal.status, refusal.code
+
+    def record(self) -> Record:
+        """All that there is to say, once it is over."""
+        request, reply = self.request, self.reply
+        answer = reply.answer if reply is not None else None
+        waited_s = reply.upstream_first_byte_s if reply is not None else None
+        return Record(
+            request_id=self.id,
+            endpoint=self.name,
+            tenant=request.caller.label if request is not None else "unknown",
+            feature=request.policy.feature if request is not None else "unknown",
+            model=request.ask.model if request is not None else "",
+            outcome=reply.outcome if reply is not None and not self.code else None,
+            status=self.status,
+            code=self.code,
+            duration_s=self._loop.time() - self._began,
+            first_byte_s=self._first,
+            overhead_s=None if waited_s is None else self._first - waited_s,
+            usage=answer.usage if answer is not None else None,
+            spent_nanousd=reply.spent_nanousd if reply is not None else None,
+            saved_nanousd=reply.saved_nanousd if reply is not None else None,
+        )

@@ -1,0 +1,60 @@
+"""The server process: one uvicorn on one socket, and an orderly end."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from askonce.http.app import App
+
+if TYPE_CHECKING:
+    from askonce.config import Settings
+    from askonce.wiring import Running
+
+__all__ = ["bind", "server"]
+
+_BACKLOG = 4096
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one.
+
+    Raises:
+        OSError: the address is taken or isn't ours.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
+    listener.listen(_BACKLOG)
+    listener.settimeout(0)
+    return listener
+
+
+def server(running: Running, settings: Settings) -> uvicorn.Server:
+    """The server, to be run on a bound socket.
+
+    On SIGTERM or SIGINT it takes no more connections, lets running requests end within `limits.drain_timeout`,
+    then flights, then commits what is to be stored.
+    """
+    return uvicorn.Server(
+        uvicorn.Config(
+            App(running, settings),
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            backlog=_BACKLOG,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=max(1, round(settings.limits.drain_timeout_s)),
+        )
+    )

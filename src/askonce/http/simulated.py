@@ -1,0 +1,221 @@
+"""A simulated upstream as a server of its own: to a client it looks like a provider.
+
+Raw ASGI, since benchmarks measure a gateway in front of it. Faults are real on the wire: half an answer ends with
+the connection, garbage is sent as it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from hmac import compare_digest
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from askonce.errors import UpstreamFailure
+from askonce.model import Call, Endpoint
+from askonce.upstreams.simulated import Fault, SimulatedReply, SimulatedUpstream, refused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from starlette.types import Message, Receive, Scope, Send
+
+__all__ = ["KeyRule", "SimulatedApp"]
+
+_ENDPOINTS: Final[Mapping[str, Endpoint]] = {f"/v1/{endpoint.value}": endpoint for endpoint in Endpoint}
+_JSON: Final = b"application/json"
+_HTML: Final = b"text/html; charset=utf-8"
+_EVENTS: Final = b"text/event-stream; charset=utf-8"
+_HTML_PAGE: Final = b"<html><head><title>Bad gateway</title></head><body>Bad gateway</body></html>"
+_DONE: Final = b"data: [DONE]\n\n"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRule:
+    """Which keys open the door: with `required`, one must be presented; with `key`, it must be that one."""
+
+    required: bool = True
+    key: str | None = None
+
+    def accepts(self, credential: str | None) -> bool:
+        """Whether a caller with this credential may ask."""
+        if not self.required:
+            return True
+        if not credential:
+            return False
+        return self.key is None or compare_digest(credential.encode(), self.key.encode())
+
+
+class SimulatedApp:
+    """The provider's endpoints under `/v1/`, and `/stats` (GET), `/stats/reset` (POST) beside them."""
+
+    def __init__(self, upstream: SimulatedUpstream, key_rule: KeyRule) -> None:
+        self._upstream = upstream
+        self._key_rule = key_rule
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one request; other scopes than `http` are none of its business."""
+        if scope["type"] != "http":
+            return
+        response = _Response(send)
+        try:
+            await self._route(scope, receive, response)
+        except UpstreamFailure as failure:
+            await response.failure(failure)
+
+    async def _route(self, scope: Scope, receive: Receive, response: _Response) -> None:
+        method, path = scope["method"], scope["path"]
+        endpoint = _ENDPOINTS.get(path)
+        credential = _credential(scope)
+        if path.startswith("/v1/") and not self._key_rule.accepts(credential):
+            message = "Incorrect API key provided. Any key will do unless this server was started with one."
+            raise refused(401, "invalid_api_key", message)
+        if method == "POST" and endpoint is not None:
+            await self._infer(endpoint, credential, receive, response)
+        elif method == "GET" and path == "/v1/models":
+            listing = {"object": "list", "data": await self._upstream.models(credential)}
+            await response.json(listing)
+        elif method == "GET" and path.startswith("/v1/models/"):
+            await response.json(self._upstream.model(path.removeprefix("/v1/models/")))
+        elif method == "GET" and path == "/stats":
+            await response.json(self._upstream.counters.as_json())
+        elif method == "POST" and path == "/stats/reset":
+            self._upstream.counters.reset()
+            await response.json(self._upstream.counters.as_json())
+        else:
+            raise refused(404, "unknown_url", f"Unknown request URL: {method} {path}.")
+
+    async def _infer(
+        self, endpoint: Endpoint, credential: str | None, receive: Receive, response: _Response
+    ) -> None:
+        body = await _read_body(receive)
+        if body is None:
+            return
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("requests are served in tasks")
+        call = Call(endpoint, "", body, _wants_events(body), credential)
+        watcher = asyncio.create_task(  # noqa: TID251 - ends with the request, in `finally`
+            _cancel_when_gone(receive, task), name="simulated-disconnect"
+        )
+        try:
+            await self._answer(call, response)
+        except asyncio.CancelledError:
+            if not watcher.done():
+                raise
+            task.uncancel()
+        finally:
+            watcher.cancel()
+
+    async def _answer(self, call: Call, response: _Response) -> None:
+        reply = await self._upstream.open(call)
+        try:
+            if reply.fault is Fault.HTML:
+                await response.whole(200, await reply.body(), _HTML, _reply_headers(reply))
+            elif call.stream:
+                await response.events(reply)
+            elif reply.fault is Fault.HALF:
+                await response.torn(await reply.body(), _reply_headers(reply))
+            else:
+                await response.whole(200, await reply.body(), _JSON, _reply_headers(reply))
+        finally:
+            await reply.aclose()
+
+
+class _Response:
+    """The sending side of one request."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._request_id = f"req_{token_hex(16)}".encode()
+
+    async def json(self, payload: Any) -> None:
+        await self.whole(200, orjson.dumps(payload), _JSON, ())
+
+    async def failure(self, failure: UpstreamFailure) -> None:
+        """An error object as a provider sends it, or the page of a proxy that stands before one."""
+        headers = []
+        if failure.retry_after_s is not None:
+            headers.append((b"retry-after", f"{failure.retry_after_s:g}".encode()))
+        if failure.body is None:
+            await self.whole(failure.status, _HTML_PAGE, _HTML, headers)
+        else:
+            await self.whole(failure.status, b'{"error":' + failure.body + b"}", _JSON, headers)
+
+    async def whole(
+        self, status: int, body: bytes, content_type: bytes, headers: Sequence[tuple[bytes, bytes]]
+    ) -> None:
+        await self._start(status, content_type, [*headers, (b"content-length", str(len(body)).encode())])
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def torn(self, body: bytes, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        """Half a body: the server closes the connection on a response that is never completed."""
+        await self._start(200, _JSON, [*headers, (b"content-length", str(2 * len(body)).encode())])
+        await self._part(body)
+
+    async def events(self, reply: SimulatedReply) -> None:
+        """Server-sent events; where the answer breaks off the response is never completed."""
+        await self._start(200, _EVENTS, [*_reply_headers(reply), (b"cache-control", b"no-cache")])
+        try:
+            while payloads := await reply.read():
+                await self._part(b"".join([b"data: " + payload + b"\n\n" for payload in payloads]))
+        except UpstreamFailure:
+            return
+        await self._send({"type": "http.response.body", "body": _DONE})
+
+    async def _start(self, status: int, content_type: bytes, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        own = [(b"content-type", content_type), (b"x-request-id", self._request_id)]
+        await self._send({"type": "http.response.start", "status": status, "headers": [*own, *headers]})
+
+    async def _part(self, body: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": body, "more_body": True})
+
+
+def _reply_headers(reply: SimulatedReply) -> list[tuple[bytes, bytes]]:
+    headers = [(name.encode(), value.encode()) for name, value in reply.headers]
+    if reply.no_store:
+        headers.append((b"cache-control", b"no-store"))
+    elif reply.max_age_s is not None:
+        headers.append((b"cache-control", f"max-age={reply.max_age_s:.0f}".encode()))
+    return headers
+
+
+def _credential(scope: Scope) -> str | None:
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            kind, _, credential = value.decode("latin-1").partition(" ")
+            return credential.strip() if kind.lower() == "bearer" else None
+    return None
+
+
+def _wants_events(body: bytes) -> bool:
+    """Whether the body asks for a stream; what is wrong with it otherwise, the upstream will say."""
+    if b'"stream"' not in body:
+        return False
+    try:
+        parsed = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(parsed, dict) and parsed.get("stream") is True
+
+
+async def _read_body(receive: Receive) -> bytes | None:
+    """The request's body; None where the caller left before its end."""
+    parts = []
+    while True:
+        message: Message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+async def _cancel_when_gone(receive: Receive, task: asyncio.Task[Any]) -> None:
+    """Cancels the task once the caller has closed its connection."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    task.cancel()

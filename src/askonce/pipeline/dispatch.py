@@ -1,0 +1,153 @@
+"""Routing and sending: which upstream answers a model, and the call that goes there."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from askonce.errors import Refusal
+from askonce.model import Call, Endpoint, Json, Route
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from askonce.model import Caller, Request
+    from askonce.ports import Upstream, UpstreamReply
+
+__all__ = ["Dispatcher", "Served"]
+
+_MEMO: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What one upstream serves: model patterns, and aliases (`alias → its own name`)."""
+
+    upstream: Upstream
+    patterns: tuple[str, ...]
+    aliases: Mapping[str, str]
+    stream_usage: bool = True
+    """Whether streams ask for the usage event, so that they can be accounted for."""
+
+
+class Dispatcher:
+    """Knows the upstreams in the configuration's order; the first that serves a model gets it."""
+
+    def __init__(self, served: Sequence[Served]) -> None:
+        self._served = {one.upstream.name: one for one in served}
+        self._routes: dict[str, Route] = {}
+
+    def route(self, model: str) -> Route:
+        """Where a model's requests go.
+
+        Raises:
+            Refusal: 404, nobody serves it.
+        """
+        route = self._routes.get(model)
+        if route is None:
+            route = self._find(model)
+            if len(self._routes) >= _MEMO:
+                self._routes.clear()
+            self._routes[model] = route
+        return route
+
+    def serves(self, model: str) -> bool:
+        """Whether some upstream serves a model."""
+        try:
+            self.route(model)
+        except Refusal:
+            return False
+        return True
+
+    async def open(self, request: Request) -> UpstreamReply:
+        """Sends the request on. Raises UpstreamFailure."""
+        served = self._served[request.ask.route.upstream]
+        return await served.upstream.open(_call(request, served))
+
+    async def models(self, caller: Caller) -> list[Json]:
+        """All upstreams' models (those that answer), and the aliases.
+
+        Raises:
+            UpstreamFailure: no upstream answers.
+        """
+        listings = await asyncio.gather(
+            *(one.upstream.models(caller.credential) for one in self._served.values()), return_exceptions=True
+        )
+        failures = [listing for listing in listings if isinstance(listing, BaseException)]
+        if len(failures) == len(listings):
+            raise failures[0]
+        found: dict[str, Json] = {}
+        for one, listing in zip(self._served.values(), listings, strict=True):
+            if isinstance(listing, BaseException):
+                continue
+            for model in [*listing, *_alias_models(one, listing)]:
+                found.setdefault(str(model.get("id")), model)
+        return list(found.values())
+
+    async def close(self) -> None:
+        """Closes all upstreams."""
+        for one in self._served.values():
+            await one.upstream.close()
+
+    def _find(self, model: str) -> Route:
+        for name, one in self._served.items():
+            if model in one.aliases:
+                return Route(name, one.aliases[model])
+        for name, one in self._served.items():
+            if any(fnmatchcase(model, pattern) for pattern in one.patterns):
+                return Route(name, model)
+        raise Refusal(
+            404,
+            "model_not_found",
+            f"No upstream serves the model {model[:100]!r}; GET /v1/models lists what there is.",
+            param="model",
+        )
+
+
+def _alias_models(served: Served, listing: Sequence[Json]) -> list[Json]:
+    by_id = {model.get("id"): model for model in listing}
+    return [
+        {
+            "object": "model",
+            "created": 0,
+            "owned_by": served.upstream.name,
+            **by_id.get(target, {}),
+            "id": alias,
+        }
+        for alias, target in served.aliases.items()
+    ]
+
+
+def _call(request: Request, served: Served) -> Call:
+    """The body goes on byte for byte unless something has to change: an alias, or the usage event of a stream."""
+    ask = request.ask
+    changes: Json = {}
+    if ask.route.model != ask.model:
+        changes["model"] = ask.route.model
+    if (
+        ask.stream
+        and not ask.include_usage
+        and served.stream_usage
+        and ask.endpoint is not Endpoint.EMBEDDINGS
+    ):
+        changes["stream_options"] = {**(ask.body.get("stream_options") or {}), "include_usage": True}
+    return Call(
+        endpoint=ask.endpoint,
+        model=ask.route.model,
+        body=_dump({**ask.body, **changes}) if changes else ask.raw,
+        stream=ask.stream,
+        credential=request.caller.credential,
+        headers=request.headers,
+    )
+
+
+def _dump(body: Json) -> bytes:
+    try:
+        return orjson.dumps(body)
+    except TypeError:  # integers beyond 64 bits: rare, and exact in the standard library alone
+        return json.dumps(body, separators=(",", ":")).encode()

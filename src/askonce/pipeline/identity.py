@@ -1,0 +1,106 @@
+"""Authentication and tenancy: a credential becomes a `Caller`, or a 401.
+
+Two ways, by configuration. With tenants configured, a key is one of theirs (known by its SHA-256 alone) or refused.
+Without, the credential is the provider's own: it is passed through, and the tenant is a keyed hash of it, so that
+one credential's answers are never another's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import hmac
+from typing import TYPE_CHECKING, Final
+
+from askonce.errors import Refusal
+from askonce.model import Caller
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["Identity", "Tenant"]
+
+_MEMO: Final = 4096
+_CREDENTIAL_HEADERS: Final = (b"x-api-key", b"api-key")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Tenant:
+    """A configured tenant: SHA-256 digests (hex) of its keys; the first feature is the default."""
+
+    name: str
+    key_digests: tuple[str, ...]
+    features: tuple[str, ...]
+
+
+class Identity:
+    """Tells callers apart by their credentials."""
+
+    def __init__(self, tenants: Sequence[Tenant] | None, features: tuple[str, ...], secret: bytes) -> None:
+        """Features are those that a passed-through credential may name; the secret keys the tenants' hashes."""
+        self._by_digest = (
+            None
+            if tenants is None
+            else {digest: tenant for tenant in tenants for digest in tenant.key_digests}
+        )
+        self._features = features
+        self._secret = secret
+        self._memo: dict[str, Caller] = {}
+        self._anonymous = Caller(None, "anonymous", features, None, b"")
+
+    def identify(self, headers: Mapping[bytes, bytes]) -> Caller:
+        """The caller behind request headers (lower-case names).
+
+        Raises:
+            Refusal: 401, no key or a key that no tenant has.
+        """
+        credential = _credential(headers)
+        if credential is None:
+            if self._by_digest is None:
+                return self._anonymous
+            raise Refusal(401, "missing_api_key", "Send a key as `Authorization: Bearer …`.")
+        caller = self._memo.get(credential)
+        if caller is None:
+            caller = self._derive(credential)
+            if len(self._memo) >= _MEMO:
+                self._memo.clear()
+            self._memo[credential] = caller
+        return caller
+
+    def narrow(self, caller: Caller, tenant: str) -> Caller:
+        """The caller as the tenant that its request names.
+
+        Raises:
+            Refusal: 403, the key is another tenant's.
+        """
+        if caller.tenant is None:
+            return caller
+        if self._by_digest is None:
+            return dataclasses.replace(caller, tenant=f"{caller.tenant}/{tenant}")
+        if caller.label != tenant:
+            raise Refusal(403, "tenant_not_allowed", "This key is not that tenant's.", param="tenant_id")
+        return caller
+
+    def _derive(self, credential: str) -> Caller:
+        digest = hashlib.sha256(credential.encode())
+        if self._by_digest is None:
+            tenant = hmac.digest(self._secret, digest.digest(), "sha256").hex()
+            return Caller("key:" + tenant, "pass-through", self._features, credential, digest.digest())
+        known = self._by_digest.get(digest.hexdigest())
+        if known is None:
+            raise Refusal(
+                401, "invalid_api_key", "No tenant has this key; ask the gateway's operator for one."
+            )
+        return Caller("tenant:" + known.name, known.name, known.features, None, digest.digest())
+
+
+def _credential(headers: Mapping[bytes, bytes]) -> str | None:
+    authorization = headers.get(b"authorization")
+    if authorization is not None:
+        scheme, _, value = authorization.partition(b" ")
+        if scheme.lower() == b"bearer" and value.strip():
+            return value.strip().decode("latin-1")
+    for name in _CREDENTIAL_HEADERS:
+        if headers.get(name):
+            return headers[name].decode("latin-1")
+    return None

@@ -1,0 +1,172 @@
+"""Request coalescing: identical requests in flight share one upstream call.
+
+The upstream call belongs to a *flight*, never to a client: a flight's task asks the upstream, its callers hold
+*seats* and follow the flight's log, each at its own pace. Leaving removes a seat and nothing else. DESIGN's
+eleven promises are kept here and in `flight` (1, 2, 4 to 8), in `broadcast` (3) and `answers` (9); 10 and 11 are `gateway`'s order.
+
+What a flight does in the air is its *pilot*'s business: `gateway.py` passes one in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import structlog
+
+from askonce.errors import Refusal
+from askonce.model import Fresh
+from askonce.pipeline.flight import Flight
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from askonce.model import Outcome, Request
+    from askonce.pipeline.broadcast import LogMemory
+    from askonce.pipeline.flight import Seat
+
+__all__ = ["Flights", "Pilot"]
+
+_MARK_S: Final = 30.0
+"""Seconds that callers of an uncacheable answer are not queued behind each other."""
+_MARKS: Final = 10_000
+_log = structlog.get_logger("askonce.inflight")
+
+
+Pilot: TypeAlias = "Callable[[Flight], Awaitable[None]]"
+"""Brings a flight to its answer: publishes, then lands it. Raises Refusal where there is none."""
+
+
+class Flights:
+    """The table of flights by exact key, and the owner of their tasks.
+
+    Attributes:
+        memory: Bytes held by all logs.
+        joined: Callers that have joined a running flight so far.
+        started: Flights so far.
+    """
+
+    def __init__(self, pilot: Pilot, memory: LogMemory) -> None:
+        self.memory = memory
+        self.joined = 0
+        self.started = 0
+        self._pilot = pilot
+        self._table: dict[bytes, Flight] = {}
+        self._tasks: dict[Flight, asyncio.Task[None]] = {}
+        self._marks: OrderedDict[bytes, float] = OrderedDict()
+
+    @property
+    def running(self) -> int:
+        """Flights in the air."""
+        return len(self._tasks)
+
+    @property
+    def waiting(self) -> int:
+        """Callers on board of all of them."""
+        return sum(flight.seats for flight in self._tasks)
+
+    def board(self, request: Request, key: bytes | None, source: Outcome, *, join: bool) -> Seat:
+        """A seat on the running flight of the same key, or on a new one.
+
+        Args:
+            request: The caller's request.
+            key: Its exact key; None for a flight that nobody may join.
+            source: What a caller is told that leads: `Fresh`, or `Bypass` where nothing may be shared.
+            join: Whether this caller may join; if not, it may still lead a flight that others join.
+        """
+        if key is not None and self._marked(key):
+            key, source = None, Fresh("hit-for-miss")
+        flight = self._table.get(key) if key is not None else None
+        if flight is not None and self._trusted(flight, request):
+            if join:
+                self.joined += 1
+                return flight.admit(request)
+            key = None
+        return self._start(key, request, source).lead
+
+    def follow(self, key: bytes, request: Request) -> Seat | None:
+        """A seat on the running flight of another, equivalent request; None where there is none to trust."""
+        flight = self._table.get(key)
+        trusted = flight is not None and self._trusted(flight, request)
+        return flight.admit(request, follow=True) if flight is not None and trusted else None
+
+    def mark_unshareable(self, key: bytes) -> None:
+        """Hit-for-miss: for a while, callers of this key are not queued behind each other."""
+        self._marks[key] = asyncio.get_running_loop().time() + _MARK_S
+        self._marks.move_to_end(key)
+        if len(self._marks) > _MARKS:
+            self._marks.popitem(last=False)
+
+    def remove(self, flight: Flight) -> None:
+        """Takes *this* flight out of the table, not its successor under the same key."""
+        if flight.key is not None and self._table.get(flight.key) is flight:
+            del self._table[flight.key]
+
+    def cancel(self, flight: Flight) -> None:
+        """Ends a flight that nobody waits for: out of the table first, lest a newcomer board a dying flight."""
+        self.remove(flight)
+        task = self._tasks.get(flight)
+        if task is not None:
+            task.cancel()
+
+    async def drain(self, timeout_s: float) -> int:
+        """Waits for all flights to end; cancels those that don't in time, and returns how many."""
+        if self._tasks:
+            await asyncio.wait(list(self._tasks.values()), timeout=timeout_s)
+        late = list(self._tasks.items())
+        for flight, task in late:
+            flight.crash(
+                Refusal(503, "shutting_down", "The gateway is shutting down; ask again.", retry_after_s=1)
+            )
+            task.cancel()
+        if late:
+            await asyncio.wait([task for _, task in late], timeout=1)
+        return len(late)
+
+    def _trusted(self, flight: Flight, request: Request) -> bool:
+        age_s = asyncio.get_running_loop().time() - flight.started_at
+        return age_s < request.policy.max_flight_age_s
+
+    def _marked(self, key: bytes) -> bool:
+        until = self._marks.get(key)
+        if until is None:
+            return False
+        if until > asyncio.get_running_loop().time():
+            return True
+        del self._marks[key]
+        return False
+
+    def _start(self, key: bytes | None, request: Request, source: Outcome) -> Flight:
+        flight = Flight(self, key, request, source)
+        if key is not None:
+            self._table[key] = flight
+        self.started += 1
+        task = asyncio.create_task(self._fly(flight), name="flight")  # noqa: TID251 - flights are owned here
+        self._tasks[flight] = task
+        return flight
+
+    async def _fly(self, flight: Flight) -> None:
+        try:
+            while not await self._attempt(flight):
+                pass
+        except Exception:  # noqa: BLE001 - a bug must not leave callers waiting for ever
+            _log.exception("flight failed")
+            flight.crash(Refusal(500, "internal_error", "The gateway failed on this request; ask again."))
+        finally:
+            self.remove(flight)
+            self._tasks.pop(flight, None)
+            flight.log.let_go()
+
+    async def _attempt(self, flight: Flight) -> bool:
+        """One try at an answer; False where another seat has the lead for a further one."""
+        try:
+            await self._pilot(flight)
+        except Refusal as failure:
+            wait_s = failure.retry_after_s or 0.0
+            if wait_s >= flight.longest_wait_s() and flight.seats > 1:
+                flight.crash(failure)
+            elif flight.hand_over(failure):
+                await asyncio.sleep(wait_s)
+                return False
+        return True

@@ -1,0 +1,66 @@
+"""What an upstream call costs: tokens times a dated table's prices, exactly, in integers of nano-dollars."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from askonce.model import Usage
+
+__all__ = ["Price", "Prices"]
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Pico-dollars per token; a dollar per million tokens is 1,000,000 of them, so every list price is an integer."""
+
+    input_picousd: int
+    output_picousd: int
+    cached_input_picousd: int
+
+    @classmethod
+    def per_million(cls, input_usd: float, output_usd: float, cached_input_usd: float | None = None) -> Price:
+        """From list prices in dollars per million tokens; cached input costs as much as any where not given."""
+        cached = input_usd if cached_input_usd is None else cached_input_usd
+        return cls(round(input_usd * 1_000_000), round(output_usd * 1_000_000), round(cached * 1_000_000))
+
+
+_SNAPSHOT: Final = re.compile(r"-20\d\d-\d\d-\d\d$")
+"""The date that providers append to a model's name for one of its snapshots."""
+
+
+class Prices:
+    """Prices by model pattern (`*`, `?`): the first that matches counts."""
+
+    def __init__(self, by_pattern: Mapping[str, Price]) -> None:
+        self._by_pattern = dict(by_pattern)
+        self._memo: dict[str, Price | None] = {}
+
+    def of(self, model: str) -> Price | None:
+        """The model's price; None where nobody told it."""
+        if model not in self._memo:
+            if len(self._memo) > 1_000:  # noqa: PLR2004 - callers choose the names
+                self._memo.clear()
+            self._memo[model] = self._find(model) or self._find(_SNAPSHOT.sub("", model))
+        return self._memo[model]
+
+    def _find(self, model: str) -> Price | None:
+        found = (price for pattern, price in self._by_pattern.items() if fnmatchcase(model, pattern))
+        return next(found, None)
+
+    def cost_nanousd(self, model: str, usage: Usage) -> int | None:
+        """What a call of that many tokens costs; None where the price isn't known."""
+        price = self.of(model)
+        if price is None:
+            return None
+        picousd = (
+            (usage.prompt_tokens - usage.cached_tokens) * price.input_picousd
+            + usage.cached_tokens * price.cached_input_picousd
+            + usage.completion_tokens * price.output_picousd
+        )
+        return (picousd + 500) // 1_000

@@ -1,0 +1,289 @@
+"""Any server that speaks OpenAI's API: OpenAI itself, vLLM, llama.cpp, Ollama."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Final
+
+import aiohttp
+import orjson
+
+from askonce import __version__
+from askonce.errors import Sharing, UpstreamFailure
+from askonce.upstreams.sse import EventReader
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from askonce.model import Call, Json
+    from askonce.ports import Clock
+
+__all__ = ["OpenAIUpstream", "Server"]
+
+_FATAL: Final = frozenset({400, 404, 405, 413, 415, 422})
+_CREDENTIAL: Final = frozenset({401, 402, 403})
+_TRANSIENT: Final = frozenset({408, 409, 425, 429})
+_MAX_ERROR_BYTES: Final = 65_536
+_SHOWN_HEADERS: Final = ("openai-", "x-ratelimit-")
+_END_MARK: Final = b"[DONE]"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where a server is and how long it is waited for (seconds); `api_key` None passes the caller's on."""
+
+    name: str
+    base_url: str
+    api_key: str | None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    connect_timeout_s: float = 5.0
+    first_byte_timeout_s: float = 600.0
+    idle_timeout_s: float = 60.0
+    max_connections: int = 512
+    max_response_bytes: int = 64 * 2**20
+    respect_cache_control: bool = True
+
+
+class OpenAIUpstream:
+    """One server behind a pool of connections. Never retries and never follows redirects."""
+
+    def __init__(self, server: Server, clock: Clock) -> None:
+        self._server = server
+        self._clock = clock
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def name(self) -> str:
+        """The name in the configuration."""
+        return self._server.name
+
+    async def open(self, call: Call) -> OpenAIReply:
+        """Sends a call and waits for its status. Raises UpstreamFailure."""
+        headers = {
+            "Content-Type": "application/json",
+            **dict(call.headers),
+            **self._authorization(call.credential),
+        }
+        response = await self._send("POST", call.endpoint.value, headers, call.body)
+        return await self._accepted(response, call)
+
+    async def models(self, credential: str | None) -> list[Json]:
+        """The server's list of models. Raises UpstreamFailure."""
+        response = await self._send("GET", "models", self._authorization(credential), None)
+        try:
+            if response.status != 200:  # noqa: PLR2004 - HTTP's OK
+                raise await self._refused(response, credential)
+            listing = orjson.loads(await self._body(response))
+        except orjson.JSONDecodeError:
+            raise _transient(
+                502, "upstream_garbage", f"{self.name} sent a model list that isn't JSON."
+            ) from None
+        finally:
+            response.release()
+        data = listing.get("data") if isinstance(listing, dict) else None
+        return [model for model in data if isinstance(model, dict)] if isinstance(data, list) else []
+
+    async def close(self) -> None:
+        """Closes pooled connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    def _authorization(self, credential: str | None) -> dict[str, str]:
+        key = self._server.api_key if self._server.api_key is not None else credential
+        return {**self._server.headers, **({"Authorization": f"Bearer {key}"} if key else {})}
+
+    def _connected(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=self._server.max_connections, ttl_dns_cache=60),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._server.connect_timeout_s),
+                headers={"User-Agent": f"askonce/{__version__}"},
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        return self._session
+
+    async def _send(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes | None
+    ) -> aiohttp.ClientResponse:
+        server = self._server
+        url = f"{server.base_url.rstrip('/')}/{path}"
+        try:
+            async with asyncio.timeout(server.first_byte_timeout_s):
+                return await self._connected().request(
+                    method, url, data=body, headers=headers, allow_redirects=False
+                )
+        except TimeoutError:
+            raise _transient(
+                504, "upstream_timeout", f"{self.name} did not answer in time; try again."
+            ) from None
+        except (aiohttp.ClientError, OSError) as error:
+            what = type(error).__name__
+            raise _transient(
+                502, "upstream_unreachable", f"{self.name} could not be reached ({what})."
+            ) from None
+
+    async def _accepted(self, response: aiohttp.ClientResponse, call: Call) -> OpenAIReply:
+        wanted = "text/event-stream" if call.stream else "json"
+        if response.status == 200 and wanted in response.headers.get("Content-Type", ""):  # noqa: PLR2004 - HTTP's OK
+            return OpenAIReply(response, self._server)
+        try:
+            raise await self._refused(response, call.credential)
+        finally:
+            response.release()
+
+    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
+        try:
+            async with asyncio.timeout(self._server.idle_timeout_s):
+                return await response.content.read(_MAX_ERROR_BYTES)
+        except (TimeoutError, aiohttp.ClientError, OSError):
+            return b""
+
+    async def _refused(self, response: aiohttp.ClientResponse, credential: str | None) -> UpstreamFailure:
+        """What a status other than an accepted 200 means, for whom."""
+        status = response.status
+        error = _error_object(await self._body(response))
+        retry_after_s = self._retry_after(response.headers.get("Retry-After"))
+        said = _sentence(error) or f"{self.name} answered {status} without saying why."
+        code = str((error or {}).get("code") or (error or {}).get("type") or f"upstream_{status}")
+        body = orjson.dumps(error) if error else None
+        passed_through = self._server.api_key is None and credential is not None
+        if status in _CREDENTIAL or code == "insufficient_quota":
+            if passed_through:
+                return UpstreamFailure(status, code, said, sharing=Sharing.PERSONAL, body=body)
+            sentence = f"{self.name} refused the gateway's own key ({status}); tell the gateway's operator."
+            return UpstreamFailure(502, "upstream_credential", sentence, sharing=Sharing.FATAL)
+        if status in _FATAL:
+            return UpstreamFailure(status, code, said, sharing=Sharing.FATAL, body=body)
+        if status in _TRANSIENT or status >= 500:  # noqa: PLR2004 - HTTP's server errors
+            return _transient(status, code, said, retry_after_s, body)
+        kind = response.headers.get("Content-Type", "no type")
+        return _transient(
+            502, "upstream_garbage", f"{self.name} answered {status} ({kind}), which is no answer."
+        )
+
+    def _retry_after(self, value: str | None) -> float | None:
+        """RFC 9110's `Retry-After`: seconds or a date."""
+        if value is None:
+            return None
+        try:
+            return max(0.0, float(value))
+        except ValueError:
+            pass
+        try:
+            return max(0.0, parsedate_to_datetime(value).timestamp() - self._clock.now())
+        except ValueError:
+            return None
+
+
+class OpenAIReply:
+    """An accepted call: its body, or its events."""
+
+    def __init__(self, response: aiohttp.ClientResponse, server: Server) -> None:
+        self._response = response
+        self._server = server
+        self._events = EventReader(server.max_response_bytes)
+        self._received = 0
+        self._finished = False
+        directives = response.headers.get("Cache-Control", "").lower() if server.respect_cache_control else ""
+        self.no_store = "no-store" in directives
+        self.max_age_s = _max_age(directives)
+        self.headers: Sequence[tuple[str, str]] = [
+            (name.lower(), value)
+            for name, value in response.headers.items()
+            if name.lower().startswith(_SHOWN_HEADERS)
+        ]
+
+    @property
+    def finished(self) -> bool:
+        """Whether the end mark was seen."""
+        return self._finished
+
+    async def body(self) -> bytes:
+        """The whole JSON body. Raises UpstreamFailure."""
+        parts = []
+        while data := await self._more():
+            parts.append(data)
+        return b"".join(parts)
+
+    async def read(self) -> Sequence[bytes]:
+        """The next events' JSON payloads; empty at the end. Raises UpstreamFailure."""
+        while not self._finished:
+            data = await self._more()
+            try:
+                events = self._events.feed(data) if data else self._events.end()
+            except ValueError:
+                raise self._too_large() from None
+            if _END_MARK in events:
+                self._finished = True
+                events = events[: events.index(_END_MARK)]
+            if events or not data:
+                return events
+        return ()
+
+    async def aclose(self) -> None:
+        """Gives the connection back, or cuts it where the answer wasn't read to its end."""
+        if self._finished and not self._response.content.is_eof():
+            try:
+                async with asyncio.timeout(1):
+                    await self._response.content.readany()
+            except (TimeoutError, aiohttp.ClientError, OSError):
+                pass
+        if self._response.content.is_eof():
+            self._response.release()
+        else:
+            self._response.close()
+
+    async def _more(self) -> bytes:
+        name = self._server.name
+        try:
+            async with asyncio.timeout(self._server.idle_timeout_s):
+                data = await self._response.content.readany()
+        except TimeoutError:
+            seconds = self._server.idle_timeout_s
+            raise _transient(504, "upstream_timeout", f"{name} fell silent for {seconds:g} s.") from None
+        except (aiohttp.ClientError, OSError):
+            raise _transient(
+                502, "upstream_broke_off", f"{name} broke off in the middle of its answer."
+            ) from None
+        self._received += len(data)
+        if self._received > self._server.max_response_bytes:
+            raise self._too_large()
+        return data
+
+    def _too_large(self) -> UpstreamFailure:
+        sentence = f"{self._server.name}'s answer is larger than {self._server.max_response_bytes} bytes."
+        return UpstreamFailure(502, "upstream_too_large", sentence, sharing=Sharing.FATAL)
+
+
+def _transient(
+    status: int, code: str, sentence: str, retry_after_s: float | None = None, body: bytes | None = None
+) -> UpstreamFailure:
+    return UpstreamFailure(
+        status, code, sentence, sharing=Sharing.TRANSIENT, retry_after_s=retry_after_s, body=body
+    )
+
+
+def _error_object(body: bytes) -> Json | None:
+    """The `error` object of a provider's error body, whatever shape the body takes (a string, an object, bare)."""
+    try:
+        parsed = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    error = parsed.get("error", parsed) if isinstance(parsed, dict) else None
+    if isinstance(error, str):
+        return {"message": error, "type": None, "param": None, "code": None}
+    return error if isinstance(error, dict) and "message" in error else None
+
+
+def _sentence(error: Json | None) -> str:
+    return str(error["message"]) if error else ""
+
+
+def _max_age(directives: str) -> float | None:
+    for directive in directives.split(","):
+        name, _, value = directive.strip().partition("=")
+        if name in {"max-age", "s-maxage"} and value.strip('"').isdigit():
+            return float(value.strip('"'))
+    return None
