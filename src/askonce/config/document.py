@@ -30,6 +30,7 @@ _VARIABLE: Final = re.compile(r"\$\$\{|\$\{(?P<inside>[^}]*)(?P<end>\}?)")
 _INSIDE: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-((?:(?!\$\{).)*))?", re.DOTALL)
 _HINTS: Final = {
     "expected <block end>": " (text that begins with [ or { needs quotes)",
+    "expected the node content": " (text that begins with [ or { needs quotes)",
     "mapping values are not allowed here": " (text with a colon before a space or at its end needs quotes)",
     "found character '\\t' that cannot start any token": " (indent with spaces)",
 }

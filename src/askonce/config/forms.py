@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator
 from pydantic.fields import FieldInfo
 
 from askonce.config.units import (
@@ -184,6 +184,10 @@ def _parse_key_digest(value: object) -> bytes:
     )
 
 
+def _key_line(digest: bytes) -> str:
+    return f"sha256:{digest.hex()}"
+
+
 def _parse_linger(value: object) -> float | None:
     if value is None or value == "finish":
         return None
@@ -239,14 +243,20 @@ Number = Annotated[float, BeforeValidator(_refuse_switch), Form("number", "{:g}"
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$"), Form("name", str)]
 """A name that is safe in headers, metrics and keys."""
 KeyDigest = Annotated[
-    bytes, PlainValidator(_parse_key_digest), Form("`sha256:` and 64 hex digits", bytes.hex)
+    bytes,
+    PlainValidator(_parse_key_digest),
+    PlainSerializer(_key_line, return_type=str),
+    Form("`sha256:` and 64 hex digits", _key_line),
 ]
 """SHA-256 of a key: 32 bytes."""
-Listen = Annotated[Address, PlainValidator(_parse_listen), Form("host:port", str)]
+Listen = Annotated[
+    Address, PlainValidator(_parse_listen), PlainSerializer(str, return_type=str), Form("host:port", str)
+]
 """Where to listen."""
 StoreUrl = Annotated[
     MemoryStore | SqliteStore,
     PlainValidator(_parse_store),
+    PlainSerializer(str, return_type=str),
     Form("`memory:` or `sqlite:///path`", str),
 ]
 """Where answers are kept."""

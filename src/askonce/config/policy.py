@@ -48,7 +48,7 @@ class PolicySettings(Section):
     )
     pool: Slug = Field(
         default="",
-        description="Name of the shared pool, only with `scope: shared`; empty: the feature's name.",
+        description="Name of the shared pool, only with `scope: shared`; unless given, the feature's name.",
     )
     max_turns: Count = Field(
         default=3, ge=1, description="The most user messages in a conversation that is matched semantically."

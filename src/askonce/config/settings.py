@@ -189,7 +189,7 @@ class Settings(Section):
     log: LogSettings = Field(default=LogSettings(), description="What is logged.")
     prices: dict[Annotated[str, Field(min_length=1)], PriceSettings] = Field(
         default={},
-        description="Prices by model pattern (`*`, `?`), over the built-in ones; the first pattern that matches "
+        description="Prices by model pattern (`*`, `?`); the first pattern that matches "
         "the upstream's name of the model counts.",
     )
 

@@ -41,7 +41,7 @@ _BYTES: Final = {
     "MB": 1000**2,
     "kB": 1000,
 }
-_NUMBER: Final = r"[0-9]{1,30}(?:\.[0-9]{1,30})?"
+_NUMBER: Final = r"[0-9]{1,30}(?:\.[0-9]{1,400})?"
 _DURATION: Final = re.compile(rf"({_NUMBER})\s*(w|d|h|ms|us|m|s)\s*")
 _DURATION_WHOLE: Final = re.compile(rf"(?:{_NUMBER}\s*(?:w|d|h|ms|us|m|s)\s*)+")
 _SIZE: Final = re.compile(rf"({_NUMBER})\s*([KMGT]I?)?B?", re.IGNORECASE)

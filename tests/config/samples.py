@@ -1,0 +1,93 @@
+"""A configuration that says something of everything, for tests to break."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+HASHES = tuple(f"sha256:{digit * 64}" for digit in "123")
+
+
+def complete() -> dict[str, Any]:
+    """A valid configuration with every section and every kind of value, as plain data."""
+    return copy.deepcopy(
+        {
+            "listen": "0.0.0.0:8080",
+            "store": "sqlite:///var/lib/askonce/askonce.db",
+            "upstreams": [
+                {
+                    "type": "openai",
+                    "name": "openai",
+                    "base_url": "https://api.openai.com/v1",
+                    "api_key": "sk-of-the-sample",
+                    "models": ["gpt-*", "o*"],
+                    "aliases": {"cheap": "gpt-4o-mini"},
+                    "headers": {"OpenAI-Organization": "org-of-the-sample"},
+                    "connect_timeout": "5s",
+                    "first_byte_timeout": 120,
+                    "idle_timeout": "1m",
+                    "max_connections": 512,
+                    "stream_usage": True,
+                    "cache_control": "respect",
+                },
+                {
+                    "type": "simulated",
+                    "name": "simulated",
+                    "models": ["*"],
+                    "aliases": {},
+                    "seed": 1,
+                    "ttft_ms": 20,
+                    "tokens_per_second": 400.5,
+                    "concurrency_knee": 8,
+                    "error_rate": "1%",
+                    "rate_limit_rate": 0.01,
+                    "garbage_rate": 0,
+                    "half_stream_rate": 0,
+                    "answers": "answers.jsonl",
+                },
+            ],
+            "tenants": [
+                {"name": "acme", "keys": [HASHES[0]], "features": ["support", "default"]},
+                {"name": "globex", "keys": [HASHES[1]]},
+            ],
+            "features": {
+                "support": {
+                    "exact": True,
+                    "inflight": True,
+                    "inflight_high_temperature": "retries",
+                    "semantic": True,
+                    "error_budget": "1%",
+                    "ttl": "1d",
+                    "scope": "shared",
+                    "pool": "everybody",
+                    "max_turns": 3,
+                    "max_temperature": 1.0,
+                    "semantic_tools": False,
+                    "similarity_floor": 0.8,
+                    "timeout": "600s",
+                    "linger": "finish",
+                    "max_flight_age": 600,
+                },
+                "search": None,
+            },
+            "defaults": {"semantic": "shadow", "linger": "5s"},
+            "admin": {"keys": [HASHES[2]]},
+            "limits": {
+                "max_body_bytes": "10MiB",
+                "body_timeout": "30s",
+                "max_response_bytes": "64MiB",
+                "flight_log_bytes": "8MiB",
+                "total_log_bytes": "256MiB",
+                "drain_timeout": 0,
+            },
+            "cache": {
+                "memory_bytes": "256MiB",
+                "disk_bytes": "4GiB",
+                "max_entry_bytes": "4MiB",
+                "commit_interval": "50ms",
+            },
+            "embedder": {"type": "minilm", "workers": 1, "memo_bytes": "8MiB", "max_queue": 256},
+            "log": {"level": "info", "format": "json", "requests": False},
+            "prices": {"gpt-4.1*": {"input": 2, "output": 8.0, "cached_input": 0.5}},
+        }
+    )
