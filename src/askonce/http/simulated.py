@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from askonce.errors import UpstreamFailure
+from askonce.errors import CallerGone, Refusal, UpstreamFailure
+from askonce.http.asgi import read_body, wait_until_gone
 from askonce.model import Call, Endpoint
 from askonce.upstreams.simulated import Fault, SimulatedReply, SimulatedUpstream, refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from starlette.types import Message, Receive, Scope, Send
+    from askonce.http.asgi import Receive, Scope, Send
 
 __all__ = ["KeyRule", "SimulatedApp"]
 
@@ -30,6 +31,8 @@ _JSON: Final = b"application/json"
 _HTML: Final = b"text/html; charset=utf-8"
 _EVENTS: Final = b"text/event-stream; charset=utf-8"
 _HTML_PAGE: Final = b"<html><head><title>Bad gateway</title></head><body>Bad gateway</body></html>"
+_MAX_BODY_BYTES: Final = 64 * 2**20
+_BODY_TIMEOUT_S: Final = 60.0
 _DONE: Final = b"data: [DONE]\n\n"
 
 
@@ -63,8 +66,12 @@ class SimulatedApp:
         response = _Response(send)
         try:
             await self._route(scope, receive, response)
+        except CallerGone:
+            return
         except UpstreamFailure as failure:
             await response.failure(failure)
+        except Refusal as refusal:
+            await response.failure(refused(refusal.status, refusal.code, refusal.message))
 
     async def _route(self, scope: Scope, receive: Receive, response: _Response) -> None:
         method, path = scope["method"], scope["path"]
@@ -91,15 +98,13 @@ class SimulatedApp:
     async def _infer(
         self, endpoint: Endpoint, credential: str | None, receive: Receive, response: _Response
     ) -> None:
-        body = await _read_body(receive)
-        if body is None:
-            return
+        body = await read_body(receive, _MAX_BODY_BYTES, _BODY_TIMEOUT_S)
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("requests are served in tasks")
         call = Call(endpoint, "", body, _wants_events(body), credential)
         watcher = asyncio.create_task(  # noqa: TID251 - ends with the request, in `finally`
-            _cancel_when_gone(receive, task), name="simulated-disconnect"
+            wait_until_gone(receive, lambda: _cancel(task)), name="simulated-disconnect"
         )
         try:
             await self._answer(call, response)
@@ -158,7 +163,7 @@ class _Response:
 
     async def events(self, reply: SimulatedReply) -> None:
         """Server-sent events; where the answer breaks off the response is never completed."""
-        await self._start(200, _EVENTS, [*_reply_headers(reply), (b"cache-control", b"no-cache")])
+        await self._start(200, _EVENTS, _reply_headers(reply))
         try:
             while payloads := await reply.read():
                 await self._part(b"".join([b"data: " + payload + b"\n\n" for payload in payloads]))
@@ -183,6 +188,10 @@ def _reply_headers(reply: SimulatedReply) -> list[tuple[bytes, bytes]]:
     return headers
 
 
+def _cancel(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+
+
 def _credential(scope: Scope) -> str | None:
     for name, value in scope["headers"]:
         if name == b"authorization":
@@ -200,22 +209,3 @@ def _wants_events(body: bytes) -> bool:
     except orjson.JSONDecodeError:
         return False
     return isinstance(parsed, dict) and parsed.get("stream") is True
-
-
-async def _read_body(receive: Receive) -> bytes | None:
-    """The request's body; None where the caller left before its end."""
-    parts = []
-    while True:
-        message: Message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        parts.append(message.get("body", b""))
-        if not message.get("more_body", False):
-            return b"".join(parts)
-
-
-async def _cancel_when_gone(receive: Receive, task: asyncio.Task[Any]) -> None:
-    """Cancels the task once the caller has closed its connection."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    task.cancel()

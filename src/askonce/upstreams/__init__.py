@@ -1,0 +1,1 @@
+"""Who answers: adapters that turn a provider's protocol into the port `ports.Upstream`."""

@@ -1,0 +1,169 @@
+"""The port: calls in, replies out, everything counted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from askonce.errors import UpstreamFailure
+from askonce.model import Endpoint
+from askonce.upstreams.simulated.chat import generate_chat
+from askonce.upstreams.simulated.completions import generate_completions
+from askonce.upstreams.simulated.counters import Counters
+from askonce.upstreams.simulated.dice import Dice, digest
+from askonce.upstreams.simulated.directive import FIELD, read_directive, roll
+from askonce.upstreams.simulated.embeddings import generate_embeddings
+from askonce.upstreams.simulated.failures import refused, simulated_failure
+from askonce.upstreams.simulated.generation import Job
+from askonce.upstreams.simulated.options import SimulatedModel
+from askonce.upstreams.simulated.reply import Pace, SimulatedReply, Tally
+from askonce.upstreams.simulated.requests import Fields, canonical, parse
+from askonce.upstreams.simulated.text import normalise
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from askonce.model import Call, Json
+    from askonce.ports import Clock
+    from askonce.upstreams.simulated.directive import Directive
+    from askonce.upstreams.simulated.generation import Generation
+    from askonce.upstreams.simulated.options import Simulation
+
+__all__ = ["SimulatedUpstream"]
+
+_GENERATORS: Final[Mapping[Endpoint, Callable[[Job], Generation]]] = {
+    Endpoint.CHAT: generate_chat,
+    Endpoint.COMPLETIONS: generate_completions,
+    Endpoint.EMBEDDINGS: generate_embeddings,
+}
+_MAX_REMEMBERED: Final = 100_000
+"""Contents whose calls are counted; beyond them the longest unasked start again from the first attempt."""
+_MODELS_CREATED: Final = 1_700_000_000
+
+
+class _Attempts:
+    """How often each content was asked."""
+
+    def __init__(self) -> None:
+        self._counts: OrderedDict[bytes, int] = OrderedDict()
+
+    def next(self, content: bytes) -> int:
+        """How many calls with this content came before."""
+        count = self._counts.pop(content, 0)
+        self._counts[content] = count + 1
+        if len(self._counts) > _MAX_REMEMBERED:
+            self._counts.popitem(last=False)
+        return count
+
+
+class SimulatedUpstream:
+    """Answers in OpenAI's shapes without a model.
+
+    Texts and vectors are functions of the seed and the request's content; ids and faults also of how many calls
+    with that content came before. A run that repeats another's requests repeats its answers and its faults.
+
+    Attributes:
+        counters: What was asked so far.
+    """
+
+    def __init__(self, simulation: Simulation, clock: Clock) -> None:
+        self.counters = Counters()
+        self._simulation = simulation
+        self._clock = clock
+        self._answers = {normalise(question): answer for question, answer in simulation.answers.items()}
+        self._models = {model.name: model for model in simulation.models}
+        self._attempts = _Attempts()
+        self._pace = Pace(simulation, self.counters)
+
+    @property
+    def name(self) -> str:
+        """The name in the configuration."""
+        return self._simulation.name
+
+    async def open(self, call: Call) -> SimulatedReply:
+        """Accepts a call: a stream once its first token is due, a plain answer once all of it is.
+
+        Raises:
+            UpstreamFailure: the request is invalid, or fails by direction or by chance.
+        """
+        self.counters.begin(call.endpoint, stream=call.stream)
+        try:
+            return await self._open(call)
+        except BaseException as error:
+            self.counters.end(str(error.status) if isinstance(error, UpstreamFailure) else "cancelled")
+            raise
+
+    async def models(self, credential: str | None) -> list[Json]:  # noqa: ARG002 - the port's shape
+        """The models on offer; where any name is accepted, one that stands for all."""
+        return [_model_object(name) for name in self._models or (SimulatedModel("simulated").name,)]
+
+    def model(self, name: str) -> Json:
+        """One model's object.
+
+        Raises:
+            UpstreamFailure: there is none of that name.
+        """
+        if self._models and name not in self._models:
+            message = f"The model `{name}` does not exist or you do not have access to it."
+            raise refused(404, "model_not_found", message, param="model")
+        return _model_object(name)
+
+    async def close(self) -> None:
+        """Holds nothing to close."""
+
+    async def _open(self, call: Call) -> SimulatedReply:
+        body = parse(call.body)
+        self.model(body["model"])
+        content = canonical(body)
+        directed = (
+            orjson.dumps(body[FIELD], option=orjson.OPT_SORT_KEYS) if body.get(FIELD) is not None else b""
+        )
+        content_digest = digest(call.endpoint.value, content, directed)
+        attempt = self._attempts.next(content_digest)
+        dice = Dice(self._simulation.seed, content_digest, attempt)
+        mark = dice.hex(28)
+        if directed:
+            directive = read_directive(directed, attempt)
+        else:
+            directive = roll(self._simulation, dice, stream=call.stream)
+        if directive.status is not None:
+            await self._wait_for_first(directive)
+            raise simulated_failure(
+                directive.status,
+                directive.code,
+                directive.retry_after_s,
+                html=directive.html,
+                own_key=call.credential is not None,
+            )
+        job = Job(
+            simulation=self._simulation,
+            answers=self._answers,
+            body=body,
+            fields=Fields(body),
+            directive=directive,
+            stream=call.stream,
+            mark=mark,
+            created=int(self._clock.now()),
+        )
+        return await self._accept(_GENERATORS[call.endpoint](job), directive, job)
+
+    async def _accept(self, generation: Generation, directive: Directive, job: Job) -> SimulatedReply:
+        await self._wait_for_first(directive)
+        if not job.stream:
+            await self._pace.wait(generation.length - 1)
+        self.counters.inputs += generation.inputs
+        self.counters.images += generation.images
+        tally = Tally(self.counters, self._models.get(job.body["model"]))
+        return SimulatedReply(generation, directive, self._pace, tally)
+
+    async def _wait_for_first(self, directive: Directive) -> None:
+        ttft_ms = self._simulation.ttft_ms if directive.ttft_ms is None else directive.ttft_ms
+        if ttft_ms:
+            await asyncio.sleep(ttft_ms / 1000)
+
+
+def _model_object(name: str) -> Json:
+    return {"id": name, "object": "model", "created": _MODELS_CREATED, "owned_by": "simulated"}
