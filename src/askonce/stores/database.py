@@ -1,0 +1,336 @@
+"""The file of answers: plain blocking functions, called by the store's two disk threads.
+
+The disk has the same order of eviction as memory (`memory.MemoryStore`): priority = L + frequency * worth, with
+frequency = hits + 1, L kept in `meta`. Over the budget the entries of lowest priority go, a batch at a time,
+inside the transaction that needs their room, so their pages are used again at once. Pages that a commit still
+took beyond the budget (`max_bytes`), or that a lowered budget leaves over, are given back by incremental vacuum
+right after it. The write-ahead log beside the file takes up to one group commit more, and is cut back to 16 MiB.
+
+Commits are `synchronous=NORMAL` in WAL mode: a killed process loses nothing committed, a power cut may lose the
+last commits, neither corrupts the file.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from askonce.model import Entry
+from askonce.stores import rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from askonce.stores.pending import Batch, Change
+
+__all__ = ["Applied", "Database", "primary_code"]
+
+_BUSY_TIMEOUT_S: Final = 1.0
+_WAL_BYTES: Final = 16 * 2**20
+_EVICTED_AT_ONCE: Final = 64
+_PURGED_AT_ONCE: Final = 2_000
+_KEPT_OPEN: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL}
+"""Failures of the moment, not of the connection."""
+_CORRUPT: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_TABLES: Final = ("entries", "links", "questions", "tags")
+
+
+def primary_code(error: BaseException) -> int:
+    """SQLite's primary result code of an error; 0 where it has none."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What a commit tells: keys forgotten by tags, and how the file stands.
+
+    Attributes:
+        forgotten: Keys of the entries on disk that the batch's tags forgot.
+        entries: Entries and links on disk.
+        disk_bytes: Bytes of the file and its write-ahead log.
+        evicted: Entries evicted by this commit.
+        set_aside: Where a corrupt file was moved, if that happened.
+        secret: The store's secret.
+    """
+
+    forgotten: list[bytes]
+    entries: int
+    disk_bytes: int
+    evicted: int
+    set_aside: Path | None
+    secret: bytes
+
+
+class Database:
+    """The one writer of a file, on one thread. It opens itself with the first commit.
+
+    Args:
+        path: The file; its directory must exist. A lock file beside it keeps a second process out.
+        max_bytes: Budget of the file.
+        secret: What the store's secret becomes where the file has none yet.
+    """
+
+    def __init__(self, path: Path, max_bytes: int, secret: bytes) -> None:
+        self._path = path
+        self._max_bytes = max_bytes
+        self._secret = secret
+        self._lock: int | None = None
+        self._connection: sqlite3.Connection | None = None
+        self._corrupt = False
+        self._set_aside: Path | None = None
+        self._floor = 0.0
+        self._entries = 0
+        self._evicted = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the file can be read."""
+        return self._connection is not None
+
+    def commit(self, batch: Batch, now: float, *, tidy: bool) -> Applied:
+        """Applies a batch, whole or not at all; `tidy` also drops what has expired.
+
+        Raises sqlite3.Error or OSError; all but a full or locked disk also closes the file, and the next
+        commit opens it anew. A file found corrupt is then moved aside and a new one begun.
+        """
+        try:
+            connection = self._connection or self._open(now)
+            self._evicted = 0
+            forgotten = self._apply(connection, batch, now)
+            if tidy:
+                self._tidy(connection, now)
+            _vacuum(connection, self._max_bytes)
+            disk_bytes = self._measure(connection)
+        except (sqlite3.Error, OSError) as error:
+            if primary_code(error) not in _KEPT_OPEN:
+                self._corrupt = self._corrupt or primary_code(error) in _CORRUPT
+                self._disconnect()
+            raise
+        set_aside, self._set_aside = self._set_aside, None
+        return Applied(forgotten, self._entries, disk_bytes, self._evicted, set_aside, self._secret)
+
+    def distrust(self) -> None:
+        """The file was found corrupt by its reader: the next commit moves it aside."""
+        self._corrupt = True
+        self._disconnect()
+
+    def close(self) -> None:
+        """Closes the file, its log folded in, and unlocks it."""
+        self._disconnect()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(sqlite3.Error):
+                connection.close()
+
+    def _open(self, now: float) -> sqlite3.Connection:
+        if not self._path.parent.is_dir():
+            raise FileNotFoundError(f"its directory {self._path.parent} does not exist")
+        self._acquire()
+        if self._corrupt:
+            self._move_aside(now)
+        try:
+            connection = self._connect()
+        except sqlite3.DatabaseError as error:
+            if primary_code(error) not in _CORRUPT:
+                raise
+            self._move_aside(now)
+            connection = self._connect()
+        self._connection = connection
+        return connection
+
+    def _acquire(self) -> None:
+        if self._lock is not None:
+            return
+        # Never unlinked: a second process could lock a new file while the first still holds the old one.
+        lock = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(lock)
+            raise BlockingIOError("another process uses it; give each gateway a file of its own") from error
+        self._lock = lock
+
+    def _move_aside(self, now: float) -> None:
+        aside = self._path.with_name(f"{self._path.name}.corrupt-{int(now)}")
+        for suffix in ("", "-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                os.replace(f"{self._path}{suffix}", f"{aside}{suffix}")  # noqa: PTH105 - suffixes join the name
+        self._corrupt = False
+        self._set_aside = aside
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._path, _BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+        )
+        try:
+            known = _knows_schema(connection)
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
+            if not known:
+                _make_schema(connection)
+            connection.execute("INSERT OR IGNORE INTO meta VALUES ('secret', ?)", (self._secret,))
+            meta = dict(connection.execute("SELECT name, value FROM meta"))
+            self._secret = bytes(meta["secret"])
+            self._floor = float(meta.get("floor", 0.0))
+            counted = connection.execute(
+                "SELECT (SELECT count(*) FROM entries), (SELECT count(*) FROM links)"
+            )
+            self._entries = sum(counted.fetchone())
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    @contextmanager
+    def _transaction(self, connection: sqlite3.Connection) -> Iterator[None]:
+        entries, floor = self._entries, self._floor
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            connection.execute("COMMIT")
+        except BaseException:
+            self._entries, self._floor = entries, floor
+            # Some failures have rolled back by themselves.
+            with suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+            raise
+
+    def _apply(self, connection: sqlite3.Connection, batch: Batch, now: float) -> list[bytes]:
+        with self._transaction(connection):
+            forgotten = self._forget_tagged(connection, batch.tags)
+            self._forget(connection, batch.changes)
+            self._make_room(connection, batch.size_bytes)
+            self._insert(connection, batch.changes.values())
+            self._make_room(connection, 0)
+            connection.executemany(
+                "UPDATE entries SET hits = hits + ?1, last_used = ?2, priority = ?3 + (hits + 1 + ?1) * worth "
+                "WHERE key = ?4",
+                ((times, now, self._floor, key) for key, times in batch.used.items()),
+            )
+        return forgotten
+
+    def _forget_tagged(self, connection: sqlite3.Connection, tags: Iterable[str]) -> list[bytes]:
+        found = {
+            key for tag in tags for (key,) in connection.execute("SELECT key FROM tags WHERE tag = ?", (tag,))
+        }
+        self._forget(connection, found)
+        return list(found)
+
+    def _forget(self, connection: sqlite3.Connection, keys: Iterable[bytes]) -> None:
+        parameters = [(key,) for key in keys]
+        if not parameters:
+            return
+        for table in _TABLES:
+            cursor = connection.executemany(f"DELETE FROM {table} WHERE key = ?", parameters)  # noqa: S608 - constants
+            if table in ("entries", "links"):
+                self._entries -= cursor.rowcount
+
+    def _insert(self, connection: sqlite3.Connection, changes: Iterable[Change]) -> None:
+        entries: list[rows.Row] = []
+        links: list[rows.Row] = []
+        questions: list[rows.Row] = []
+        tags: list[tuple[str, bytes]] = []
+        for change in changes:
+            record = change.record
+            if record is None:
+                continue
+            if isinstance(record, Entry):
+                entries.append(rows.entry_row(record, self._floor))
+                tags.extend((tag, record.key) for tag in set(record.tags))
+            else:
+                links.append(rows.link_row(record))
+            if change.question is not None:
+                questions.append(rows.question_row(change.question))
+        connection.executemany(rows.INSERT_ENTRY, entries)
+        connection.executemany(rows.INSERT_LINK, links)
+        connection.executemany(rows.INSERT_QUESTION, questions)
+        connection.executemany("INSERT INTO tags (tag, key) VALUES (?,?)", tags)
+        self._entries += len(entries) + len(links)
+
+    def _make_room(self, connection: sqlite3.Connection, incoming_bytes: int) -> None:
+        page_bytes = _pragma(connection, "page_size")
+        while True:
+            pages = _pragma(connection, "page_count") - _pragma(connection, "freelist_count")
+            if pages * page_bytes + incoming_bytes <= self._max_bytes:
+                return
+            lowest = connection.execute(
+                "SELECT key, priority FROM entries ORDER BY priority LIMIT ?", (_EVICTED_AT_ONCE,)
+            ).fetchall()
+            if not lowest:
+                return
+            self._floor = lowest[-1][1]
+            self._forget_with_links(connection, [key for key, _ in lowest])
+            self._evicted += len(lowest)
+            connection.execute("INSERT OR REPLACE INTO meta VALUES ('floor', ?)", (self._floor,))
+
+    def _forget_with_links(self, connection: sqlite3.Connection, keys: list[bytes]) -> None:
+        links = "SELECT key FROM links WHERE target = ?"
+        self._forget(connection, [link for key in keys for (link,) in connection.execute(links, (key,))])
+        self._forget(connection, keys)
+
+    def _tidy(self, connection: sqlite3.Connection, now: float) -> None:
+        """Drops expired rows, pulls entries from the future into the present."""
+        with self._transaction(connection):
+            connection.execute(
+                "UPDATE entries SET created_at = ?1, expires_at = ?1 + (expires_at - created_at) "
+                "WHERE created_at > ?1",
+                (now,),
+            )
+            for table, forget in (("entries", self._forget_with_links), ("links", self._forget)):
+                expired = connection.execute(
+                    f"SELECT key FROM {table} WHERE expires_at <= ? LIMIT ?",  # noqa: S608 - constants
+                    (now, _PURGED_AT_ONCE),
+                )
+                forget(connection, [key for (key,) in expired])
+
+    def _measure(self, connection: sqlite3.Connection) -> int:
+        try:
+            log_bytes = os.stat(f"{self._path}-wal").st_size  # noqa: PTH116 - the suffix joins the name
+        except FileNotFoundError:
+            log_bytes = 0
+        return _pragma(connection, "page_count") * _pragma(connection, "page_size") + log_bytes
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+def _vacuum(connection: sqlite3.Connection, max_bytes: int) -> None:
+    """Gives back free pages beyond the budget."""
+    over = _pragma(connection, "page_count") - max_bytes // _pragma(connection, "page_size")
+    if over > 0:
+        # Not `execute`: that takes one step, which is one page.
+        connection.executescript(f"PRAGMA incremental_vacuum({over})")
+
+
+def _knows_schema(connection: sqlite3.Connection) -> bool:
+    """False for a new file. Raises OSError for one of another program or another version, left untouched."""
+    version = _pragma(connection, "user_version")
+    if _pragma(connection, "application_id") == rows.APPLICATION_ID:
+        if version != rows.VERSION:
+            raise OSError(f"it has schema {version}, this version of askonce knows {rows.VERSION} alone")
+        return True
+    if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+        raise OSError("it is another program's SQLite file")
+    return False
+
+
+def _make_schema(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    for statement in rows.SCHEMA.split(";"):
+        connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {rows.APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {rows.VERSION}")
+    connection.execute("COMMIT")

@@ -1,0 +1,149 @@
+"""What the disk doesn't know yet: puts and removals between their call and their commit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from askonce.model import Entry
+from askonce.stores.worth import entry_bytes, link_bytes, question_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from askonce.model import Link, Question
+
+__all__ = ["Batch", "Change", "Pending"]
+
+_REMOVAL_BYTES: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What the disk shall know under a key: `record` (with its question), or nothing where that is None."""
+
+    key: bytes
+    record: Entry | Link | None
+    question: Question | None
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One group commit.
+
+    Attributes:
+        tags: Entries that were on disk before this batch and carry any of these are forgotten first.
+        changes: The last change of each key, in order of their calls.
+        used: Hits by key since the last batch.
+        size_bytes: Bytes of the changes.
+    """
+
+    tags: set[str] = field(default_factory=set)
+    changes: dict[bytes, Change] = field(default_factory=dict)
+    used: dict[bytes, int] = field(default_factory=dict)
+    size_bytes: int = 0
+
+
+class Pending:
+    """The changes that wait for a commit and those under way; a later change of a key replaces an earlier one.
+
+    Over `max_bytes` further records are refused (they live in memory alone); removals are always taken, so
+    that nothing that was forgotten comes back from the disk.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._waiting = Batch()
+        self._committing = Batch()
+        self._size_bytes = 0
+
+    def __len__(self) -> int:
+        """Changes that aren't committed."""
+        return len(self._waiting.changes) + len(self._committing.changes)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the changes that wait for the next batch."""
+        return self._size_bytes
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing at all to write."""
+        batches = (self._waiting, self._committing)
+        return not any(batch.changes or batch.used or batch.tags for batch in batches)
+
+    def find(self, key: bytes) -> Change | None:
+        """The uncommitted change under `key`."""
+        return self._waiting.changes.get(key) or self._committing.changes.get(key)
+
+    def keep(self, record: Entry | Link, question: Question | None) -> bool:
+        """Takes a record; False where the bound forbids it (an older one that waits is withdrawn then)."""
+        record_bytes = entry_bytes(record) if isinstance(record, Entry) else link_bytes(record)
+        size_bytes = record_bytes + question_bytes(question)
+        if self._size_bytes + size_bytes > self._max_bytes:
+            if self.find(record.key) is not None:
+                self.forget(record.key)
+            return False
+        self._add(Change(record.key, record, question, size_bytes))
+        return True
+
+    def forget(self, key: bytes) -> None:
+        """Takes a removal."""
+        self._add(Change(key, None, None, _REMOVAL_BYTES))
+
+    def invalidate(self, tags: Iterable[str]) -> list[bytes]:
+        """Takes an invalidation; returns the keys of uncommitted entries that it forgets."""
+        unwanted = set(tags)
+        keys = [
+            key
+            for key, change in (self._committing.changes | self._waiting.changes).items()
+            if isinstance(change.record, Entry) and not unwanted.isdisjoint(change.record.tags)
+        ]
+        self._waiting.tags.update(tags)
+        for key in keys:
+            self.forget(key)
+        return keys
+
+    def forgets(self, entry: Entry) -> bool:
+        """Whether an entry read from disk is about to be forgotten by its tags."""
+        tags = entry.tags
+        return bool(tags) and not (
+            self._waiting.tags.isdisjoint(tags) and self._committing.tags.isdisjoint(tags)
+        )
+
+    def use(self, used: dict[bytes, int]) -> None:
+        """Takes hits to be counted."""
+        total = self._waiting.used
+        for key, times in used.items():
+            total[key] = total.get(key, 0) + times
+
+    def take(self) -> Batch:
+        """The next batch; it stays visible until `done` or `undo`."""
+        self._committing = Batch(
+            self._waiting.tags, self._waiting.changes, self._waiting.used, self._size_bytes
+        )
+        self._waiting = Batch()
+        self._size_bytes = 0
+        return self._committing
+
+    def done(self) -> None:
+        """The batch that was taken is on disk."""
+        self._committing = Batch()
+
+    def undo(self) -> None:
+        """The batch that was taken isn't on disk: it becomes part of the next one. Its hits are let go."""
+        later, self._waiting, self._committing = self._waiting, self._committing, Batch()
+        self._waiting.used.clear()
+        self._waiting.used.update(later.used)
+        self._waiting.tags.update(later.tags)
+        self._size_bytes = self._waiting.size_bytes
+        for change in later.changes.values():
+            self._add(change)
+
+    def _add(self, change: Change) -> None:
+        before = self._waiting.changes.pop(change.key, None)
+        if before is not None:
+            self._size_bytes -= before.size_bytes
+        self._waiting.changes[change.key] = change
+        self._size_bytes += change.size_bytes

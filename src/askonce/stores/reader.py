@@ -1,0 +1,164 @@
+"""Look-ups on disk: one thread, all reads that wait at once, never a long wait."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from askonce.stores import rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from askonce.model import Entry, Link, Question
+
+__all__ = ["Found", "Reader"]
+
+_BUSY_TIMEOUT_S: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the file has under a key, expired or not: an entry, and the link that leads there."""
+
+    entry: Entry
+    link: Link | None
+
+
+class _Lookup:
+    """The reading connection: plain blocking functions for one thread; opens itself."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+
+    def find(self, keys: Sequence[bytes]) -> list[Found | None]:
+        """What is under each key. Raises sqlite3.Error."""
+        connection = self._open()
+        return [_find(connection, key) for key in keys]
+
+    def questions(self, after: int, count: int, now: float) -> tuple[int, list[Question]]:
+        """The live ones among the next `count` questions, and where to go on (0 at the end)."""
+        named = {"after": after, "count": count, "now": now}
+        found = self._open().execute(rows.QUESTIONS, named).fetchall()
+        return (found[-1][0] if found else 0), [rows.question_from(row[1:-1]) for row in found if row[-1]]
+
+    def close(self) -> None:
+        """Closes the connection; the next call opens a new one."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            # `mode=rw` makes no new file where the store's own was moved away.
+            address = f"{self._path.absolute().as_uri()}?mode=rw"
+            self._connection = sqlite3.connect(
+                address, _BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, uri=True
+            )
+            self._connection.execute("PRAGMA query_only = 1")
+        return self._connection
+
+
+class Reader:
+    """Answers look-ups from the file, those that wait together in one trip to its thread.
+
+    A look-up that takes longer than `wait_s` is a miss, and so is every further one until the disk has
+    answered: a disk that hangs is waited for once, not once a request.
+
+    Args:
+        path: The file.
+        wait_s: Longest wait for a look-up.
+        failed: Told of each failure of the disk.
+    """
+
+    def __init__(self, path: Path, wait_s: float, failed: Callable[[sqlite3.Error], None]) -> None:
+        self._lookup = _Lookup(path)
+        self._wait_s = wait_s
+        self._failed = failed
+        self._thread = ThreadPoolExecutor(1, "askonce-store-reader")
+        self._waiting: list[tuple[bytes, asyncio.Future[Found | None]]] = []
+        self._busy = False
+        self._stalled = False
+        self._closed = False
+
+    @property
+    def stalled(self) -> bool:
+        """Whether the disk has left a look-up without answer for too long."""
+        return self._stalled
+
+    async def find(self, key: bytes) -> Found | None:
+        """What the file has under `key`; None also where it fails or takes too long."""
+        if self._stalled or self._closed:
+            return None
+        found: asyncio.Future[Found | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((key, found))
+        if not self._busy:
+            self._send()
+        try:
+            async with asyncio.timeout(self._wait_s):
+                return await found
+        except TimeoutError:
+            self._stalled = True
+            return None
+
+    async def questions(self, after: int, count: int, now: float) -> tuple[int, list[Question]]:
+        """The live ones among the next `count` questions, and where to go on (0 at the end or on failure)."""
+        if self._closed:
+            return 0, []
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._thread, self._lookup.questions, after, count, now)
+        except sqlite3.Error as error:
+            self._failed(error)
+            return 0, []
+
+    async def reopen(self) -> None:
+        """Closes the connection; the next look-up opens the file as it is then."""
+        if not self._closed:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._lookup.close)
+
+    async def close(self) -> None:
+        """Closes the connection and ends the thread; a disk that hangs is not waited for."""
+        self._closed = True
+        closed = asyncio.get_running_loop().run_in_executor(self._thread, self._lookup.close)
+        await asyncio.wait({closed}, timeout=self._wait_s)
+        self._thread.shutdown(wait=False)
+
+    def _send(self) -> None:
+        batch = [(key, found) for key, found in self._waiting if not found.done()]
+        self._waiting = []
+        if not batch:
+            return
+        self._busy = True
+        loop = asyncio.get_running_loop()
+        running = loop.run_in_executor(self._thread, self._lookup.find, [key for key, _ in batch])
+        running.add_done_callback(lambda done: self._deliver(done, [found for _, found in batch]))
+
+    def _deliver(
+        self, done: asyncio.Future[list[Found | None]], waiting: Sequence[asyncio.Future[Found | None]]
+    ) -> None:
+        self._busy = self._stalled = False
+        answers: Sequence[Found | None] = [None] * len(waiting)
+        if not done.cancelled():
+            error = done.exception()
+            if error is None:
+                answers = done.result()
+            elif isinstance(error, sqlite3.Error):
+                self._failed(error)
+        for found, answer in zip(waiting, answers, strict=True):
+            if not found.done():
+                found.set_result(answer)
+        self._send()
+
+
+def _find(connection: sqlite3.Connection, key: bytes) -> Found | None:
+    row = connection.execute(rows.FIND_ENTRY, (key,)).fetchone()
+    if row is not None:
+        return Found(rows.entry_from(row), None)
+    row = connection.execute(rows.FIND_LINKED, (key,)).fetchone()
+    return None if row is None else Found(rows.entry_from(row), rows.link_from(row))

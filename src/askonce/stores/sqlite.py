@@ -1,0 +1,267 @@
+"""Answers in memory and in a SQLite file."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from typing import TYPE_CHECKING, Final
+
+from askonce.model import Entry, Link, Stored
+from askonce.ports import StoreHealth
+from askonce.stores.pending import Pending
+from askonce.stores.reader import Reader
+from askonce.stores.worth import rebased
+from askonce.stores.writer import Writer
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
+
+    from askonce.model import Question
+    from askonce.ports import Clock
+    from askonce.stores.memory import MemoryStore
+
+__all__ = ["SqliteStore"]
+
+_PENDING_BYTES: Final = 64 * 2**20
+_USE_INTERVAL_S: Final = 1.0
+_QUESTIONS_AT_ONCE: Final = 2_000
+
+
+class SqliteStore:
+    """The `Store` that survives restarts: a memory tier in front of a file.
+
+    What is put is visible at once and on disk with the next group commit; a killed process loses at most the
+    last `commit_interval_s` and never the file. Hits are counted on disk a second later, off the reading path.
+
+    While the disk is full, locked, read-only, corrupt or gone, answers live in memory alone: `health` says so,
+    one error is logged, and the disk is tried again in the background (see `writer.Writer`). Writes wait for it
+    up to 64 MiB or a quarter of the disk's budget; those beyond count as lost. Removals always wait, so nothing
+    forgotten comes back. A corrupt file is moved aside to `<name>.corrupt-<Unix time>` and a new one begun.
+
+    Where the clock was set back, memory holds an entry to its TTL exactly, the file within a minute (it notices
+    with the next commit, or the next look-up that it answers).
+
+    A file belongs to one process, which locks `<name>.lock` beside it; another degrades to memory until the
+    first one ends.
+
+    Args:
+        path: The file; its directory must exist.
+        memory: The memory tier; its limit on entries holds for the disk too.
+        clock: Wall-clock time.
+        disk_bytes: Budget of the file.
+        commit_interval_s: How long a put waits for others to share its commit.
+        read_wait_s: How long `get` waits for the disk before that counts as a miss.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        memory: MemoryStore,
+        clock: Clock,
+        *,
+        disk_bytes: int = 4 * 2**30,
+        commit_interval_s: float = 0.05,
+        read_wait_s: float = 0.25,
+    ) -> None:
+        self._memory = memory
+        self._clock = clock
+        self._pending = Pending(min(_PENDING_BYTES, disk_bytes // 4))
+        self._secret = secrets.token_bytes(32)
+        self._reader = Reader(path, read_wait_s, self._read_failed)
+        self._writer = Writer(
+            path,
+            disk_bytes,
+            self._pending,
+            clock,
+            secret=self._secret,
+            commit_interval_s=commit_interval_s,
+            reopened=self._reader.reopen,
+        )
+        self._used: dict[bytes, int] = {}
+        self._removals = 0
+        self._use_timer: asyncio.TimerHandle | None = None
+
+    async def start(self) -> None:
+        """Opens the file; degrades to memory where that can't be done."""
+        await self._writer.start()
+        if self._writer.applied is not None:
+            self._secret = self._writer.applied.secret
+
+    def peek(self, key: bytes) -> Stored | None:
+        """What memory knows under `key`, uncommitted writes included."""
+        stored = self._memory.peek(key)
+        if stored is None:
+            if not len(self._pending):
+                return None
+            stored = self._resolve(key)
+            if stored is None:
+                return None
+        used = self._used
+        target = stored.entry.key
+        if used:
+            used[target] = used.get(target, 0) + 1
+        else:
+            self._begin_use(target)
+        return stored
+
+    async def get(self, key: bytes) -> Stored | None:
+        """What memory or disk knows under `key`; a find on disk moves into memory."""
+        stored = self.peek(key)
+        if stored is not None or not self._writer.readable:
+            return stored
+        known = self._record(key)
+        change = self._pending.find(key)
+        if change is not None and not isinstance(known, Link):
+            return None
+        removals = self._removals
+        found = await self._reader.find(known.target if isinstance(known, Link) else key)
+        # A write during the read is newer than what was read; a removal may concern it, so it counts as a miss.
+        stored = self.peek(key)
+        if stored is not None or found is None or removals != self._removals:
+            return stored
+        return self._admit(found.entry, found.link, known if isinstance(known, Link) else None)
+
+    def put(self, entry: Entry, question: Question | None) -> None:
+        """Keeps an entry: at once in memory, on disk with the next group commit."""
+        self._memory.put(entry, question)
+        if self._memory.accepts(entry):
+            self._write(entry, question)
+        else:
+            self.remove(entry.key)
+
+    def link(self, link: Link, question: Question | None) -> None:
+        """Keeps an approved paraphrase of an entry; one that points to itself is ignored."""
+        if link.key != link.target:
+            self._memory.link(link, question)
+            self._write(link, question)
+
+    def remove(self, key: bytes) -> None:
+        """Forgets the entry or link under `key` and its question."""
+        self._removals += 1
+        self._memory.remove(key)
+        self._pending.forget(key)
+        self._writer.changed()
+
+    async def invalidate(self, tags: Sequence[str]) -> list[bytes]:
+        """Forgets every entry that carries any of the tags, on disk too; returns the keys forgotten.
+
+        While the disk is away, those that only it knows are forgotten once it is back, and not returned.
+        """
+        if not tags:
+            return []
+        self._removals += 1
+        forgotten = {*self._memory.forget(tags), *self._pending.invalidate(tags)}
+        self._writer.changed()
+        applied = await self._writer.flush()
+        self._removals += 1
+        return list(forgotten.union(applied.forgotten if applied is not None else ()))
+
+    async def questions(self) -> AsyncIterator[Sequence[Question]]:
+        """All live questions on disk, in the order of their commits, in batches; ends early if the disk fails."""
+        await self._writer.flush()
+        after = 0
+        while self._writer.readable:
+            after, batch = await self._reader.questions(after, _QUESTIONS_AT_ONCE, self._clock.now())
+            if batch:
+                yield batch
+            if not after:
+                return
+
+    async def flush(self) -> None:
+        """Waits until everything put so far is durable (or the store has degraded)."""
+        self._end_use()
+        await self._writer.flush()
+
+    async def secret(self) -> bytes:
+        """32 random bytes, the same after every restart; others for this run where the file can't be opened."""
+        return self._secret
+
+    def health(self) -> StoreHealth:
+        """How both tiers stand; `entries` and `evictions` are those of the disk while it can be read."""
+        memory, writer = self._memory.health(), self._writer
+        applied = writer.applied if writer.readable else None
+        detail = writer.detail
+        if writer.durable and self._reader.stalled:
+            detail = "the disk does not answer look-ups; only memory is searched until it does"
+        return StoreHealth(
+            durable=writer.durable,
+            detail=detail,
+            entries=memory.entries if applied is None else applied.entries,
+            memory_bytes=memory.memory_bytes,
+            disk_bytes=0 if applied is None else applied.disk_bytes,
+            pending_writes=len(self._pending),
+            evictions=memory.evictions if applied is None else writer.evictions,
+            lost_writes=writer.lost_writes,
+        )
+
+    async def close(self) -> None:
+        """Commits what is pending and closes the file."""
+        self._end_use()
+        await self._reader.close()
+        await self._writer.close()
+
+    def _read_failed(self, error: sqlite3.Error) -> None:
+        self._writer.failed(error)
+
+    def _write(self, record: Entry | Link, question: Question | None) -> None:
+        if not self._pending.keep(record, question):
+            self._writer.lose()
+        self._writer.changed()
+
+    def _record(self, key: bytes) -> Entry | Link | None:
+        """What memory or an uncommitted write has under `key`, expired or not; links aren't followed."""
+        change = self._pending.find(key)
+        return self._memory.linked(key) if change is None else change.record
+
+    def _resolve(self, key: bytes) -> Stored | None:
+        """`peek` where one side of a link, or the entry, is no longer in memory but isn't committed yet."""
+        record = self._record(key)
+        if isinstance(record, Entry):
+            return self._alive(record, None)
+        if record is None:
+            return None
+        stored = self._memory.peek(record.target)
+        target = stored.entry if stored is not None and stored.link is None else self._record(record.target)
+        return self._alive(target, record) if isinstance(target, Entry) else None
+
+    def _alive(self, entry: Entry, link: Link | None) -> Stored | None:
+        now = self._clock.now()
+        if now < entry.created_at:
+            entry = rebased(entry, now)
+            self._writer.tidy()
+        if now >= entry.expires_at or (link is not None and now >= link.expires_at):
+            return None
+        return Stored(entry, link)
+
+    def _admit(self, entry: Entry, read: Link | None, known: Link | None) -> Stored | None:
+        """Moves what was read into memory, where it is alive; `read` and `known` are the link that leads there."""
+        if read is not None and known is not None:
+            return None  # a link to a link: only one step is followed
+        if self._pending.forgets(entry) or self._pending.find(entry.key) is not None:
+            return None
+        link = read or known
+        stored = self._alive(entry, link)
+        if stored is None:
+            return None
+        self._memory.put(stored.entry, None)
+        if read is not None:
+            self._memory.link(read, None)
+        self._begin_use(entry.key)
+        return stored
+
+    def _begin_use(self, key: bytes) -> None:
+        self._used[key] = self._used.get(key, 0) + 1
+        if self._use_timer is None:
+            self._use_timer = asyncio.get_running_loop().call_later(_USE_INTERVAL_S, self._end_use)
+
+    def _end_use(self) -> None:
+        """Hands the hits counted so far to the next group commit."""
+        if self._use_timer is not None:
+            self._use_timer.cancel()
+            self._use_timer = None
+        if self._used:
+            self._pending.use(self._used)
+            self._used = {}
+            self._writer.changed()

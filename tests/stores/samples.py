@@ -1,0 +1,54 @@
+"""What the store tests put in: small answers with made-up texts, and a clock that stands still."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from askonce.model import Answer, Entry, Link, Question, Usage, Vector
+
+__all__ = ["FakeClock", "entry", "key", "link", "question", "unit"]
+
+
+class FakeClock:
+    """A wall clock that moves when told."""
+
+    def __init__(self, now: float = 1_000_000.0) -> None:
+        self.time = now
+
+    def now(self) -> float:
+        return self.time
+
+
+def key(name: object) -> bytes:
+    return hashlib.sha256(str(name).encode()).digest()
+
+
+def entry(
+    name: object,
+    *,
+    at: float = 1_000_000.0,
+    ttl_s: float = 100.0,
+    tags: tuple[str, ...] = (),
+    cost: int | None = 1_000_000,
+    size: int = 100,
+    text: str = "",
+) -> Entry:
+    fields = f'"text":"{text or name}"'.encode().ljust(size, b" ")
+    answer = Answer(fields, b'{"total_tokens":3}', "model-2026", "chatcmpl-", Usage(1, 2, 0), cost)
+    return Entry(key(name), answer, at, at + ttl_s, "acme", "support", "model", tags)
+
+
+def link(name: object, target: object, *, at: float = 1_000_000.0, ttl_s: float = 100.0) -> Link:
+    return Link(key(name), key(target), 0.97, at + ttl_s)
+
+
+def unit(seed: int, dimensions: int = 8) -> Vector:
+    vector = np.random.default_rng(seed).standard_normal(dimensions).astype(np.float32)
+    unit_vector: Vector = vector / np.linalg.norm(vector)
+    return unit_vector
+
+
+def question(name: object, partition: object = "p", vector: Vector | None = None) -> Question:
+    return Question(key(name), key(partition), f"What is {name}?", "engine-1", vector)

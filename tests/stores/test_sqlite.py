@@ -1,0 +1,260 @@
+"""The SQLite store: the common promises with and without room in memory, and what the file adds."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from askonce.model import Stored
+from askonce.stores.memory import MemoryStore
+from askonce.stores.sqlite import SqliteStore
+from stores.conformance import StoreConformance
+from stores.samples import FakeClock, entry, key, link, question, unit
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from askonce.ports import Store
+
+TABLES = ("entries", "links", "questions", "tags")
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+def make(path: Path, clock: FakeClock, *, memory_bytes: int = 2**20, disk_bytes: int = 2**30) -> SqliteStore:
+    memory = MemoryStore(clock, memory_bytes, 10_000)
+    return SqliteStore(
+        path / "a.db", memory, clock, disk_bytes=disk_bytes, commit_interval_s=0.001, read_wait_s=30
+    )
+
+
+@pytest.fixture
+async def small(tmp_path: Path, clock: FakeClock) -> AsyncIterator[SqliteStore]:
+    store = make(tmp_path, clock, memory_bytes=0)
+    await store.start()
+    yield store
+    await store.close()
+
+
+@pytest.fixture(params=[2**20, 3_000, 0], ids=["roomy", "tight", "no-memory"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> AsyncIterator[Store]:
+    """The suite's store; with little or no memory what it finds comes from what is pending or from the file."""
+    store = make(tmp_path, clock, memory_bytes=request.param)
+    await store.start()
+    yield store
+    await store.close()
+
+
+class TestSqliteStore(StoreConformance):
+    """The suite, against memory over a file."""
+
+    async def test_health_counts(self, store: Store) -> None:
+        """Entries are those on disk; both tiers report their bytes."""
+        store.put(entry("a"), question("a"))
+        store.put(entry("b"), None)
+        assert store.health().pending_writes == 2
+        await store.flush()
+        health = store.health()
+        assert health.durable
+        assert (health.entries, health.pending_writes, health.lost_writes, health.evictions) == (2, 0, 0, 0)
+        assert health.disk_bytes > 4_096
+        await store.invalidate(["nothing"])
+        store.remove(key("a"))
+        await store.flush()
+        assert store.health().entries == 1
+
+
+async def test_everything_survives_a_restart(tmp_path: Path, clock: FakeClock) -> None:
+    """Entries, links and the secret are the same in the next process; peek knows them once get has."""
+    first = make(tmp_path, clock)
+    await first.start()
+    first.put(entry("a", tags=("x", "y"), cost=None), None)
+    first.link(link("b", "a"), None)
+    secret = await first.secret()
+    await first.close()
+    second = make(tmp_path, clock)
+    await second.start()
+    assert second.peek(key("b")) is None
+    found = Stored(entry("a", tags=("x", "y"), cost=None), link("b", "a"))
+    assert await second.get(key("b")) == found
+    assert second.peek(key("b")) == found
+    assert await second.secret() == secret
+    await second.close()
+
+
+async def test_all_waiting_reads_are_answered(small: SqliteStore) -> None:
+    """Look-ups that come together share trips to the disk, and each gets its own answer."""
+    for number in range(50):
+        small.put(entry(number), None)
+    await small.flush()
+    found = await asyncio.gather(*(small.get(key(number)) for number in range(60)))
+    assert found[:50] == [Stored(entry(number)) for number in range(50)]
+    assert found[50:] == [None] * 10
+
+
+async def test_uncommitted_writes_are_visible_without_memory(small: SqliteStore) -> None:
+    """Evicted before their commit, entries and links are still found, and removals still hold."""
+    small.put(entry("a"), None)
+    small.link(link("b", "a"), None)
+    assert small.health().pending_writes == 2
+    assert small.peek(key("a")) == Stored(entry("a"))
+    assert small.peek(key("b")) == Stored(entry("a"), link("b", "a"))
+    await small.flush()
+    small.remove(key("a"))
+    assert small.peek(key("a")) is None
+    assert await small.get(key("a")) is None
+    assert await small.get(key("b")) is None
+
+
+async def test_a_removal_beats_a_read_under_way(small: SqliteStore) -> None:
+    """What is forgotten while the disk is read is not served."""
+    small.put(entry("a", tags=("x",)), None)
+    await small.flush()
+    reading = asyncio.create_task(small.get(key("a")))
+    await asyncio.sleep(0)
+    small.remove(key("a"))
+    assert await reading is None
+
+
+async def test_an_invalidation_hides_at_once(small: SqliteStore) -> None:
+    """Before its commit, too, nothing on disk with the tag is served."""
+    small.put(entry("a", tags=("x",)), None)
+    await small.flush()
+    forgetting = asyncio.create_task(small.invalidate(["x"]))
+    await asyncio.sleep(0)
+    assert await small.get(key("a")) is None
+    assert await forgetting == [key("a")]
+
+
+async def test_questions_come_back_alive_and_in_order(tmp_path: Path, clock: FakeClock) -> None:
+    """Questions of live entries and links stream oldest first, with their vectors; others don't."""
+    first = make(tmp_path, clock)
+    await first.start()
+    vector = unit(1)
+    first.put(entry("a"), question("a", vector=vector))
+    await first.flush()
+    first.put(entry("short", ttl_s=5), question("short"))
+    first.put(entry("plain"), None)
+    first.put(entry("removed"), question("removed"))
+    first.link(link("b", "a"), question("b", "q"))
+    first.link(link("dead", "nowhere"), question("dead"))
+    first.remove(key("removed"))
+    await first.flush()
+    first.put(entry("c"), question("c"))
+    clock.time += 5
+    asked = [one async for batch in first.questions() for one in batch]
+    await first.close()
+    assert [one.key for one in asked] == [key("a"), key("b"), key("c")]
+    assert (asked[0].text, asked[0].partition, asked[0].engine) == ("What is a?", key_of("p"), "engine-1")
+    assert asked[0].vector is not None
+    assert asked[0].vector.dtype == np.float32
+    np.testing.assert_allclose(asked[0].vector, vector, atol=1e-3)
+    assert np.linalg.norm(asked[0].vector) == pytest.approx(1, abs=1e-6)
+    assert asked[1].vector is None
+
+
+def key_of(partition: object) -> bytes:
+    return question("any", partition).partition
+
+
+async def test_the_file_stays_within_its_budget(tmp_path: Path, clock: FakeClock) -> None:
+    """However much is put, the file doesn't outgrow its budget, and what is worth most is still there."""
+    budget = 2**20
+    store = make(tmp_path, clock, memory_bytes=0, disk_bytes=budget)
+    await store.start()
+    store.put(entry("dear", cost=500_000_000), question("dear"))
+    largest = 0
+    for number in range(1_500):
+        store.put(entry(number, size=2_000), question(number))
+        if number % 50 == 0:
+            await store.flush()
+            largest = max(largest, (tmp_path / "a.db").stat().st_size)
+    await store.flush()
+    health = store.health()
+    assert largest <= budget
+    assert health.evictions > 500
+    assert health.entries == 1_501 - health.evictions
+    assert await store.get(key("dear")) is not None
+    assert await store.get(key(0)) is None
+    await store.close()
+
+
+async def test_hits_are_written_back_and_count(tmp_path: Path, clock: FakeClock) -> None:
+    """Hits found in memory reach the file with a later group commit, and decide what is evicted there."""
+    store = make(tmp_path, clock, disk_bytes=2**20)
+    await store.start()
+    store.put(entry("liked"), None)
+    for _ in range(400):
+        store.peek(key("liked"))
+    await store.flush()
+    with sqlite3.connect(tmp_path / "a.db") as reading:
+        assert reading.execute("SELECT hits FROM entries").fetchone() == (400,)
+    reading.close()
+    for number in range(1_000):
+        store.put(entry(number, size=2_000), None)
+        if number % 50 == 0:
+            await store.flush()
+    await store.flush()
+    with sqlite3.connect(tmp_path / "a.db") as reading:
+        kept = reading.execute("SELECT count(*) FROM entries WHERE key = ?", (key("liked"),)).fetchone()
+    reading.close()
+    assert kept == (1,)
+    await store.close()
+
+
+async def test_expired_rows_leave_the_file(tmp_path: Path, clock: FakeClock) -> None:
+    """At the next tidying, at start for one, nothing of them is left in any table."""
+    first = make(tmp_path, clock)
+    await first.start()
+    first.put(entry("a", ttl_s=5, tags=("x",)), question("a"))
+    first.link(link("b", "a"), question("b"))
+    first.put(entry("c"), None)
+    await first.close()
+    clock.time += 5
+    second = make(tmp_path, clock)
+    await second.start()
+    assert second.health().entries == 1
+    await second.close()
+    with sqlite3.connect(tmp_path / "a.db") as reading:
+        counts = [reading.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in TABLES]  # noqa: S608
+    reading.close()
+    assert counts == [1, 0, 0, 0]
+
+
+async def test_a_clock_set_back_is_made_good_on_disk(tmp_path: Path, clock: FakeClock) -> None:
+    """Entries from the future get their TTL from the restart on, so that restarts don't stretch it either."""
+    first = make(tmp_path, clock)
+    await first.start()
+    first.put(entry("a", ttl_s=10), None)
+    await first.close()
+    clock.time -= 1_000
+    second = make(tmp_path, clock)
+    await second.start()
+    await second.close()
+    clock.time += 10
+    third = make(tmp_path, clock)
+    await third.start()
+    assert await third.get(key("a")) is None
+    await third.close()
+
+
+async def test_a_lowered_budget_gives_pages_back(tmp_path: Path, clock: FakeClock) -> None:
+    """A file larger than its new budget shrinks."""
+    first = make(tmp_path, clock)
+    await first.start()
+    for number in range(1_000):
+        first.put(entry(number, size=2_000), None)
+    await first.close()
+    assert (tmp_path / "a.db").stat().st_size > 2 * 2**20
+    second = make(tmp_path, clock, disk_bytes=2**20)
+    await second.start()
+    await second.close()
+    assert (tmp_path / "a.db").stat().st_size <= 2**20

@@ -1,0 +1,440 @@
+"""A disk that fails, in every way that it can: requests never notice, health says so, and it heals."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from structlog.testing import capture_logs
+
+from askonce.stores import reader, writer
+from askonce.stores.database import Database
+from askonce.stores.memory import MemoryStore
+from askonce.stores.sqlite import SqliteStore
+from stores.samples import FakeClock, entry, key, link, question
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TESTS = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries come after milliseconds, so that tests of healing take no longer."""
+    monkeypatch.setattr(writer, "_FIRST_RETRY_S", 0.01)
+    monkeypatch.setattr(writer, "_LAST_RETRY_S", 0.02)
+
+
+def make(path: Path, clock: FakeClock, memory_bytes: int = 2**20, disk_bytes: int = 2**30) -> SqliteStore:
+    memory = MemoryStore(clock, memory_bytes, 2**20)
+    return SqliteStore(path, memory, clock, disk_bytes=disk_bytes, commit_interval_s=0.001, read_wait_s=30)
+
+
+async def until(reached: Callable[[], bool]) -> None:
+    """Waits for something that happens in the background; pytest's own timeout is the limit."""
+    while not reached():  # noqa: ASYNC110 - what happens there has no event of its own
+        await asyncio.sleep(0.005)
+
+
+async def works_in_memory(store: SqliteStore, word: str) -> None:
+    """Whatever the disk does: puts, reads, links and removals work, and health names the reason."""
+    await store.flush()
+    store.put(entry("m"), question("m"))
+    store.link(link("n", "m"), None)
+    assert await store.get(key("m")) is not None
+    assert await store.get(key("n")) is not None
+    assert await store.get(key("unknown")) is None
+    store.remove(key("n"))
+    assert await store.get(key("n")) is None
+    assert [batch async for batch in store.questions()] == []
+    assert len(await store.secret()) == 32
+    await store.flush()
+    health = store.health()
+    assert not health.durable
+    assert word in health.detail
+
+
+async def test_a_missing_directory(tmp_path: Path, clock: FakeClock) -> None:
+    """One error is logged, without anything that was asked; once the directory is there, all is written."""
+    with capture_logs() as logs:
+        store = make(tmp_path / "none" / "a.db", clock)
+        await store.start()
+        await works_in_memory(store, "does not exist")
+    assert [(log["event"], log["log_level"]) for log in logs] == [("store_degraded", "error")]
+    (tmp_path / "none").mkdir()
+    await until(lambda: store.health().durable)
+    await store.flush()
+    assert store.health().entries == 1
+    assert store.health().lost_writes == 0
+    await store.close()
+
+
+async def test_another_programs_file_is_left_alone(tmp_path: Path, clock: FakeClock) -> None:
+    """A SQLite file that isn't ours is neither changed nor moved."""
+    with closing(sqlite3.connect(tmp_path / "a.db")) as foreign:
+        foreign.execute("CREATE TABLE theirs (a)")
+        foreign.commit()
+    before = (tmp_path / "a.db").read_bytes()
+    store = make(tmp_path / "a.db", clock)
+    await store.start()
+    await works_in_memory(store, "another program's")
+    await store.close()
+    assert (tmp_path / "a.db").read_bytes() == before
+
+
+async def test_a_newer_schema_is_left_alone(tmp_path: Path, clock: FakeClock) -> None:
+    """After a downgrade the file of the newer version isn't touched."""
+    first = make(tmp_path / "a.db", clock)
+    await first.start()
+    await first.close()
+    with closing(sqlite3.connect(tmp_path / "a.db")) as newer:
+        newer.execute("PRAGMA user_version = 99")
+    store = make(tmp_path / "a.db", clock)
+    await store.start()
+    await works_in_memory(store, "schema 99")
+    await store.close()
+
+
+@pytest.mark.parametrize("damage", [b"not a database" * 1_000, b"SQLite format 3\0" + b"\xff" * 8_192])
+async def test_a_corrupt_file_is_set_aside_at_start(tmp_path: Path, clock: FakeClock, damage: bytes) -> None:
+    """The damaged file is kept under another name, and a new one is durable at once."""
+    (tmp_path / "a.db").write_bytes(damage)
+    with capture_logs() as logs:
+        store = make(tmp_path / "a.db", clock)
+        await store.start()
+    assert [log["event"] for log in logs] == ["store_was_corrupt"]
+    assert store.health().durable
+    assert (tmp_path / "a.db.corrupt-1000000").read_bytes() == damage
+    store.put(entry("a"), None)
+    await store.close()
+    again = make(tmp_path / "a.db", clock, memory_bytes=0)
+    await again.start()
+    assert await again.get(key("a")) is not None
+    await again.close()
+
+
+async def test_a_file_that_turns_out_corrupt_is_replaced(tmp_path: Path, clock: FakeClock) -> None:
+    """Damage found while running, by a read or a write, ends in a new file; requests see misses."""
+    first = make(tmp_path / "a.db", clock)
+    await first.start()
+    for number in range(2_000):
+        first.put(entry(number), None)
+    await first.close()
+    with (tmp_path / "a.db").open("r+b") as file:
+        file.seek(8 * 4_096)
+        file.write(b"\xa5" * 400_000)
+    store = make(tmp_path / "a.db", clock, memory_bytes=0)
+    await store.start()
+    for number in range(2_000):
+        await store.get(key(number))
+    store.put(entry("new"), None)
+    await until(lambda: bool(list(tmp_path.glob("a.db.corrupt-*"))))
+    await until(lambda: store.health().durable and store.health().pending_writes == 0)
+    assert await store.get(key("new")) is not None
+    await store.close()
+
+
+async def test_a_full_disk_heals_without_loss(tmp_path: Path, clock: FakeClock) -> None:
+    """While it is full what is on disk is still read and what is new waits; then it is written."""
+    store = make(tmp_path / "a.db", clock, memory_bytes=0)
+    await store.start()
+    store.put(entry("before"), None)
+    await store.flush()
+    connection = store._writer._database._connection
+    assert connection is not None
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.execute(f"PRAGMA max_page_count = {pages}")
+    with capture_logs() as logs:
+        for number in range(20):
+            store.put(entry(number, size=10_000), None)
+        await store.flush()
+        await asyncio.sleep(0.1)
+    assert [log["event"] for log in logs] == ["store_degraded"]
+    health = store.health()
+    assert not health.durable
+    assert "full" in health.detail
+    assert health.pending_writes == 20
+    assert await store.get(key("before")) is not None
+    assert await store.get(key(3)) is not None
+    connection.execute("PRAGMA max_page_count = 1000000")
+    await until(lambda: store.health().durable)
+    assert store.health().entries == 21
+    assert store.health().lost_writes == 0
+    await store.close()
+
+
+async def test_writes_beyond_the_bound_are_lost_and_counted(tmp_path: Path, clock: FakeClock) -> None:
+    """A disk that stays away costs bounded memory: what is over lives in the memory tier alone."""
+    store = make(tmp_path / "none" / "a.db", clock, memory_bytes=2**24, disk_bytes=2**20)
+    await store.start()
+    for number in range(100):
+        store.put(entry(number, size=10_000), None)
+    health = store.health()
+    assert 0 < health.pending_writes < 30
+    assert health.pending_writes + health.lost_writes == 100
+    assert all([await store.get(key(number)) for number in range(100)])
+    with capture_logs() as logs:
+        await store.close()
+    assert logs[-1]["event"] == "store_closed_with_unwritten_answers"
+    assert store.health().lost_writes == 100
+
+
+async def test_what_was_forgotten_while_the_disk_was_away_stays_forgotten(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    """Removals and invalidations wait for the disk, so nothing comes back when it does."""
+    store = make(tmp_path / "a.db", clock, memory_bytes=0)
+    await store.start()
+    store.put(entry("removed"), None)
+    store.put(entry("tagged", tags=("x",)), None)
+    store.put(entry("kept"), None)
+    await store.flush()
+    with closing(sqlite3.connect(tmp_path / "a.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        store._writer._database._connection.execute("PRAGMA busy_timeout = 1")  # type: ignore[union-attr]
+        store.remove(key("removed"))
+        assert await store.invalidate(["x"]) == []
+        assert "locked" in store.health().detail
+        assert await store.get(key("removed")) is None
+        assert await store.get(key("tagged")) is None
+        other.execute("ROLLBACK")
+    await until(lambda: store.health().durable)
+    assert await store.get(key("removed")) is None
+    assert await store.get(key("tagged")) is None
+    assert await store.get(key("kept")) is not None
+    await store.close()
+
+
+async def test_two_processes_never_share_a_file(tmp_path: Path, clock: FakeClock) -> None:
+    """The second notices and keeps to memory; when the first ends it takes over."""
+    holder = subprocess.Popen(  # noqa: ASYNC220, S603 - our own interpreter
+        [sys.executable, "-c", HOLD, str(tmp_path / "a.db")],
+        env={**os.environ, "PYTHONPATH": str(TESTS)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert holder.stdin is not None
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == b"durable\n"
+    store = make(tmp_path / "a.db", clock)
+    await store.start()
+    await works_in_memory(store, "another process")
+    holder.communicate(b"end\n")
+    await until(lambda: store.health().durable)
+    assert await store.get(key("theirs")) is not None
+    await store.close()
+
+
+HOLD = """
+import asyncio, sys
+from pathlib import Path
+from stores.samples import FakeClock, entry
+from askonce.stores.memory import MemoryStore
+from askonce.stores.sqlite import SqliteStore
+
+async def main():
+    clock = FakeClock()
+    store = SqliteStore(Path(sys.argv[1]), MemoryStore(clock), clock)
+    await store.start()
+    store.put(entry("theirs"), None)
+    await store.flush()
+    print("durable" if store.health().durable else "degraded", flush=True)
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
+    await store.close()
+
+asyncio.run(main())
+"""
+
+
+def test_a_read_only_directory() -> None:
+    """Where nothing may be written the store runs in memory and says why."""
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o555)
+        ended = subprocess.run(  # noqa: S603 - our own interpreter
+            [sys.executable, "-c", READ_ONLY, directory],
+            env={**os.environ, "PYTHONPATH": str(TESTS)},
+            capture_output=True,
+            check=False,
+        )
+    assert ended.returncode == 0, ended.stderr.decode()
+    assert b"Permission denied" in ended.stdout
+
+
+READ_ONLY = """
+import asyncio, os, sys
+from pathlib import Path
+from stores.samples import FakeClock, entry, key
+from askonce.stores.memory import MemoryStore
+from askonce.stores.sqlite import SqliteStore
+
+async def main():
+    clock = FakeClock()
+    store = SqliteStore(Path(sys.argv[1]) / "a.db", MemoryStore(clock), clock)
+    await store.start()
+    store.put(entry("a"), None)
+    assert await store.get(key("a")) is not None
+    assert not store.health().durable
+    print(store.health().detail)
+    await store.close()
+
+if os.geteuid() == 0:
+    os.seteuid(65534)
+asyncio.run(main())
+"""
+
+
+def test_a_limit_on_the_files_size(tmp_path: Path) -> None:
+    """A write that the system cuts short degrades the store; what was committed before is whole."""
+    ended = subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", LIMITED, str(tmp_path / "a.db")],
+        env={**os.environ, "PYTHONPATH": str(TESTS)},
+        capture_output=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr.decode()
+    with closing(sqlite3.connect(tmp_path / "a.db")) as reading:
+        assert reading.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert reading.execute("SELECT count(*) FROM entries").fetchone()[0] >= 1
+
+
+LIMITED = """
+import asyncio, resource, sys
+from pathlib import Path
+from stores.samples import FakeClock, entry, key
+from askonce.stores.memory import MemoryStore
+from askonce.stores.sqlite import SqliteStore
+
+async def main():
+    clock = FakeClock()
+    store = SqliteStore(Path(sys.argv[1]), MemoryStore(clock), clock)
+    await store.start()
+    store.put(entry("a"), None)
+    await store.flush()
+    assert store.health().durable
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+    for number in range(100):
+        store.put(entry(number, size=10_000), None)
+    await store.flush()
+    assert not store.health().durable, store.health()
+    assert await store.get(key(5)) is not None
+    await store.close()
+
+asyncio.run(main())
+"""
+
+
+async def test_a_disk_that_hangs_is_waited_for_once(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first look-up takes its bounded wait, the next are misses at once, until the disk answers."""
+    hang = threading.Event()
+    plain = reader._find
+
+    def hanging(connection: sqlite3.Connection, wanted: bytes) -> reader.Found | None:
+        hang.wait()
+        return plain(connection, wanted)
+
+    memory = MemoryStore(clock, 0)
+    store = SqliteStore(tmp_path / "a.db", memory, clock, commit_interval_s=0.001, read_wait_s=0.01)
+    await store.start()
+    store.put(entry("a"), None)
+    await store.flush()
+    monkeypatch.setattr(reader, "_find", hanging)
+    assert await store.get(key("a")) is None
+    assert "does not answer" in store.health().detail
+    assert await store.get(key("a")) is None
+    hang.set()
+    await until(lambda: "does not answer" not in store.health().detail)
+    monkeypatch.setattr(store._reader, "_wait_s", 30)
+    assert await store.get(key("a")) is not None
+    await store.close()
+
+
+async def test_a_commit_that_hangs_degrades(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Flushes don't wait for a disk that doesn't answer; when it does, the store is durable again."""
+    monkeypatch.setattr(writer, "_SLOW_COMMIT_S", 0.01)
+    hang = threading.Event()
+    plain = Database._measure
+
+    def hanging(self: Database, connection: sqlite3.Connection) -> int:
+        hang.wait()
+        return plain(self, connection)
+
+    store = make(tmp_path / "a.db", clock)
+    await store.start()
+    monkeypatch.setattr(Database, "_measure", hanging)
+    store.put(entry("a"), None)
+    await store.flush()
+    assert "takes longer" in store.health().detail
+    hang.set()
+    await until(lambda: store.health().durable)
+    assert store.health().entries == 1
+    await store.close()
+
+
+@pytest.mark.parametrize("run", range(3))
+def test_a_killed_process_loses_only_the_last_interval(tmp_path: Path, run: int) -> None:
+    """Killed at a random moment while it writes: the file is whole, and what was put 0.5 s earlier is there."""
+    with subprocess.Popen(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", ENDLESS, str(tmp_path / "a.db")],
+        env={**os.environ, "PYTHONPATH": str(TESTS)},
+        stdout=subprocess.PIPE,
+    ) as writing:
+        assert writing.stdout is not None
+        # Each line says how many entries had been put half a second (ten commit intervals) before.
+        safe, lines = 0, random.Random(run).randint(20, 80)  # noqa: S311 - a moment, not a secret
+        for _ in range(lines):
+            safe = int(writing.stdout.readline())
+        writing.kill()
+    with closing(sqlite3.connect(tmp_path / "a.db")) as reading:
+        assert reading.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        kept = {found for (found,) in reading.execute("SELECT key FROM entries")}
+    assert safe > 0
+    assert all(key(number) in kept for number in range(safe))
+
+
+ENDLESS = """
+import asyncio, sys, time
+from collections import deque
+from pathlib import Path
+from stores.samples import entry, question, unit
+from askonce.stores.memory import MemoryStore
+from askonce.stores.sqlite import SqliteStore
+
+class Wall:
+    def now(self):
+        return time.time()
+
+async def main():
+    store = SqliteStore(Path(sys.argv[1]), MemoryStore(Wall()), Wall(), commit_interval_s=0.05)
+    await store.start()
+    put, history = 0, deque()
+    while True:
+        for _ in range(20):
+            store.put(entry(put, at=time.time(), ttl_s=10_000, tags=("x",)), question(put, vector=unit(1)))
+            put += 1
+        await asyncio.sleep(0.01)
+        history.append((time.monotonic(), put))
+        while history and time.monotonic() - history[0][0] > 0.5:
+            print(history.popleft()[1], flush=True)
+
+asyncio.run(main())
+"""
