@@ -10,10 +10,11 @@ from starlette.responses import Response
 from askonce.errors import Refusal
 from askonce.http.errors import error_body, error_headers
 from askonce.http.headers import request_id
-from askonce.http.inference import Inference, OpenAIDialect
+from askonce.http.inference import Dialect, Inference, OpenAIDialect
 from askonce.http.native import NativeDialect
 from askonce.http.operations import routes
 from askonce.model import Endpoint
+from askonce.wiring import open_gateway
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -26,21 +27,12 @@ __all__ = ["App"]
 
 
 class App:
-    """Everything that the gateway answers over HTTP."""
+    """Everything that the gateway answers over HTTP; opened and closed with the server."""
 
-    def __init__(self, running: Running, settings: Settings) -> None:
-        limits = settings.limits
-        dialects = {f"/v1/{endpoint}": OpenAIDialect(endpoint) for endpoint in Endpoint}
-        self._running = running
-        self._inference = {
-            path: Inference(
-                running.gateway, running.metrics, dialect, limits.max_body_bytes, limits.body_timeout_s
-            )
-            for path, dialect in {**dialects, "/v2/inference/submit": NativeDialect()}.items()
-        }
-        self._rest = Starlette(
-            routes=routes(running), exception_handlers={404: self._not_found, 405: self._not_found}
-        )
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._inference: dict[str, Inference] = {}
+        self._rest = Starlette()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -57,10 +49,14 @@ class App:
     async def _live(self, receive: Receive, send: Send) -> None:
         """Starts with the server and ends with it."""
         await receive()
-        await self._running.start()
+        running = await open_gateway(self._settings)
+        self._inference = _inference(running, self._settings)
+        self._rest = Starlette(
+            routes=routes(running), exception_handlers={404: self._not_found, 405: self._not_found}
+        )
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        await self._running.close()
+        await running.close()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _not_found(self, request: Request, _: Exception) -> Response:
@@ -75,3 +71,16 @@ class App:
         response = Response(body, refusal.status)
         response.raw_headers = error_headers(refusal, identity, len(body))
         return response
+
+
+def _inference(running: Running, settings: Settings) -> dict[str, Inference]:
+    """The inference endpoints by path."""
+    limits = settings.limits
+    dialects: dict[str, Dialect] = {f"/v1/{endpoint}": OpenAIDialect(endpoint) for endpoint in Endpoint}
+    dialects["/v2/inference/submit"] = NativeDialect()
+    return {
+        path: Inference(
+            running.gateway, running.metrics, dialect, limits.max_body_bytes, limits.body_timeout_s
+        )
+        for path, dialect in dialects.items()
+    }

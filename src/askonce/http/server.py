@@ -11,7 +11,6 @@ from askonce.http.app import App
 
 if TYPE_CHECKING:
     from askonce.config import Settings
-    from askonce.wiring import Running
 
 __all__ = ["bind", "server"]
 
@@ -37,7 +36,7 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def server(running: Running, settings: Settings) -> uvicorn.Server:
+def server(settings: Settings) -> uvicorn.Server:
     """The server, to be run on a bound socket.
 
     On SIGTERM or SIGINT it takes no more connections, lets running requests end within `limits.drain_timeout`,
@@ -45,7 +44,7 @@ def server(running: Running, settings: Settings) -> uvicorn.Server:
     """
     return uvicorn.Server(
         uvicorn.Config(
-            App(running, settings),
+            App(settings),
             loop="uvloop",
             http="httptools",
             ws="none",

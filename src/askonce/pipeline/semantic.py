@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from askonce.errors import EmbedderUnavailable
+from askonce.matching.conversation import refers_back
 from askonce.matching.verifier import Candidate
 from askonce.matching.vocabulary import Vocabulary
 from askonce.model import Question, SemanticMode
@@ -127,7 +128,7 @@ class SemanticTier:
             return Finding((), "semantic-off", None)
         if ask.text is None or ask.partition is None or ask.exact_key is None:
             return Finding((), ask.unmatched or ask.unshared, None)
-        if ask.turns > 1 and self._verifier.refers_back(ask.text):
+        if ask.turns > 1 and refers_back(ask.text):
             return Finding((), "refers-back", None)
         question = Question(ask.exact_key, ask.partition, ask.text, self._embedder.engine, None)
         try:

@@ -1,0 +1,43 @@
+# `make demo` and `make test` need nothing but Python 3.11 and make; both set up .venv first.
+.PHONY: demo test test-slow check format lint types layers lock docs clean
+BIN := .venv/bin
+
+demo: .venv/.ready
+	$(BIN)/askonce demo $(ARGS)
+
+test: .venv/.ready
+	$(BIN)/pytest $(ARGS)
+
+test-slow: .venv/.ready
+	$(BIN)/pytest -m slow $(ARGS)
+
+check: lint types layers test
+
+lint: .venv/.ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: .venv/.ready
+	$(BIN)/mypy
+
+layers: .venv/.ready
+	$(BIN)/lint-imports
+
+format: .venv/.ready
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: .venv/.ready
+	$(BIN)/python scripts/config_reference.py
+
+# Exact versions for the ranges in pyproject.toml, for all supported Pythons.
+lock: .venv/.ready
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --universal --no-emit-index-url --no-header --no-annotate \
+		--extra demo --group dev pyproject.toml -o requirements.lock
+
+.venv/.ready: requirements.lock pyproject.toml scripts/setup
+	scripts/setup
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
