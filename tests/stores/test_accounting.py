@@ -79,7 +79,7 @@ print(counted, psutil.Process().memory_info().rss - before)
 )
 def test_what_is_counted_is_what_is_taken(kind: str, count: int) -> None:
     """Under a budget of 256 MiB the process grows by 75 % to 105 % of what is counted, never past the budget."""
-    ended = subprocess.run(  # noqa: S603 - our own interpreter
+    ended = subprocess.run(
         [sys.executable, "-c", GROW, kind, str(count)],
         env={**os.environ, "PYTHONPATH": str(TESTS)},
         capture_output=True,

@@ -39,6 +39,24 @@ def test_a_failed_batch_joins_the_next_and_later_changes_win() -> None:
     assert batch.size_bytes == sum(change.size_bytes for change in batch.changes.values())
 
 
+def test_a_batch_that_cannot_be_written_leaves_its_removals() -> None:
+    """Its records are lost and counted; what was to be forgotten, older answers included, still is."""
+    pending = Pending(2**20)
+    pending.keep(entry("a"), None)
+    pending.forget(key("b"))
+    pending.invalidate(["x"])
+    pending.take()
+    pending.keep(entry("c"), None)
+    assert pending.drop() == 1
+    batch = pending.take()
+    assert [(one.key, one.record) for one in batch.changes.values()] == [
+        (key("a"), None),
+        (key("b"), None),
+        (key("c"), entry("c")),
+    ]
+    assert batch.tags == {"x"}
+
+
 def test_over_the_bound_records_are_refused_and_removals_taken() -> None:
     """A refused record withdraws its older version, which would come back from disk otherwise."""
     pending = Pending(2_000)

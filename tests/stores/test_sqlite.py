@@ -134,6 +134,22 @@ async def test_an_invalidation_hides_at_once(small: SqliteStore) -> None:
     assert await forgetting == [key("a")]
 
 
+async def test_an_invalidation_names_only_what_it_forgot(small: SqliteStore) -> None:
+    """A key whose tagged answer was already replaced or removed, or is put again meanwhile, isn't named."""
+    for name in ("replaced", "removed", "again", "old"):
+        small.put(entry(name, tags=("x",)), None)
+    await small.flush()
+    small.put(entry("replaced"), None)
+    small.remove(key("removed"))
+    forgetting = asyncio.create_task(small.invalidate(["x"]))
+    await asyncio.sleep(0)
+    small.put(entry("again", tags=("x",)), None)
+    assert await forgetting == [key("old")]
+    await small.flush()
+    assert await small.get(key("replaced")) is not None
+    assert await small.get(key("again")) is not None
+
+
 async def test_questions_come_back_alive_and_in_order(tmp_path: Path, clock: FakeClock) -> None:
     """Questions of live entries and links stream oldest first, with their vectors; others don't."""
     first = make(tmp_path, clock)

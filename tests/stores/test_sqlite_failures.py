@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,10 +22,12 @@ from askonce.stores import reader, writer
 from askonce.stores.database import Database
 from askonce.stores.memory import MemoryStore
 from askonce.stores.sqlite import SqliteStore
-from stores.samples import FakeClock, entry, key, link, question
+from stores.samples import FakeClock, entry, key, link, question, unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from askonce.model import Entry, Question
 
 TESTS = Path(__file__).parents[1]
 
@@ -223,7 +226,7 @@ async def test_what_was_forgotten_while_the_disk_was_away_stays_forgotten(
 
 async def test_two_processes_never_share_a_file(tmp_path: Path, clock: FakeClock) -> None:
     """The second notices and keeps to memory; when the first ends it takes over."""
-    holder = subprocess.Popen(  # noqa: ASYNC220, S603 - our own interpreter
+    holder = subprocess.Popen(  # noqa: ASYNC220 - our own interpreter
         [sys.executable, "-c", HOLD, str(tmp_path / "a.db")],
         env={**os.environ, "PYTHONPATH": str(TESTS)},
         stdin=subprocess.PIPE,
@@ -266,7 +269,7 @@ def test_a_read_only_directory() -> None:
     """Where nothing may be written the store runs in memory and says why."""
     with tempfile.TemporaryDirectory() as directory:
         Path(directory).chmod(0o555)
-        ended = subprocess.run(  # noqa: S603 - our own interpreter
+        ended = subprocess.run(
             [sys.executable, "-c", READ_ONLY, directory],
             env={**os.environ, "PYTHONPATH": str(TESTS)},
             capture_output=True,
@@ -301,7 +304,7 @@ asyncio.run(main())
 
 def test_a_limit_on_the_files_size(tmp_path: Path) -> None:
     """A write that the system cuts short degrades the store; what was committed before is whole."""
-    ended = subprocess.run(  # noqa: S603 - our own interpreter
+    ended = subprocess.run(
         [sys.executable, "-c", LIMITED, str(tmp_path / "a.db")],
         env={**os.environ, "PYTHONPATH": str(TESTS)},
         capture_output=True,
@@ -357,12 +360,81 @@ async def test_a_disk_that_hangs_is_waited_for_once(
     await store.flush()
     monkeypatch.setattr(reader, "_find", hanging)
     assert await store.get(key("a")) is None
-    assert "does not answer" in store.health().detail
+    assert "take too long" in store.health().detail
     assert await store.get(key("a")) is None
     hang.set()
-    await until(lambda: "does not answer" not in store.health().detail)
+    await until(lambda: "take too long" not in store.health().detail)
     monkeypatch.setattr(store._reader, "_wait_s", 30)
     assert await store.get(key("a")) is not None
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    ("poison", "asked"),
+    [
+        (entry("a", tags=("\ud800",)), None),
+        (entry("a", cost=2**70), question("a")),
+        (entry("a"), replace(question("a"), text="\ud800")),
+    ],
+    ids=["surrogate", "huge", "question"],
+)
+async def test_what_sqlite_cannot_express_stays_in_memory(
+    tmp_path: Path, clock: FakeClock, poison: Entry, asked: Question | None
+) -> None:
+    """One such answer costs itself alone: the others of its group are on disk, and later ones follow."""
+    store = make(tmp_path / "a.db", clock)
+    await store.start()
+    store.put(entry("before", tags=("x",)), question("before"))
+    store.put(poison, asked)
+    store.put(entry("after"), None)
+    await store.flush()
+    health = store.health()
+    assert (health.durable, health.entries, health.lost_writes) == (True, 2, 1)
+    assert await store.get(key("a")) is not None
+    assert set(await store.invalidate(["\ud800", "x"])) >= {key("before")}
+    store.put(entry("later"), None)
+    await store.flush()
+    assert store.health().entries == 2
+    await store.close()
+
+
+async def test_a_mistake_of_ours_costs_one_group(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error that nobody thought of neither ends the writing nor quotes what was asked."""
+    store = make(tmp_path / "a.db", clock)
+    await store.start()
+
+    def fail(*_: object) -> None:
+        raise KeyError("What is a?")
+
+    with monkeypatch.context() as broken, capture_logs() as logs:
+        broken.setattr(Database, "_insert", fail)
+        store.put(entry("a"), question("a"))
+        await store.flush()
+    assert "What is" not in str(logs)
+    assert store.health().lost_writes == 1
+    store.put(entry("b"), None)
+    await store.flush()
+    assert (store.health().durable, store.health().entries) == (True, 1)
+    await store.close()
+
+
+async def test_a_damaged_row_is_a_miss(tmp_path: Path, clock: FakeClock) -> None:
+    """A row that makes no sense is neither served nor raised, and health tells until a look-up works again."""
+    store = make(tmp_path / "a.db", clock, memory_bytes=0)
+    await store.start()
+    store.put(entry("a"), question("a", vector=unit(1)))
+    store.put(entry("b"), None)
+    await store.flush()
+    with closing(sqlite3.connect(tmp_path / "a.db", isolation_level=None)) as other:
+        other.execute("UPDATE entries SET tags = '[' WHERE key = ?", (key("a"),))
+        other.execute("UPDATE questions SET vector = x'00'")
+    assert await store.get(key("a")) is None
+    assert "look-ups on disk fail" in store.health().detail
+    assert [batch async for batch in store.questions()] == []
+    assert await store.get(key("b")) is not None
+    assert "look-ups" not in store.health().detail
     await store.close()
 
 
@@ -393,7 +465,7 @@ async def test_a_commit_that_hangs_degrades(
 @pytest.mark.parametrize("run", range(3))
 def test_a_killed_process_loses_only_the_last_interval(tmp_path: Path, run: int) -> None:
     """Killed at a random moment while it writes: the file is whole, and what was put 0.5 s earlier is there."""
-    with subprocess.Popen(  # noqa: S603 - our own interpreter
+    with subprocess.Popen(
         [sys.executable, "-c", ENDLESS, str(tmp_path / "a.db")],
         env={**os.environ, "PYTHONPATH": str(TESTS)},
         stdout=subprocess.PIPE,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CHUNK_ROWS", "Chunk", "Scan", "quantised"]
 
-CHUNK_ROWS: Final = 4_096
+CHUNK_ROWS: Final = 2_048
 """Rows of a full chunk."""
 
 
@@ -73,6 +73,8 @@ class _Quantised:
     """
 
     def __init__(self, vectors: NDArray[np.float32]) -> None:
+        # OpenMP's number of threads belongs to the calling thread; more than one fights for busy cores.
+        faiss.omp_set_num_threads(1)
         dimensions = vectors.shape[1]
         self._index = faiss.IndexScalarQuantizer(
             dimensions, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
@@ -84,7 +86,6 @@ class _Quantised:
     def nearest(
         self, rows: int, live: NDArray[np.bool_], vector: Vector, count: int
     ) -> list[tuple[float, int]]:
-        # OpenMP's number of threads belongs to the calling thread, and a single query gains nothing from more.
         faiss.omp_set_num_threads(1)
         bits = np.packbits(live, bitorder="little")
         # faiss's stubs know the C++ signatures, not those of its Python wrappers.

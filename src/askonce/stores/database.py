@@ -37,6 +37,8 @@ _PURGED_AT_ONCE: Final = 2_000
 _KEPT_OPEN: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL}
 """Failures of the moment, not of the connection."""
 _CORRUPT: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_UNSTORABLE: Final = (ValueError, TypeError, OverflowError, sqlite3.DataError)
+"""Values that SQLite can't express: lone surrogates, integers beyond 64 bits, texts beyond its limits."""
 _TABLES: Final = ("entries", "links", "questions", "tags")
 
 
@@ -50,10 +52,11 @@ class Applied:
     """What a commit tells: keys forgotten by tags, and how the file stands.
 
     Attributes:
-        forgotten: Keys of the entries on disk that the batch's tags forgot.
+        forgotten: Keys of the entries on disk that the batch's tags forgot, without those that it changed.
         entries: Entries and links on disk.
         disk_bytes: Bytes of the file and its write-ahead log.
         evicted: Entries evicted by this commit.
+        refused: Changes of this batch that SQLite can't express; the file knows nothing under their keys.
         set_aside: Where a corrupt file was moved, if that happened.
         secret: The store's secret.
     """
@@ -62,6 +65,7 @@ class Applied:
     entries: int
     disk_bytes: int
     evicted: int
+    refused: int
     set_aside: Path | None
     secret: bytes
 
@@ -86,6 +90,7 @@ class Database:
         self._floor = 0.0
         self._entries = 0
         self._evicted = 0
+        self._refused = 0
 
     @property
     def is_open(self) -> bool:
@@ -100,7 +105,7 @@ class Database:
         """
         try:
             connection = self._connection or self._open(now)
-            self._evicted = 0
+            self._evicted = self._refused = 0
             forgotten = self._apply(connection, batch, now)
             if tidy:
                 self._tidy(connection, now)
@@ -112,7 +117,9 @@ class Database:
                 self._disconnect()
             raise
         set_aside, self._set_aside = self._set_aside, None
-        return Applied(forgotten, self._entries, disk_bytes, self._evicted, set_aside, self._secret)
+        return Applied(
+            forgotten, self._entries, disk_bytes, self._evicted, self._refused, set_aside, self._secret
+        )
 
     def distrust(self) -> None:
         """The file was found corrupt by its reader: the next commit moves it aside."""
@@ -173,13 +180,13 @@ class Database:
             self._path, _BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
         )
         try:
-            known = _knows_schema(connection)
+            known = rows.knows_schema(connection)
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
             if not known:
-                _make_schema(connection)
+                rows.make_schema(connection)
             connection.execute("INSERT OR IGNORE INTO meta VALUES ('secret', ?)", (self._secret,))
             meta = dict(connection.execute("SELECT name, value FROM meta"))
             self._secret = bytes(meta["secret"])
@@ -209,7 +216,10 @@ class Database:
 
     def _apply(self, connection: sqlite3.Connection, batch: Batch, now: float) -> list[bytes]:
         with self._transaction(connection):
-            forgotten = self._forget_tagged(connection, batch.tags)
+            # What the batch itself replaces or removes isn't forgotten by its tags.
+            forgotten = [
+                key for key in self._forget_tagged(connection, batch.tags) if key not in batch.changes
+            ]
             self._forget(connection, batch.changes)
             self._make_room(connection, batch.size_bytes)
             self._insert(connection, batch.changes.values())
@@ -221,12 +231,16 @@ class Database:
             )
         return forgotten
 
-    def _forget_tagged(self, connection: sqlite3.Connection, tags: Iterable[str]) -> list[bytes]:
-        found = {
-            key for tag in tags for (key,) in connection.execute("SELECT key FROM tags WHERE tag = ?", (tag,))
-        }
+    def _forget_tagged(self, connection: sqlite3.Connection, tags: Iterable[str]) -> set[bytes]:
+        found: set[bytes] = set()
+        for tag in tags:
+            # A tag that SQLite can't express is carried by nothing in the file.
+            with suppress(*_UNSTORABLE):
+                found.update(
+                    key for (key,) in connection.execute("SELECT key FROM tags WHERE tag = ?", (tag,))
+                )
         self._forget(connection, found)
-        return list(found)
+        return found
 
     def _forget(self, connection: sqlite3.Connection, keys: Iterable[bytes]) -> None:
         parameters = [(key,) for key in keys]
@@ -238,26 +252,27 @@ class Database:
                 self._entries -= cursor.rowcount
 
     def _insert(self, connection: sqlite3.Connection, changes: Iterable[Change]) -> None:
-        entries: list[rows.Row] = []
-        links: list[rows.Row] = []
-        questions: list[rows.Row] = []
-        tags: list[tuple[str, bytes]] = []
         for change in changes:
-            record = change.record
-            if record is None:
-                continue
-            if isinstance(record, Entry):
-                entries.append(rows.entry_row(record, self._floor))
-                tags.extend((tag, record.key) for tag in set(record.tags))
-            else:
-                links.append(rows.link_row(record))
-            if change.question is not None:
-                questions.append(rows.question_row(change.question))
-        connection.executemany(rows.INSERT_ENTRY, entries)
-        connection.executemany(rows.INSERT_LINK, links)
-        connection.executemany(rows.INSERT_QUESTION, questions)
-        connection.executemany("INSERT INTO tags (tag, key) VALUES (?,?)", tags)
-        self._entries += len(entries) + len(links)
+            try:
+                self._insert_one(connection, change)
+            except _UNSTORABLE:
+                self._forget(connection, [change.key])
+                self._refused += 1
+
+    def _insert_one(self, connection: sqlite3.Connection, change: Change) -> None:
+        record = change.record
+        if record is None:
+            return
+        if isinstance(record, Entry):
+            connection.execute(rows.INSERT_ENTRY, rows.entry_row(record, self._floor))
+            self._entries += 1
+            for tag in set(record.tags):
+                connection.execute("INSERT INTO tags (tag, key) VALUES (?,?)", (tag, record.key))
+        else:
+            connection.execute(rows.INSERT_LINK, rows.link_row(record))
+            self._entries += 1
+        if change.question is not None:
+            connection.execute(rows.INSERT_QUESTION, rows.question_row(change.question))
 
     def _make_room(self, connection: sqlite3.Connection, incoming_bytes: int) -> None:
         page_bytes = _pragma(connection, "page_size")
@@ -313,24 +328,3 @@ def _vacuum(connection: sqlite3.Connection, max_bytes: int) -> None:
     if over > 0:
         # Not `execute`: that takes one step, which is one page.
         connection.executescript(f"PRAGMA incremental_vacuum({over})")
-
-
-def _knows_schema(connection: sqlite3.Connection) -> bool:
-    """False for a new file. Raises OSError for one of another program or another version, left untouched."""
-    version = _pragma(connection, "user_version")
-    if _pragma(connection, "application_id") == rows.APPLICATION_ID:
-        if version != rows.VERSION:
-            raise OSError(f"it has schema {version}, this version of askonce knows {rows.VERSION} alone")
-        return True
-    if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-        raise OSError("it is another program's SQLite file")
-    return False
-
-
-def _make_schema(connection: sqlite3.Connection) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    for statement in rows.SCHEMA.split(";"):
-        connection.execute(statement)
-    connection.execute(f"PRAGMA application_id = {rows.APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {rows.VERSION}")
-    connection.execute("COMMIT")

@@ -133,13 +133,24 @@ class Pending:
 
     def undo(self) -> None:
         """The batch that was taken isn't on disk: it becomes part of the next one. Its hits are let go."""
-        later, self._waiting, self._committing = self._waiting, self._committing, Batch()
-        self._waiting.used.clear()
-        self._waiting.used.update(later.used)
-        self._waiting.tags.update(later.tags)
-        self._size_bytes = self._waiting.size_bytes
+        later, failed = self._waiting, self._committing
+        self._committing = Batch()
+        self._waiting = Batch(failed.tags | later.tags, failed.changes, later.used)
+        self._size_bytes = sum(change.size_bytes for change in failed.changes.values())
         for change in later.changes.values():
             self._add(change)
+
+    def drop(self) -> int:
+        """The batch that was taken can't be written: its records are lost, its removals wait for the next one.
+
+        Returns how many records were lost. What the disk has under their keys is older: it is removed too.
+        """
+        changes = self._committing.changes
+        lost = [key for key, change in changes.items() if change.record is not None]
+        for key in lost:
+            changes[key] = Change(key, None, None, _REMOVAL_BYTES)
+        self.undo()
+        return len(lost)
 
     def _add(self, change: Change) -> None:
         before = self._waiting.changes.pop(change.key, None)

@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import structlog
+
 from askonce.stores import rows
 
 if TYPE_CHECKING:
@@ -73,7 +75,10 @@ class Reader:
     Args:
         path: The file.
         wait_s: Longest wait for a look-up.
-        failed: Told of each failure of the disk.
+        failed: Told of each error of the database.
+
+    Attributes:
+        trouble: What is wrong with look-ups; "" where nothing is.
     """
 
     def __init__(self, path: Path, wait_s: float, failed: Callable[[sqlite3.Error], None]) -> None:
@@ -83,13 +88,10 @@ class Reader:
         self._thread = ThreadPoolExecutor(1, "askonce-store-reader")
         self._waiting: list[tuple[bytes, asyncio.Future[Found | None]]] = []
         self._busy = False
+        self._log = structlog.get_logger(__name__)
+        self.trouble = ""
         self._stalled = False
         self._closed = False
-
-    @property
-    def stalled(self) -> bool:
-        """Whether the disk has left a look-up without answer for too long."""
-        return self._stalled
 
     async def find(self, key: bytes) -> Found | None:
         """What the file has under `key`; None also where it fails or takes too long."""
@@ -104,6 +106,7 @@ class Reader:
                 return await found
         except TimeoutError:
             self._stalled = True
+            self._note("look-ups on disk take too long, only memory is searched")
             return None
 
     async def questions(self, after: int, count: int, now: float) -> tuple[int, list[Question]]:
@@ -113,8 +116,8 @@ class Reader:
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._thread, self._lookup.questions, after, count, now)
-        except sqlite3.Error as error:
-            self._failed(error)
+        except Exception as error:  # noqa: BLE001 - whatever a damaged row raises, there are no more questions
+            self._fail(error)
             return 0, []
 
     async def reopen(self) -> None:
@@ -128,6 +131,19 @@ class Reader:
         closed = asyncio.get_running_loop().run_in_executor(self._thread, self._lookup.close)
         await asyncio.wait({closed}, timeout=self._wait_s)
         self._thread.shutdown(wait=False)
+
+    def _fail(self, error: BaseException) -> None:
+        # SQLite's messages are safe to repeat; others could quote what was asked.
+        self._note(
+            f"look-ups on disk fail ({error if isinstance(error, sqlite3.Error) else type(error).__name__})"
+        )
+        if isinstance(error, sqlite3.Error):
+            self._failed(error)
+
+    def _note(self, trouble: str) -> None:
+        if not self.trouble:
+            self._log.warning("store_reads_fail", reason=trouble)
+        self.trouble = trouble
 
     def _send(self) -> None:
         batch = [(key, found) for key, found in self._waiting if not found.done()]
@@ -147,9 +163,9 @@ class Reader:
         if not done.cancelled():
             error = done.exception()
             if error is None:
-                answers = done.result()
-            elif isinstance(error, sqlite3.Error):
-                self._failed(error)
+                answers, self.trouble = done.result(), ""
+            else:
+                self._fail(error)
         for found, answer in zip(waiting, answers, strict=True):
             if not found.done():
                 found.set_result(answer)

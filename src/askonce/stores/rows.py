@@ -11,6 +11,7 @@ from askonce.model import Answer, Entry, Link, Question, Usage
 from askonce.stores.worth import entry_bytes, expected_saving
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterable
 
 __all__ = [
@@ -26,8 +27,10 @@ __all__ = [
     "Row",
     "entry_from",
     "entry_row",
+    "knows_schema",
     "link_from",
     "link_row",
+    "make_schema",
     "question_from",
     "question_row",
 ]
@@ -151,3 +154,25 @@ def question_from(row: Iterable[Any]) -> Question:
         vector = np.frombuffer(blob, dtype="<f2").astype(np.float32)
         vector /= np.sqrt(np.dot(vector, vector)) or 1.0
     return Question(key, partition, text, engine, vector)
+
+
+def knows_schema(connection: sqlite3.Connection) -> bool:
+    """False for a new file. Raises OSError for one of another program or another version, left untouched."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID:
+        if version != VERSION:
+            raise OSError(f"it has schema {version}, this version of askonce knows {VERSION} alone")
+        return True
+    if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+        raise OSError("it is another program's SQLite file")
+    return False
+
+
+def make_schema(connection: sqlite3.Connection) -> None:
+    """Makes the tables of a new file, whole or not at all."""
+    connection.execute("BEGIN IMMEDIATE")
+    for statement in SCHEMA.split(";"):
+        connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute("COMMIT")

@@ -26,7 +26,7 @@ __all__ = ["SqliteStore"]
 
 _PENDING_BYTES: Final = 64 * 2**20
 _USE_INTERVAL_S: Final = 1.0
-_QUESTIONS_AT_ONCE: Final = 2_000
+_QUESTIONS_AT_ONCE: Final = 500
 
 
 class SqliteStore:
@@ -156,7 +156,9 @@ class SqliteStore:
         self._writer.changed()
         applied = await self._writer.flush()
         self._removals += 1
-        return list(forgotten.union(applied.forgotten if applied is not None else ()))
+        forgotten.update(applied.forgotten if applied is not None else ())
+        # Keys that were put again while the disk worked are alive: whoever called keeps them.
+        return [key for key in forgotten if self._record(key) is None]
 
     async def questions(self) -> AsyncIterator[Sequence[Question]]:
         """All live questions on disk, in the order of their commits, in batches; ends early if the disk fails."""
@@ -183,8 +185,8 @@ class SqliteStore:
         memory, writer = self._memory.health(), self._writer
         applied = writer.applied if writer.readable else None
         detail = writer.detail
-        if writer.durable and self._reader.stalled:
-            detail = "the disk does not answer look-ups; only memory is searched until it does"
+        if writer.durable and self._reader.trouble:
+            detail = f"{detail}; {self._reader.trouble}"
         return StoreHealth(
             durable=writer.durable,
             detail=detail,

@@ -191,6 +191,12 @@ class Writer:
                 await self._reopened()
             _tell(waiting, None)
             return
+        except Exception as error:  # noqa: BLE001 - a mistake of ours costs one group, not all to come
+            self.lost_writes += self._pending.drop()
+            # Neither the message nor the traceback: they could quote what was asked.
+            self._log.error("store_dropped_a_group", path=str(self._path), error=type(error).__name__)
+            _tell(waiting, None)
+            return
         self._pending.done()
         self._committed_at = now
         if tidy:
@@ -216,6 +222,7 @@ class Writer:
             self._log.warning("store_recovered", path=str(self._path), lost_writes=self.lost_writes)
         self.applied = applied
         self.evictions += applied.evicted
+        self.lost_writes += applied.refused
         self.durable = not self._distrusted
         self._retry_s = _FIRST_RETRY_S
         if self.durable:
