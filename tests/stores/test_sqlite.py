@@ -203,6 +203,20 @@ async def test_the_file_stays_within_its_budget(tmp_path: Path, clock: FakeClock
     await store.close()
 
 
+async def test_links_alone_stay_within_the_budget_too(tmp_path: Path, clock: FakeClock) -> None:
+    """Links without entries, questions and all, don't fill the disk."""
+    store = make(tmp_path, clock, memory_bytes=0, disk_bytes=2**20)
+    await store.start()
+    for number in range(1_500):
+        store.link(link(number, "nowhere"), question(number, vector=unit(number, 384)))
+        if number % 50 == 0:
+            await store.flush()
+    await store.flush()
+    assert (tmp_path / "a.db").stat().st_size <= 2**20
+    assert store.health().evictions > 100
+    await store.close()
+
+
 async def test_hits_are_written_back_and_count(tmp_path: Path, clock: FakeClock) -> None:
     """Hits found in memory reach the file with a later group commit, and decide what is evicted there."""
     store = make(tmp_path, clock, disk_bytes=2**20)

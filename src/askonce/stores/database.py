@@ -283,12 +283,21 @@ class Database:
             lowest = connection.execute(
                 "SELECT key, priority FROM entries ORDER BY priority LIMIT ?", (_EVICTED_AT_ONCE,)
             ).fetchall()
-            if not lowest:
+            if not lowest and not self._evict_links(connection):
                 return
-            self._floor = lowest[-1][1]
-            self._forget_with_links(connection, [key for key, _ in lowest])
-            self._evicted += len(lowest)
-            connection.execute("INSERT OR REPLACE INTO meta VALUES ('floor', ?)", (self._floor,))
+            if lowest:
+                self._floor = lowest[-1][1]
+                self._forget_with_links(connection, [key for key, _ in lowest])
+                self._evicted += len(lowest)
+                connection.execute("INSERT OR REPLACE INTO meta VALUES ('floor', ?)", (self._floor,))
+
+    def _evict_links(self, connection: sqlite3.Connection) -> bool:
+        """Links that have outlived every entry; False where there are none."""
+        found = connection.execute("SELECT key FROM links ORDER BY expires_at LIMIT ?", (_EVICTED_AT_ONCE,))
+        links = [key for (key,) in found]
+        self._forget(connection, links)
+        self._evicted += len(links)
+        return bool(links)
 
     def _forget_with_links(self, connection: sqlite3.Connection, keys: list[bytes]) -> None:
         links = "SELECT key FROM links WHERE target = ?"

@@ -25,7 +25,7 @@ _INLINE_ROWS: Final = 5_000
 """Scans of at most so many rows (a fifth of a millisecond) run on the event loop itself."""
 _EXACT_CHUNKS: Final = 10
 """Chunks of a partition that stay float32: about 20,000 rows; older ones are quantised."""
-_ROW_BYTES: Final = 500
+_ROW_BYTES: Final = 540
 """A row's key, place and slots; its text and vector come on top (measured by `test_accounting`)."""
 _PARTITION_BYTES: Final = 1_200
 """A partition's key, list, chunk and arrays without their contents."""

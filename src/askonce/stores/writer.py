@@ -178,31 +178,28 @@ class Writer:
         batch, now = self._pending.take(), self._clock.now()
         tidy = loop.time() >= self._tidy_at_s or now < self._committed_at
         running = loop.run_in_executor(self._thread, lambda: self._database.commit(batch, now, tidy=tidy))
-        done, _ = await asyncio.wait({running}, timeout=_SLOW_COMMIT_S)
-        if not done:
-            self._degrade(TimeoutError(f"a commit takes longer than {_SLOW_COMMIT_S:.0f} s"))
-            _tell(waiting, None)
+        applied = None
         try:
+            if not (await asyncio.wait({running}, timeout=_SLOW_COMMIT_S))[0]:
+                self._degrade(TimeoutError(f"a commit takes longer than {_SLOW_COMMIT_S:.0f} s"))
+                _tell(waiting, None)
             applied = await running
         except (sqlite3.Error, OSError) as error:
             self._pending.undo()
             self._degrade(error)
             if not self._database.is_open:
                 await self._reopened()
-            _tell(waiting, None)
-            return
         except Exception as error:  # noqa: BLE001 - a mistake of ours costs one group, not all to come
             self.lost_writes += self._pending.drop()
             # Neither the message nor the traceback: they could quote what was asked.
             self._log.error("store_dropped_a_group", path=str(self._path), error=type(error).__name__)
-            _tell(waiting, None)
-            return
-        self._pending.done()
-        self._committed_at = now
-        if tidy:
-            self._tidy_at_s = loop.time() + _TIDY_INTERVAL_S
-        self._heal(applied)
-        _tell(waiting, applied)
+        else:
+            self._pending.done()
+            self._committed_at = now
+            self._tidy_at_s = loop.time() + _TIDY_INTERVAL_S if tidy else self._tidy_at_s
+            self._heal(applied)
+        finally:
+            _tell(waiting, applied)
 
     def _degrade(self, error: Exception) -> None:
         reason = _REASONS.get(primary_code(error)) or str(error)
