@@ -175,4 +175,4 @@ async def all_questions(store: Store) -> list[Question]:
 class TestStores(Stores.TestCase):  # type: ignore[misc, valid-type]
     """Any order of calls leaves both stores in agreement with the model."""
 
-    settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+    settings = settings(max_examples=30, stateful_step_count=30, deadline=None)

@@ -12,7 +12,6 @@ last commits, neither corrupts the file.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 from contextlib import contextmanager, suppress
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from askonce.model import Entry
 from askonce.stores import rows
+from askonce.stores.files import acquire, log_bytes, move_aside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -142,38 +142,23 @@ class Database:
     def _open(self, now: float) -> sqlite3.Connection:
         if not self._path.parent.is_dir():
             raise FileNotFoundError(f"its directory {self._path.parent} does not exist")
-        self._acquire()
+        if self._lock is None:
+            self._lock = acquire(self._path)
         if self._corrupt:
-            self._move_aside(now)
+            self._begin_anew(now)
         try:
             connection = self._connect()
         except sqlite3.DatabaseError as error:
             if primary_code(error) not in _CORRUPT:
                 raise
-            self._move_aside(now)
+            self._begin_anew(now)
             connection = self._connect()
         self._connection = connection
         return connection
 
-    def _acquire(self) -> None:
-        if self._lock is not None:
-            return
-        # Never unlinked: a second process could lock a new file while the first still holds the old one.
-        lock = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(lock)
-            raise BlockingIOError("another process uses it; give each gateway a file of its own") from error
-        self._lock = lock
-
-    def _move_aside(self, now: float) -> None:
-        aside = self._path.with_name(f"{self._path.name}.corrupt-{int(now)}")
-        for suffix in ("", "-wal", "-shm"):
-            with suppress(FileNotFoundError):
-                os.replace(f"{self._path}{suffix}", f"{aside}{suffix}")  # noqa: PTH105 - suffixes join the name
+    def _begin_anew(self, now: float) -> None:
+        self._set_aside = move_aside(self._path, now)
         self._corrupt = False
-        self._set_aside = aside
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -320,11 +305,8 @@ class Database:
                 forget(connection, [key for (key,) in expired])
 
     def _measure(self, connection: sqlite3.Connection) -> int:
-        try:
-            log_bytes = os.stat(f"{self._path}-wal").st_size  # noqa: PTH116 - the suffix joins the name
-        except FileNotFoundError:
-            log_bytes = 0
-        return _pragma(connection, "page_count") * _pragma(connection, "page_size") + log_bytes
+        file_bytes = _pragma(connection, "page_count") * _pragma(connection, "page_size")
+        return file_bytes + log_bytes(self._path)
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:
