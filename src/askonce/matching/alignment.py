@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from askonce.matching.lexicon import listed
 from askonce.matching.terms import Kind, Role
+from askonce.matching.words import lemma
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +34,8 @@ class Alignment(NamedTuple):
         asked_only: The asked text's terms without counterpart.
         stored_only: The stored text's terms without counterpart.
         inverted: The terms around the first place where the common terms' orders differ; empty where they agree, or
-            where one phrase with its preposition has moved from one end to the other (`in 2015 …`, `… in 2015`).
+                where one phrase with its preposition has moved from one end to the other (`in 2015 …`, `… in 2015`) or
+            `from …` and `to …` have changed places.
     """
 
     pairs: tuple[tuple[Term, Term], ...]
@@ -91,8 +93,9 @@ def _reconcile(
             found.append((parts[0], other))
     for index in list(left):
         for other in right:
-            if asked[index].kind is stored[other].kind is Kind.WORD and _mistyped(
-                asked[index].key, stored[other].key
+            words = asked[index], stored[other]
+            if words[0].kind is words[1].kind is Kind.WORD and _mistyped(
+                *(lemma(word.surface.lower()) for word in words)
             ):
                 left.remove(index)
                 right.remove(other)
@@ -101,8 +104,15 @@ def _reconcile(
     return found
 
 
-def _governed(term: Term) -> bool:
-    return term.role is not Role.NONE
+_FROM_AND_TO: Final = tuple(
+    [(first, first), (second, second)]
+    for first, second in ((Role.SOURCE, Role.GOAL), (Role.GOAL, Role.SOURCE))
+)
+"""Roles of two moved phrases that keep their meaning in either order: `from Rome to Oslo`, `to Oslo from Rome`."""
+
+
+def _governed_in_both(pair: tuple[Term, Term]) -> bool:
+    return Role.NONE not in {pair[0].role, pair[1].role}
 
 
 def _floats(term: Term) -> bool:
@@ -119,9 +129,11 @@ def _inversion(
     if not backward:
         return ()
     at = backward[0]
-    if len(backward) == 1 and pairs[-1][1] < pairs[0][1]:
-        moved = (pairs[0], pairs[at])
-        if any(_governed(asked[index]) and _governed(stored[place]) for index, place in moved):
+    if len(backward) == 1:
+        start = sum(pairs[lead][1] < min(pair[1] for pair in pairs[at:]) for lead in range(at))
+        moved = [(asked[index], stored[place]) for index, place in (pairs[start], pairs[at])]
+        ends = start == 0 and pairs[-1][1] < pairs[0][1] and any(map(_governed_in_both, moved))
+        if ends or [(one.role, other.role) for one, other in moved] in _FROM_AND_TO:
             return ()
     return (asked[pairs[at - 1][0]], asked[pairs[at][0]])
 

@@ -136,7 +136,7 @@ FOREIGN: Final = {
     for language, words in (
         (
             "spanish",
-            "el los las una que por para como cual donde cuando es esta puedo hacer mi del con qué cómo dónde",
+            "el los las una que por para como cual cuál donde cuando es esta puedo hacer mi del con qué cómo dónde",
         ),
         (
             "french",
