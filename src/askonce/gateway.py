@@ -112,7 +112,9 @@ class Gateway:
         key = ask.exact_key if policy.inflight and not policy.only_if_cached and not alone else None
         if key is not None and policy.max_age_s is not None:
             key = hashlib.sha256(key + b"max-age" + repr(policy.max_age_s).encode()).digest()
-        source = Bypass(alone) if alone else Fresh("miss" if policy.read else "no-cache")
+        source: Fresh | Bypass = Fresh("miss" if policy.read else "no-cache")
+        if alone or ask.hot:
+            source = Bypass(alone or "high-temperature")
         return self.flights.board(request, key, source, join=ask.joinable and policy.read)
 
     async def _fly(self, flight: Flight) -> None:

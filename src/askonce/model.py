@@ -154,6 +154,7 @@ class Ask:
         unshared: Why `exact_key` is None or caching is off, as a reason code; "" otherwise.
         unmatched: Why `text` is None, as a reason code; "" otherwise.
         hot: Whether the temperature is above the policy's limit: exact and semantic tiers are left out.
+        joinable: Whether this request may join a running flight (it may always lead one that others join).
     """
 
     endpoint: Endpoint
@@ -170,6 +171,7 @@ class Ask:
     unshared: str
     unmatched: str
     hot: bool
+    joinable: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.resources
 import time
 from dataclasses import dataclass
@@ -211,7 +212,15 @@ def _choose(settings: Settings, clock: Clock) -> _Adapters:
     memory = MemoryStore(clock, cache.memory_bytes - index_bytes, cache.max_entry_bytes)
     store: Store = memory
     if not isinstance(settings.store, MemoryStoreSettings):
-        store = SqliteStore(settings.store.path, memory, clock, cache.disk_bytes, cache.commit_interval_s)
+        with contextlib.suppress(OSError):  # the store itself says what is wrong with its path
+            settings.store.path.parent.mkdir(parents=True, exist_ok=True)
+        store = SqliteStore(
+            settings.store.path,
+            memory,
+            clock,
+            disk_bytes=cache.disk_bytes,
+            commit_interval_s=cache.commit_interval_s,
+        )
     return _Adapters(
         store=store,
         index=PartitionedIndex(_VECTOR_DIMENSIONS, index_bytes),

@@ -37,14 +37,14 @@ def test_the_same_request_in_other_spelling_hits(plain: Server, question: str, c
     auth = {"Authorization": "Bearer sk-test"}
     said = '[{"role": "user", "content": "' + question + '"}]'
     same = [
-        '{"model": "sim-small", "messages": ' + said + "}",
-        '{"messages":' + said.replace(" ", "", 1) + ',\n "model":"sim-small", "temperature": 1.0}',
-        '{"model": "sim-small", "messages": ' + said + ', "user": "u-17", "stream": false, "n": 1}',
-        '{"temperature": 1, "model": "sim-small", "metadata": {"a": "b"}, "messages": ' + said + "}",
+        '{"model": "gpt-4o-mini", "messages": ' + said + "}",
+        '{"messages":' + said.replace(" ", "", 1) + ',\n "model":"gpt-4o-mini", "temperature": 1.0}',
+        '{"model": "gpt-4o-mini", "messages": ' + said + ', "user": "u-17", "stream": false, "n": 1}',
+        '{"temperature": 1, "model": "gpt-4o-mini", "metadata": {"a": "b"}, "messages": ' + said + "}",
     ]
     words = [plain.post("/v1/chat/completions", body.encode(), auth)[1]["x-askonce-outcome"] for body in same]
     assert words == ["fresh", "exact", "exact", "exact"]
-    other = '{"model": "sim-small", "messages": ' + said + ', "temperature": 0.5}'
+    other = '{"model": "gpt-4o-mini", "messages": ' + said + ', "temperature": 0.5}'
     assert plain.post("/v1/chat/completions", other.encode(), auth)[1]["x-askonce-outcome"] == "fresh"
     assert calls.new == 2
 
@@ -100,7 +100,7 @@ def test_high_temperature_is_not_cached(client: openai.OpenAI, question: str) ->
 
 
 POLICIES = """\
-upstreams: [{{name: p, base_url: "{upstream}"}}]
+upstreams: [{{name: p, base_url: "{upstream}", api_key: its-own}}]
 store: sqlite://{folder}/askonce.db
 tenants:
   - {{name: acme, keys: ["{acme}"], features: [support, search]}}

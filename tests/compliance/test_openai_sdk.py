@@ -28,7 +28,7 @@ TOOLS: list[Any] = [
 ]
 
 
-def user(text: str) -> Any:
+def user(text: Any) -> Any:
     return [{"role": "user", "content": text}]
 
 
@@ -42,6 +42,18 @@ def without_mark(answer: Any) -> dict[str, Any]:
     return {key: value for key, value in dumped.items() if key not in {"id", "created"}}
 
 
+def asking(kind: str, question: str) -> dict[str, Any]:
+    """A request of one kind."""
+    content: Any = question
+    if kind == "image":
+        url = "data:image/png;base64,iVBORw0KGgo=" + "A" * 5000
+        content = [
+            {"type": "text", "text": question + " \u00e9\u4e2d\U0001f600"},
+            {"type": "image_url", "image_url": {"url": url}},
+        ]
+    return {"model": MODEL, "messages": user(content), **REQUESTS[kind]}
+
+
 def streamed_text(chunks: list[Any]) -> str:
     return "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices)
 
@@ -53,20 +65,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "tools": {"tools": TOOLS, "tool_choice": "required"},
     "max_tokens": {"max_tokens": 3},
     "unknown field": {"extra_body": {"repetition_penalty": 1.1, "x_simulate": {"tokens": 7}}},
-    "image": {
-        "messages": [
-            {
-                "role": "user",
-                "content": [
-                    {"type": "text", "text": "What is this? \u00e9\u4e2d\U0001f600"},
-                    {
-                        "type": "image_url",
-                        "image_url": {"url": "data:image/png;base64,iVBORw0KGgo=" + "A" * 5000},
-                    },
-                ],
-            }
-        ]
-    },
+    "image": {},
 }
 
 
@@ -75,7 +74,7 @@ def test_answers_are_the_providers_own(
     kind: str, client: openai.OpenAI, provider: Server, question: str, calls: CallCounter
 ) -> None:
     """Asked first, asked again, and asked past the gateway, a request gets the same answer but for id and time."""
-    request = {"model": MODEL, "messages": user(question), **REQUESTS[kind]}
+    request = asking(kind, question)
     fresh = client.chat.completions.create(**request)
     again = client.chat.completions.create(**request)
     assert calls.new == 1
@@ -85,12 +84,12 @@ def test_answers_are_the_providers_own(
     assert fresh.id != again.id
 
 
-@pytest.mark.parametrize("kind", REQUESTS)
+@pytest.mark.parametrize("kind", sorted(set(REQUESTS) - {"max_tokens"}))  # the SDK itself raises at the limit
 def test_streams_carry_the_same_answer(
     kind: str, client: openai.OpenAI, provider: Server, question: str, calls: CallCounter
 ) -> None:
     """Streamed first, then again from the cache: the SDK's own accumulation comes to the provider's answer."""
-    request = {"model": MODEL, "messages": user(question), **REQUESTS[kind]}
+    request = asking(kind, question)
     with direct(provider) as past:
         expected = past.chat.completions.create(**request)
     before = calls.total

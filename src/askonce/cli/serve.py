@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import click
@@ -55,5 +56,11 @@ def _run(settings: Settings, address: Address) -> None:
     except OSError as error:
         raise click.ClickException(f"Can't listen on {address}: {error.strerror}.") from None
     bound = Address(address.host, listener.getsockname()[1])
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _ended)
     click.echo(f"askonce {__version__}, base_url: http://{bound}/v1")
     server(settings).run(sockets=[listener])
+
+
+def _ended(_number: int, _frame: object) -> None:
+    """Takes the signal that the server raises again once it has ended in order: the exit status stays 0."""

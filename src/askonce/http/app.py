@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from askonce.errors import Refusal
@@ -59,13 +60,12 @@ class App:
         await running.close()
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _not_found(self, request: Request, _: Exception) -> Response:
-        inference = request.url.path in self._inference
-        refusal = (
-            Refusal(405, "method_not_allowed", f"Use POST for {request.url.path}.")
-            if inference
-            else Refusal(404, "unknown_url", f"There is no {request.method} {request.url.path[:200]}.")
-        )
+    async def _not_found(self, request: Request, problem: Exception) -> Response:
+        path = request.url.path[:200]
+        if path in self._inference or (isinstance(problem, HTTPException) and problem.status_code == 405):  # noqa: PLR2004
+            refusal = Refusal(405, "method_not_allowed", f"{path} doesn't take {request.method}.")
+        else:
+            refusal = Refusal(404, "unknown_url", f"There is no {request.method} {path}.")
         identity = request_id(dict(request.headers.raw))
         body = error_body(refusal, identity)
         response = Response(body, refusal.status)

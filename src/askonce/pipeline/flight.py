@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Protocol
 
 from askonce.errors import CallerGone, Refusal, Sharing, UpstreamFailure
-from askonce.model import Fresh, Joined
+from askonce.model import Bypass, Fresh, Joined
 from askonce.pipeline.answers import split
 from askonce.pipeline.broadcast import Log
 
@@ -70,7 +70,7 @@ class Seat:
     def outcome(self) -> Outcome:
         """How this caller is answered; settled once `read` or `answer` has returned."""
         source = self._flight.source
-        return Joined() if isinstance(source, Fresh) and not self.led else source
+        return Joined() if isinstance(source, Fresh | Bypass) and not self.led else source
 
     @property
     def stamp(self) -> Stamp | None:

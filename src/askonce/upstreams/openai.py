@@ -74,7 +74,7 @@ class OpenAIUpstream:
         response = await self._send("GET", "models", self._authorization(credential), None)
         try:
             if response.status != 200:  # noqa: PLR2004 - HTTP's OK
-                raise await self._refused(response, credential)
+                raise await self._refused(response)
             listing = orjson.loads(await self._body(response))
         except orjson.JSONDecodeError:
             raise _transient(
@@ -129,7 +129,7 @@ class OpenAIUpstream:
         if response.status == 200 and wanted in response.headers.get("Content-Type", ""):  # noqa: PLR2004 - HTTP's OK
             return OpenAIReply(response, self._server)
         try:
-            raise await self._refused(response, call.credential)
+            raise await self._refused(response)
         finally:
             response.release()
 
@@ -140,7 +140,7 @@ class OpenAIUpstream:
         except (TimeoutError, aiohttp.ClientError, OSError):
             return b""
 
-    async def _refused(self, response: aiohttp.ClientResponse, credential: str | None) -> UpstreamFailure:
+    async def _refused(self, response: aiohttp.ClientResponse) -> UpstreamFailure:
         """What a status other than an accepted 200 means, for whom."""
         status = response.status
         error = _error_object(await self._body(response))
@@ -148,9 +148,8 @@ class OpenAIUpstream:
         said = _sentence(error) or f"{self.name} answered {status} without saying why."
         code = str((error or {}).get("code") or (error or {}).get("type") or f"upstream_{status}")
         body = orjson.dumps(error) if error else None
-        passed_through = self._server.api_key is None and credential is not None
         if status in _CREDENTIAL or code == "insufficient_quota":
-            if passed_through:
+            if self._server.api_key is None:
                 return UpstreamFailure(status, code, said, sharing=Sharing.PERSONAL, body=body)
             sentence = f"{self.name} refused the gateway's own key ({status}); tell the gateway's operator."
             return UpstreamFailure(502, "upstream_credential", sentence, sharing=Sharing.FATAL)
