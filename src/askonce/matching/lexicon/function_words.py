@@ -34,12 +34,12 @@ DROPPED: Final = listed("""
     should must i you we me my your our he she him his her it its they them their us myself yourself one's
     to of in on at for with by from as into onto that which who whom whose what when where why how this these those
     there and or vs but so then also too very if whether about regarding concerning than
-    some any such like
+    some any such
     """)
 """Grammar: it bears on person, tense, role and kind of question, and isn't subject matter by itself."""
 
 LIGHT: Final = listed("""
-    want wish need like know tell give show explain help able way thing stuff kind sort exactly currently
+    tell show explain able way thing stuff kind sort exactly currently
     mean possible possibly maybe go get up
     """)
 """Words that a paraphrase often adds or leaves out; harmless on one side, never against another word."""

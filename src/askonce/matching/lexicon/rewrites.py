@@ -13,8 +13,7 @@ can you please tell me/could you please tell me/can you tell me/could you tell m
 please tell me/tell me/please let me know/let me know/inform me/please inform me/can you let me know/could you let me know
 do you know/do you happen to know/i want to know/i need to know/i would like to know/i like to know/i wish to know
 i have to know/i must know/i was wondering/i am wondering/just wondering/wondering/i wonder/i am curious/curious
-can you explain to me/could you explain to me/can you please explain/can you explain/could you explain
-please explain to me/explain to me/can you show me/could you show me/please show me/show me/can you give me
+can you show me/could you show me/please show me/show me/can you give me
 could you give me/please give me/give me/can you provide me with/please provide me with/provide me with/provide me/provide
 can you please help me/can you help me/could you help me/please help me/help me to/help me
 can you assist me with/assist me with/can you assist me in/assist me in/can you help with/can you help me with
@@ -107,6 +106,7 @@ take part in: participate in
 find out: figure out
 call: give a call/ring up
 list: list of/a list of/list out
+explain: explain to me
 example: example of/examples of/an example of/some examples of
 etc: and so on/and so forth
 """
