@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Features", "features_of"]
 
-_LIGHT_SHARE: Final = 0.15
+_LIGHT_SHARE: Final = 0.1
 
 
 class Features(NamedTuple):
@@ -23,7 +23,7 @@ class Features(NamedTuple):
 
     Attributes:
         similarity: Cosine of the two texts.
-        extra: Weight of the words that only one side has, light ones counted at 0.15.
+        extra: Weight of the words that only one side has, light ones counted at a tenth.
         shared: Weight of the words that both have.
         question_gap: 0 for the same kind of question, 1 for a request against a question, 2 for `how` against `what`.
         tense_gap: 1 where past meets present.

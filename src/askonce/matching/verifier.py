@@ -128,7 +128,7 @@ def _confidence(features: Features) -> float:
     logit = (
         3.2
         + 8.0 * (features.similarity - 0.90)
-        - 6.0 * features.extra
+        - 12.0 * features.extra
         - 0.6 * features.question_gap
         - 1.0 * features.tense_gap
         - 0.5 * features.grammar_gap
