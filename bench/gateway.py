@@ -62,8 +62,8 @@ def content(response: bytes) -> str:
     for line in response.replace(b"\r\n", b"\n").split(b"\n"):
         raw = line.removeprefix(b"data: ")
         if raw.startswith(b"{"):
-            choice = json.loads(raw)["choices"]
-            text += "".join((c.get("delta") or c.get("message"))["content"] or "" for c in choice if c)
+            parts = (choice.get("delta", choice.get("message")) for choice in json.loads(raw)["choices"])
+            text += "".join(part.get("content") or "" for part in parts)
     return text
 
 

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from askonce.config import PolicySettings, Settings, UpstreamSettings
     from askonce.model import Json
-    from askonce.ports import Clock, Embedder, Index, Store, Upstream
+    from askonce.ports import Clock, Store, Upstream
 
 __all__ = ["Running", "open_gateway"]
 
@@ -57,8 +57,8 @@ class _Adapters:
     """What the settings have chosen."""
 
     store: Store
-    index: Index
-    embedder: Embedder | None
+    index: PartitionedIndex
+    embedder: MiniLMEmbedder | None
     dispatcher: Dispatcher
     metrics: Metrics
 
@@ -118,6 +118,7 @@ class Running:
         if late:
             log.warning("flights cancelled", count=late)
         await self.gateway.parts.semantic.close()
+        self._adapters.index.close()
         await self._adapters.dispatcher.close()
         await self._adapters.store.close()
         log.info("stopped")

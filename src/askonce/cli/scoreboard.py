@@ -66,11 +66,12 @@ class Score:
 
 def read_totals(exposition: str) -> dict[tuple[str, str], float]:
     """Sums of the gateway's counters by (name, outcome label)."""
-    totals: Counter[tuple[str, str]] = Counter()
+    totals: dict[tuple[str, str], float] = {}
     for family in text_string_to_metric_families(exposition):
         for sample in family.samples:
-            totals[sample.name, sample.labels.get("outcome", "")] += sample.value
-    return dict(totals)
+            key = (sample.name, sample.labels.get("outcome", ""))
+            totals[key] = totals.get(key, 0.0) + sample.value
+    return totals
 
 
 def score(seen: Sequence[Observation], totals: dict[tuple[str, str], float], seconds: float) -> Score:

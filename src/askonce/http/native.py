@@ -46,7 +46,7 @@ class NativeDialect:
     def answer(self, reply: Reply, identity: str) -> bytes:
         """The first choice's text, with how it came about."""
         body: Json = orjson.loads(reply.whole())
-        choice = next(iter(body.get("choices", [])), {})
+        choice: Json = next(iter(body.get("choices", [])), {})
         outcome, saved = reply.outcome, reply.saved_nanousd
         return orjson.dumps(
             {

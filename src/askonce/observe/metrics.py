@@ -5,6 +5,7 @@ Tenant labels are configured names (`pass-through` for all that aren't); models 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -24,8 +25,23 @@ _BUCKETS_S: Final = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300,
 )  # fmt: skip
 _NANO: Final = 1e-9
+_SERVER_ERROR: Final = 500
 Reading = tuple[str, str, str, float]
 """A value read when scraped: name without prefix, help, `gauge` or `counter`, value."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Children:
+    """The labelled metrics of one kind of request."""
+
+    requests: Counter
+    duration: Histogram
+    first_byte: Histogram
+    overhead: Histogram
+    input_tokens: Counter
+    output_tokens: Counter
+    spent: Counter
+    saved: Counter
 
 
 class Metrics:
@@ -33,7 +49,8 @@ class Metrics:
 
     def __init__(self, *, log_requests: bool) -> None:
         registry = self._registry = CollectorRegistry()
-        self._log = structlog.get_logger("askonce.requests") if log_requests else None
+        self._log = structlog.get_logger("askonce.requests")
+        self._log_requests = log_requests
         self._requests = Counter(
             "askonce_requests",
             "Requests by how they were answered (`refused` with the error's code as reason).",
@@ -74,7 +91,7 @@ class Metrics:
             ("feature", "mode", "reason"),
             registry=registry,
         )
-        self._children: dict[tuple[str, ...], tuple[Counter, Histogram, Histogram, Histogram]] = {}
+        self._children: dict[tuple[str, ...], _Children] = {}
 
     def read(self, readings: Callable[[], Iterable[Reading]]) -> None:
         """Adds values that are read when scraped."""
@@ -91,21 +108,15 @@ class Metrics:
         key = (record.endpoint, record.tenant, record.feature, name, reason)
         children = self._children.get(key)
         if children is None:
-            children = self._children[key] = (
-                self._requests.labels(*key),
-                self._duration.labels(name),
-                self._first_byte.labels(name),
-                self._overhead.labels(name),
-            )
-        requests, duration, first_byte, overhead = children
-        requests.inc()
-        duration.observe(record.duration_s)
+            children = self._children[key] = self._bear(key)
+        children.requests.inc()
+        children.duration.observe(record.duration_s)
         if outcome is not None:
-            first_byte.observe(record.first_byte_s)
+            children.first_byte.observe(record.first_byte_s)
             if record.overhead_s is not None:
-                overhead.observe(record.overhead_s)
-            self._account(record, name)
-        if self._log is not None:
+                children.overhead.observe(record.overhead_s)
+            self._account(record, children)
+        if self._log_requests or record.status >= _SERVER_ERROR:
             self._write(record, name, reason)
 
     def upstream_call(self, upstream: str, status: str, duration_s: float) -> None:
@@ -117,25 +128,39 @@ class Metrics:
         """The semantic tier has decided."""
         self._decisions.labels(feature, mode, reason).inc()
 
-    def _account(self, record: Record, outcome: str) -> None:
+    def _bear(self, key: tuple[str, str, str, str, str]) -> _Children:
+        """The labelled metrics of one kind of request, looked up once."""
+        _, tenant, feature, outcome, _ = key
+        whose = (tenant, feature, outcome)
+        return _Children(
+            requests=self._requests.labels(*key),
+            duration=self._duration.labels(outcome),
+            first_byte=self._first_byte.labels(outcome),
+            overhead=self._overhead.labels(outcome),
+            input_tokens=self._tokens.labels(*whose, "input"),
+            output_tokens=self._tokens.labels(*whose, "output"),
+            spent=self._spent.labels(*whose),
+            saved=self._saved.labels(*whose),
+        )
+
+    def _account(self, record: Record, children: _Children) -> None:
         usage = record.usage
         if usage is None:
             return
-        labels = (record.tenant, record.feature, outcome)
-        self._tokens.labels(*labels, "input").inc(usage.prompt_tokens)
-        self._tokens.labels(*labels, "output").inc(usage.completion_tokens)
+        children.input_tokens.inc(usage.prompt_tokens)
+        children.output_tokens.inc(usage.completion_tokens)
         if record.spent_nanousd is None or record.saved_nanousd is None:
             self._unpriced.inc()
             return
         if record.spent_nanousd:
-            self._spent.labels(*labels).inc(record.spent_nanousd * _NANO)
+            children.spent.inc(record.spent_nanousd * _NANO)
         if record.saved_nanousd:
-            self._saved.labels(*labels).inc(record.saved_nanousd * _NANO)
+            children.saved.inc(record.saved_nanousd * _NANO)
 
     def _write(self, record: Record, outcome: str, reason: str) -> None:
-        if self._log is None:
-            return
-        self._log.info(
+        """One line; failures that aren't the caller's always get theirs. Messages stay out: they may quote a prompt."""
+        write = self._log.warning if record.status >= _SERVER_ERROR else self._log.info
+        write(
             "request",
             request_id=record.request_id,
             endpoint=record.endpoint,

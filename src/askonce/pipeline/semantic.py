@@ -13,6 +13,8 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+import structlog
+
 from askonce.errors import EmbedderUnavailable
 from askonce.matching.conversation import refers_back
 from askonce.matching.verifier import Candidate
@@ -33,6 +35,7 @@ _PATIENCE_S: Final = 0.5
 """How long a request waits for its vector: a stuck embedder costs this much, once per flight, and no more."""
 _PARTITIONS: Final = 4096
 _BACKLOG: Final = 10_000
+_log = structlog.get_logger("askonce.semantic")
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,13 +177,17 @@ class SemanticTier:
 
     async def _load(self, stored: AsyncIterator[Sequence[Question]], embedder: Embedder) -> None:
         self.loading = True
+        began = asyncio.get_running_loop().time()
         async for batch in stored:
             for question in batch:
                 current = question.engine == embedder.engine
                 self.add(question if current else replace(question, engine=embedder.engine, vector=None))
             self.loaded += len(batch)
+            _log.debug("index rebuilding", questions=self.loaded)
             await asyncio.sleep(0)
         self.loading = False
+        seconds = round(asyncio.get_running_loop().time() - began, 3)
+        _log.info("index rebuilt", questions=self.loaded, seconds=seconds, to_embed=len(self._backlog))
         if await embedder.ready():
             await self._catch_up(embedder)
 
