@@ -52,6 +52,7 @@ def server(settings: Settings) -> uvicorn.Server:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             backlog=_BACKLOG,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=max(1, round(settings.limits.drain_timeout_s)),

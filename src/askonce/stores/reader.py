@@ -49,6 +49,10 @@ class _Lookup:
         found = self._open().execute(rows.QUESTIONS, named).fetchall()
         return (found[-1][0] if found else 0), [rows.question_from(row[1:-1]) for row in found if row[-1]]
 
+    def keys(self, after: bytes, count: int) -> list[bytes]:
+        """The next `count` keys, in their own order."""
+        return [key for (key,) in self._open().execute(rows.KEYS, {"after": after, "count": count})]
+
     def close(self) -> None:
         """Closes the connection; the next call opens a new one."""
         connection, self._connection = self._connection, None
@@ -119,6 +123,17 @@ class Reader:
         except Exception as error:  # noqa: BLE001 - whatever a damaged row raises, there are no more questions
             self._fail(error)
             return 0, []
+
+    async def keys(self, after: bytes, count: int) -> list[bytes] | None:
+        """The next `count` keys of entries and links; empty at the end, None on failure."""
+        if self._closed:
+            return None
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._thread, self._lookup.keys, after, count)
+        except Exception as error:  # noqa: BLE001 - whatever a damaged row raises, the keys aren't known
+            self._fail(error)
+            return None
 
     async def reopen(self) -> None:
         """Closes the connection; the next look-up opens the file as it is then."""

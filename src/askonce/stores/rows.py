@@ -94,6 +94,11 @@ WHERE q.rowid > :after ORDER BY q.rowid LIMIT :count
 """
 """The next questions in the order of their commits, each with whether it is alive."""
 
+KEYS: Final = """
+SELECT key FROM (SELECT key FROM entries UNION ALL SELECT key FROM links) WHERE key > :after ORDER BY key LIMIT :count
+"""
+"""The next keys of entries and links."""
+
 
 def entry_row(entry: Entry, floor: float) -> Row:
     """Parameters of `INSERT_ENTRY`; `floor` is the L of the order of eviction."""

@@ -10,6 +10,7 @@ from askonce.model import Entry, Link, Stored
 from askonce.ports import StoreHealth
 from askonce.stores.pending import Pending
 from askonce.stores.reader import Reader
+from askonce.stores.sieve import Sieve
 from askonce.stores.worth import rebased
 from askonce.stores.writer import Writer
 
@@ -27,6 +28,7 @@ __all__ = ["SqliteStore"]
 _PENDING_BYTES: Final = 64 * 2**20
 _USE_INTERVAL_S: Final = 1.0
 _QUESTIONS_AT_ONCE: Final = 500
+_KEYS_AT_ONCE: Final = 5_000
 
 
 class SqliteStore:
@@ -80,6 +82,9 @@ class SqliteStore:
             reopened=self._reader.reopen,
         )
         self._used: dict[bytes, int] = {}
+        self._sieve = Sieve()
+        self._sieve_task: asyncio.Task[None] | None = None
+        self._sifts = False
         self._removals = 0
         self._use_timer: asyncio.TimerHandle | None = None
 
@@ -88,6 +93,7 @@ class SqliteStore:
         await self._writer.start()
         if self._writer.applied is not None:
             self._secret = self._writer.applied.secret
+            self._sieve_task = asyncio.create_task(self._fill_sieve(), name="sieve")  # noqa: TID251 - ends with us
 
     def peek(self, key: bytes) -> Stored | None:
         """What memory knows under `key`, uncommitted writes included."""
@@ -109,7 +115,7 @@ class SqliteStore:
     async def get(self, key: bytes) -> Stored | None:
         """What memory or disk knows under `key`; a find on disk moves into memory."""
         stored = self.peek(key)
-        if stored is not None or not self._writer.readable:
+        if stored is not None or not self._writer.readable or (self._sifts and key not in self._sieve):
             return stored
         known = self._record(key)
         change = self._pending.find(key)
@@ -201,13 +207,28 @@ class SqliteStore:
     async def close(self) -> None:
         """Commits what is pending and closes the file."""
         self._end_use()
+        if self._sieve_task is not None:
+            self._sieve_task.cancel()
         await self._reader.close()
         await self._writer.close()
 
     def _read_failed(self, error: sqlite3.Error) -> None:
         self._writer.failed(error)
 
+    async def _fill_sieve(self) -> None:
+        """Learns the keys on disk; from then on, keys that were never put aren't looked for there.
+
+        Nobody else writes to the file, and a file that couldn't be opened at start is always asked.
+        """
+        after = b""
+        while keys := await self._reader.keys(after, _KEYS_AT_ONCE):
+            self._sieve.update(keys)
+            after = keys[-1]
+            await asyncio.sleep(0)
+        self._sifts = keys is not None
+
     def _write(self, record: Entry | Link, question: Question | None) -> None:
+        self._sieve.add(record.key)
         if not self._pending.keep(record, question):
             self._writer.lose()
         self._writer.changed()
