@@ -49,6 +49,9 @@ When is the first train to Leeds? | When is the last train to Leeds?
 How do I show hidden files? | How do I hide hidden files?
 who accepted the offer | who rejected the offer
 What causes hypertension? | What causes hypotension?
+how do I give up smoking | how do I give smoking
+can I get my money back | can I give my money back
+Where do I sign up for the trial? | Where do I sign in for the trial?
 How to write a formal email? | How to write an informal email?
 """),
     "numbers": _pairs("""
@@ -162,6 +165,9 @@ how many meters are in a mile | how many miles are in a meter
 Is Spain in Europe? | Is Europe in Spain?
 what is 10 divided by 5 | what is 5 divided by 10
 is a wolf the ancestor of a dog | is a dog the ancestor of a wolf
+I was charged twice | I charged twice
+is a book by Tolstoy | is a book about Tolstoy
+who is Ann's father | who is Ann the father of
 turn wifi on and bluetooth off | turn wifi off and bluetooth on
 """),
     "quantifiers": _pairs("""

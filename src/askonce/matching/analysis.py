@@ -29,6 +29,8 @@ _PAST_VERBS: Final = listed("""
     met ran paid sat spoke led grew lost fell sent built drew broke spent rose drove bought wore chose ate flew forgot
     froze sold stole swam taught threw won woke caught fought hid drank sang slept shook said understood withdrew
     """)
+_PRONOUNS: Final = listed("i we you he she they")
+_BEING: Final = listed("am is are was were been being be got get gets getting")
 _PAYLOAD: Final = re.compile(r"[^\n:]{2,300}[^\n:\d](?::\s+|\s*\n\s*)(?P<payload>\S.*)", re.DOTALL)
 _CODE_SIGNS: Final = re.compile(
     r"[{};]\s*(?:\n|$)|==|=>|->|</|\bdef \w+\(|\bSELECT\b.*\bFROM\b|\breturn\b.*;"
@@ -75,6 +77,8 @@ class Grammar(NamedTuple):
         persons: Whom its pronouns mean, in the order of their first mention.
         negations: How many negators it has.
         alternatives: Whether it offers a choice (`or`, `vs`).
+        passive: Base forms of what was done to its pronouns (`I was charged`).
+        active: Base forms of what its pronouns did (`I charged`).
     """
 
     question: str
@@ -83,6 +87,8 @@ class Grammar(NamedTuple):
     persons: tuple[str, ...]
     negations: int
     alternatives: bool
+    passive: frozenset[str]
+    active: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +157,18 @@ def _tense(words: Sequence[str]) -> Tense:
     return tense
 
 
+def _voices(words: Sequence[str]) -> tuple[frozenset[str], frozenset[str]]:
+    """What was done to pronouns, and what they did, as base forms of past forms and participles."""
+    passive, active = set(), set()
+    for before, subject, word in zip(["", *words], words, [*words[1:], ""], strict=False):
+        if lemma(word) != word:
+            if subject in _BEING and before in _PRONOUNS:
+                passive.add(lemma(word))
+            elif subject in _PRONOUNS and before not in _BEING:
+                active.add(lemma(word))
+    return frozenset(passive), frozenset(active)
+
+
 def _grammar(text: str, tokens: Sequence[Token], negations: int) -> Grammar:
     sentences = _sentences(tokens)
     words = [word for sentence in sentences for word in sentence]
@@ -162,6 +180,7 @@ def _grammar(text: str, tokens: Sequence[Token], negations: int) -> Grammar:
         tuple(dict.fromkeys([PERSONS[word] for word in words if word in PERSONS])),
         negations,
         "or" in words or "vs" in words,
+        *_voices(words),
     )
 
 

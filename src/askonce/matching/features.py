@@ -25,7 +25,7 @@ class Features(NamedTuple):
         similarity: Cosine of the two texts.
         extra: Weight of the words that only one side has, light ones counted at a tenth.
         shared: Weight of the words that both have.
-        question_gap: 0 for the same kind of question, 1 for a request against a question, 2 for `how` against `what`.
+        question_gap: 0 for the same kind of question, 0.5 for `how` against `what`, 1 for a request against a question.
         tense_gap: 1 where past meets present.
         grammar_gap: Share of the words without subject matter that differ, 0 to 1.
     """
@@ -47,7 +47,7 @@ def features_of(pair: Pair, similarity: float, vocabulary: Vocabulary) -> Featur
     alignment, asked, stored = pair.alignment, pair.asked, pair.stored
     gap = 0.0
     if asked.grammar.question != stored.grammar.question:
-        gap = 2.0 if asked.grammar.question and stored.grammar.question else 1.0
+        gap = 1.0 if {asked.grammar.question, stored.grammar.question} & {"", "request"} else 0.5
     words = set(asked.normal) | set(stored.normal)
     differing = set(asked.normal) ^ set(stored.normal)
     return Features(

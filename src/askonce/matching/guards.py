@@ -50,6 +50,7 @@ _ARTICLES: Final = frozenset({"a", "an", "the"})
 _SHORTEST_BASE: Final = 3
 _MOST_COMPARED: Final = 12
 _FACTUAL: Final = frozenset({"who", "what", "where", "when", "polar"})
+_TELLING_ROLES: Final = frozenset({Role.SOURCE, Role.GOAL, Role.TOPIC})
 _GOES_WITH: Final = {"why": {""}, "where": {"", "request"}, "polar": {"", "request"}}
 _VERBATIM: Final = frozenset(
     key_of(word) for word in listed("translate rewrite paraphrase rephrase proofread pronounce say")
@@ -156,9 +157,8 @@ def entities(pair: Pair) -> str | None:
 
 def direction(pair: Pair) -> str | None:
     """What one side comes from isn't what the other goes to, and the order of the common words is the same."""
-    opposite = {Role.SOURCE: Role.GOAL, Role.GOAL: Role.SOURCE}
     for asked, stored in pair.alignment.pairs:
-        if stored.role is opposite.get(asked.role):
+        if asked.role is not stored.role and asked.role in _TELLING_ROLES and stored.role in _TELLING_ROLES:
             return "direction-differs"
     return "order-differs" if pair.alignment.inverted else None
 
@@ -169,6 +169,12 @@ def persons(pair: Pair) -> str | None:
     swapped = asked != stored and set(asked) == set(stored)
     replaced = set(asked) - set(stored) and set(stored) - set(asked)
     return "person-differs" if swapped or replaced else None
+
+
+def voice(pair: Pair) -> str | None:
+    """`I was charged` isn't `I charged`."""
+    asked, stored = pair.asked.grammar, pair.stored.grammar
+    return "voice-differs" if asked.passive & stored.active or asked.active & stored.passive else None
 
 
 def tense(pair: Pair) -> str | None:
@@ -232,6 +238,7 @@ GUARDS: Final[tuple[Callable[[Pair], str | None], ...]] = (
     entities,
     direction,
     persons,
+    voice,
     tense,
     question,
     wording,

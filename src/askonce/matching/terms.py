@@ -63,7 +63,11 @@ class Role(StrEnum):
     NONE = ""
     SOURCE = "source"
     GOAL = "goal"
+    TOPIC = "topic"
     OTHER = "other"
+
+
+_ROLES: Final = dict.fromkeys(SOURCES, Role.SOURCE) | dict.fromkeys(GOALS, Role.GOAL) | {"about": Role.TOPIC}
 
 
 class Term(NamedTuple):
@@ -224,6 +228,8 @@ class TermList:
             return
         elif word == "us" and (token.surface == "US" or previous in {"the", "in"}):
             self._add("usa", token.surface, Kind.ENTITY)
+        elif word in {"of", "by"} and following in {".", ","}:
+            self._add(word, token.surface, Kind.PARTICLE)
         elif word in DROPPED and not self._is_letter(token, following):
             self._grammar_word(word)
         elif word in ENTITIES or singular_name(word) in ENTITIES:
@@ -254,7 +260,7 @@ class TermList:
             self._end_phrase()
         self._follows = False
         if word in PREPOSITIONS:
-            self._role = Role.SOURCE if word in SOURCES else Role.GOAL if word in GOALS else Role.OTHER
+            self._role = _ROLES.get(word, Role.OTHER)
 
     def _end_if_of(self) -> None:
         if self._of is not None:

@@ -76,7 +76,7 @@ class LexicalVerifier:
     """
 
     floor: float = 0.70
-    threshold: float = 0.80
+    threshold: float = 0.90
 
     def verify(
         self, asked: str, candidate: Candidate, rival: Candidate | None, vocabulary: Vocabulary
@@ -124,13 +124,17 @@ class LexicalVerifier:
 
 
 def _confidence(features: Features) -> float:
-    """A logistic set by hand, monotone in every feature; the constants were tuned on licence-clean pairs only."""
+    """A logistic set by hand, monotone in every feature.
+
+    Constant and slope of the similarity follow the share of wrong intents among accepted neighbours within the
+    training questions of BANKING77 and CLINC150 (6 % at 0.85, 2 % at 0.92, under 1 % above 0.95).
+    """
     logit = (
-        3.2
-        + 8.0 * (features.similarity - 0.90)
+        3.4
+        + 20.0 * (features.similarity - 0.90)
         - 12.0 * features.extra
-        - 0.6 * features.question_gap
-        - 1.0 * features.tense_gap
+        - 1.0 * features.question_gap
+        - 0.5 * features.tense_gap
         - 0.5 * features.grammar_gap
     )
     return min(_SAME_WORDS, 1.0 / (1.0 + math.exp(-logit)))

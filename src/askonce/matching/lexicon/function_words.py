@@ -40,7 +40,7 @@ DROPPED: Final = listed("""
 
 LIGHT: Final = listed("""
     tell show explain able way thing stuff kind sort exactly currently
-    mean possible possibly maybe go get up
+    mean possible possibly maybe go get
     """)
 """Words that a paraphrase often adds or leaves out; harmless on one side, never against another word."""
 
