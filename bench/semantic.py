@@ -215,8 +215,8 @@ def main() -> None:
     root = Path(__file__).resolve().parent.parent
     data = Path(os.environ.get("ASKONCE_DATA", root.parent / "shared" / "data"))
     parser.add_argument("--data", type=Path, default=data, help="folder of pairs/ and intents/")
-    parser.add_argument("--pairs", type=int, default=2000, help="pairs of each set")
-    parser.add_argument("--questions", type=int, default=1500, help="questions of each stream")
+    parser.add_argument("--pairs", type=int, default=1200, help="pairs of each set")
+    parser.add_argument("--questions", type=int, default=1000, help="questions of each stream")
     parser.add_argument("--embeddings", type=Path, help="npz file in which to keep the vectors between runs")
     parser.add_argument("--json", type=Path, help="file for the numbers")
     limits = parser.parse_args()
