@@ -133,7 +133,7 @@ def test_any_plan_is_whole_ordered_and_true(seed: int, requests: int) -> None:
     assert len(plan) == requests
     assert all(one.at_s <= other.at_s for one, other in pairwise(plan))
     assert all(0.0 <= one.at_s < 12.1 for one in plan)
-    assert all(sample.intent_of(one.question) == one.intent for one in plan)
+    assert all(sample.intent_of(one.question) in {one.intent, None} for one in plan)
 
 
 @pytest.mark.parametrize("seed", _SEEDS)
@@ -178,6 +178,20 @@ def test_waves_mix_streams_with_whole_answers(sample: Sample) -> None:
     assert any(kinds[question] == {True, False} for question in waves)
 
 
+@pytest.mark.parametrize("seed", _SEEDS)
+def test_some_repeat_a_question_as_another_person_types_it(sample: Sample, seed: int) -> None:
+    """A tenth or so of the plan isn't in the sample to the letter, but has a sample question's words in it."""
+    plan = traffic(sample, seed, 600)
+    retyped = [one for one in plan if sample.intent_of(one.question) is None]
+    assert 0.05 <= len(retyped) / len(plan) <= 0.25
+    wordings = {
+        one.name: [normalised(text).rstrip("?.! ") for text in one.questions] for one in sample.intents
+    }
+    for one in retyped:
+        said = normalised(one.question)
+        assert any(text.removesuffix(" please") in said for text in wordings[one.intent])
+
+
 def test_arrivals_come_in_bursts(sample: Sample) -> None:
     """The gaps between arrivals vary more than those of a steady Poisson process would."""
     starts = sorted(at_s for _, at_s in _waves(traffic(sample, 0, 600)))
@@ -190,5 +204,5 @@ def test_arrivals_come_in_bursts(sample: Sample) -> None:
 def test_long_plans_take_longer_and_go_on_with_repeats(sample: Sample) -> None:
     """Beyond 1,200 requests the rate stays at 100 a second, and every wording gets asked."""
     plan = traffic(sample, 0, 3_000)
-    assert len({one.question for one in plan}) == len(sample.by_question)
+    assert sample.by_question.keys() <= {normalised(one.question) for one in plan}
     assert 29.9 <= plan[-1].at_s <= 30.1

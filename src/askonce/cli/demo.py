@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.resources
 import json
 import signal
 import subprocess
@@ -20,13 +19,14 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from askonce.cli.sample import load_sample, traffic
+from askonce.cli.sample import load_sample, traffic, write_answers
 from askonce.cli.scoreboard import OUTCOMES, outcome_table, read_totals, score, summary_lines, wrong_hits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from askonce.cli.burst import Observation
+    from askonce.cli.sample import PlannedRequest, Sample
     from askonce.cli.scoreboard import Score
 
 __all__ = ["demo"]
@@ -35,7 +35,7 @@ _CONFIG = """\
 listen: 127.0.0.1:{port}
 store: sqlite://{directory}/askonce.db
 upstreams:
-  - {{type: simulated, name: simulated, ttft_ms: 350, tokens_per_second: 120, answers: "{answers}"}}
+  - {{type: simulated, name: simulated, ttft_ms: 350, tokens_per_second: 120, answers: "{directory}/answers.jsonl"}}
 defaults: {{semantic: "on"}}
 log: {{level: warning, format: console}}
 """
@@ -57,36 +57,35 @@ def demo(*, once: bool, as_json: bool, requests: int, seed: int, port: int) -> N
     the right answer to each question.
     """
     console = Console(stderr=as_json)
-    with (
-        tempfile.TemporaryDirectory(prefix="askonce-demo-") as directory,
-        _gateway(directory, port) as base_url,
-    ):
-        console.print(f"Gateway: {base_url}  (embedded store, simulated upstream: no key, no network)")
-        _wait_for_embedder(base_url, console)
-        result, seen = asyncio.run(_burst(base_url, requests, seed, console))
-        _show(result, seen, console)
-        if as_json:
-            click.echo(json.dumps(result.as_json(), indent=2))
-        if not once:
-            _stay(base_url, console)
+    sample = load_sample()
+    plan = traffic(sample, seed, requests)
+    with tempfile.TemporaryDirectory(prefix="askonce-demo-") as directory:
+        write_answers(sample, plan, Path(directory) / "answers.jsonl")
+        with _gateway(directory, port) as base_url:
+            console.print(f"Gateway: {base_url}  (embedded store, simulated upstream: no key, no network)")
+            _wait_for_embedder(base_url, console)
+            result, seen = asyncio.run(_burst(base_url, sample, plan, console))
+            _show(result, seen, console)
+            if as_json:
+                click.echo(json.dumps(result.as_json(), indent=2))
+            if not once:
+                _stay(base_url, console)
 
 
 @contextlib.contextmanager
 def _gateway(directory: str, port: int) -> Iterator[str]:
     """A gateway process of its own; yields its base_url."""
-    sample = importlib.resources.files("askonce.data").joinpath("support.jsonl")
-    with importlib.resources.as_file(sample) as answers:
-        config = Path(directory) / "askonce.yaml"
-        config.write_text(_CONFIG.format(port=port, directory=directory, answers=answers))
-        command = [sys.executable, "-m", "askonce", "serve", "-c", str(config)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own command
-            try:
-                line = process.stdout.readline() if process.stdout else ""
-                if "base_url: " not in line:
-                    raise click.ClickException("The gateway did not start.")
-                yield line.partition("base_url: ")[2].strip()
-            finally:
-                process.send_signal(signal.SIGTERM)
+    config = Path(directory) / "askonce.yaml"
+    config.write_text(_CONFIG.format(port=port, directory=directory))
+    command = [sys.executable, "-m", "askonce", "serve", "-c", str(config)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own command
+        try:
+            line = process.stdout.readline() if process.stdout else ""
+            if "base_url: " not in line:
+                raise click.ClickException("The gateway did not start.")
+            yield line.partition("base_url: ")[2].strip()
+        finally:
+            process.send_signal(signal.SIGTERM)
 
 
 def _get(url: str) -> str:
@@ -117,12 +116,10 @@ def _wait_for_embedder(base_url: str, console: Console) -> None:
 
 
 async def _burst(
-    base_url: str, requests: int, seed: int, console: Console
+    base_url: str, sample: Sample, plan: list[PlannedRequest], console: Console
 ) -> tuple[Score, list[Observation]]:
     from askonce.cli.burst import send_all  # noqa: PLC0415 - the `openai` client is an extra
 
-    sample = load_sample()
-    plan = traffic(sample, seed, requests)
     counts: Counter[str] = Counter()
     began = time.monotonic()
     columns = (TextColumn("Burst"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[counts]}"))

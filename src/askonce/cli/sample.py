@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
-__all__ = ["Intent", "PlannedRequest", "Sample", "load_sample", "normalised", "traffic"]
+__all__ = ["Intent", "PlannedRequest", "Sample", "load_sample", "normalised", "traffic", "write_answers"]
 
 _FILE: Final = "support.jsonl"
 _SPAN_S: Final = 12.0
@@ -21,6 +22,7 @@ _MOST_PER_SECOND: Final = 100.0
 _ZIPF_EXPONENT: Final = 0.8
 _REPEAT_PROBABILITY: Final = 0.55
 """Of a single request; waves and the first seconds, which can't repeat, bring it down to about 35 % of all."""
+_RETYPE_PROBABILITY: Final = 0.15
 _REPEAT_AFTER_S: Final = 1.5
 _WAVE_PROBABILITY: Final = 0.05
 _WAVE_SIZES: Final = (2, 12)
@@ -134,8 +136,9 @@ def traffic(sample: Sample, seed: int, requests: int) -> list[PlannedRequest]:
 
     Popularity falls with rank as in Zipf's law, and look-alikes have neighbouring ranks, so that a question and
     its opposite are both popular or both rare. About 35 % of the requests repeat, to the letter, a question of at
-    least 1.5 s before (more once every wording of the sample was asked). One arrival in twenty is a wave: 2 to 12
-    identical requests within 4 ms. About 40 % are streams. Gaps between arrivals are exponential and become six
+    least 1.5 s before (more once every wording of the sample was asked), and some more repeat it as another person
+    would type it: other case and punctuation, a greeting, a please. One arrival in twenty is a wave: 2 to 12
+    requests of one question within 4 ms, most of them identical. About 40 % are streams. Gaps between arrivals are exponential and become six
     times shorter in bursts; all of it takes 12 s, or longer where that would exceed 100 requests a second.
 
     Args:
@@ -149,13 +152,32 @@ def traffic(sample: Sample, seed: int, requests: int) -> list[PlannedRequest]:
     asked = _Questions(sample, dice)
     plan: list[PlannedRequest] = []
     for size, at_s in zip(sizes, _arrival_times(dice, len(sizes), span_s), strict=True):
-        repeat = size == 1 and dice.random() < _REPEAT_PROBABILITY
+        chance = dice.random()
+        repeat = size == 1 and chance < _REPEAT_PROBABILITY + _RETYPE_PROBABILITY
         question, intent = asked.next(at_s, repeat=repeat)
+        if repeat and chance >= _REPEAT_PROBABILITY:
+            question = _retyped(question, dice)
         for position in range(size):
             late_s = dice.uniform(0.0, _WAVE_SPREAD_S) if position else 0.0
+            typed = _retyped(question, dice) if position and dice.random() < _RETYPE_PROBABILITY else question
             stream = dice.random() < _STREAM_PROBABILITY
-            plan.append(PlannedRequest(at_s + late_s, question, intent, stream))
+            plan.append(PlannedRequest(at_s + late_s, typed, intent, stream))
     return sorted(plan, key=lambda planned: planned.at_s)
+
+
+def _retyped(question: str, dice: random.Random) -> str:
+    """The same words as another person would type them."""
+    bare = question.rstrip("?.! ").removesuffix(" please")
+    lower = bare[0].lower() + bare[1:] if bare[1:2].islower() else bare
+    return dice.choice([lower, f"{lower} please?", f"Hi, {lower}?", f"Hello! {bare}?", f"{bare}? Thanks!"])
+
+
+def write_answers(sample: Sample, plan: Iterable[PlannedRequest], path: Path) -> None:
+    """Writes what the simulated upstream answers to each question of the sample and of a plan: the truth."""
+    rows = {question: one.answer for one in sample.intents for question in one.questions}
+    rows |= {planned.question: sample.answers[planned.intent] for planned in plan}
+    lines = (json.dumps({"question": question, "answer": answer}) for question, answer in rows.items())
+    path.write_text("\n".join(lines), encoding="utf-8")
 
 
 def _arrival_sizes(dice: random.Random, requests: int) -> list[int]:
