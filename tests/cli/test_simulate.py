@@ -23,9 +23,7 @@ def test_the_command_serves_on_a_free_port(tmp_path: Path) -> None:
     answers.write_text('{"questions": ["Capital of France?"], "answer": "Paris."}\n')
     code = "from askonce.cli.simulate import simulate; simulate()"
     options = ["--port", "0", "--answers", str(answers), "--no-api-key-check"]
-    process = subprocess.Popen(  # noqa: S603 - our own command
-        [sys.executable, "-c", code, *options], stdout=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([sys.executable, "-c", code, *options], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         port = int(process.stdout.readline().rsplit(":", 1)[1].split("/")[0])
