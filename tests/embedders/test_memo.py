@@ -25,7 +25,7 @@ def test_the_bound_holds(texts: list[str], max_bytes: int) -> None:
 
 def test_the_least_recently_used_goes_first() -> None:
     """A text that was looked up since outlives one that was only put."""
-    memo = VectorMemo(max_bytes=6_000)
+    memo = VectorMemo(max_bytes=6_500)
     for text in "abc":
         memo.put(text, VECTOR)
     assert len(memo) == 3
@@ -37,7 +37,7 @@ def test_the_least_recently_used_goes_first() -> None:
 
 def test_a_text_counts_once() -> None:
     """Putting the same text again changes nothing."""
-    memo = VectorMemo(max_bytes=6_000)
+    memo = VectorMemo(max_bytes=6_500)
     memo.put("a", VECTOR)
     size_bytes = memo.size_bytes
     memo.put("a", VECTOR)

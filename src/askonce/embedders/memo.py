@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 __all__ = ["VectorMemo"]
 
-_OVERHEAD_BYTES: Final = 300
-"""The two objects around a row's numbers and its place in the table, measured on CPython 3.11 and rounded up."""
+_OVERHEAD_BYTES: Final = 500
+"""The array objects around a row's numbers and its place in the table, measured on CPython 3.11 and rounded up."""
 
 
 class VectorMemo:
