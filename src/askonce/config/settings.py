@@ -96,7 +96,9 @@ class CacheSettings(Section):
     """How much is kept."""
 
     memory_bytes: Size = Field(
-        default=256 * 1024**2, description="Answers in memory; the least recently used go first."
+        default=256 * 1024**2,
+        description="Answers and the vector index in memory, half each where questions are matched semantically. "
+        "What saves least per byte goes first.",
     )
     disk_bytes: Size = Field(default=4 * 1024**3, description="Answers in the store's file.")
     max_entry_bytes: Size = Field(default=4 * 1024**2, description="The largest answer that is kept.")

@@ -55,7 +55,8 @@ class OpenAIUpstream(Section):
     )
     connect_timeout_s: Seconds = Field(default=5.0, description="The longest wait for a connection.")
     first_byte_timeout_s: Seconds = Field(
-        default=120.0, description="The longest wait for the answer's first byte."
+        default=600.0,
+        description="The longest wait for the answer's first byte, which for a plain answer is all of it.",
     )
     idle_timeout_s: Seconds = Field(
         default=60.0, description="The longest pause between two reads of an answer."
