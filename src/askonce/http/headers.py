@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from secrets import token_hex
+from os import urandom
 from typing import TYPE_CHECKING, Final, assert_never
 
 from askonce.model import Bypass, Exact, Fresh, Joined, Semantic
@@ -25,7 +25,7 @@ def request_id(headers: Mapping[bytes, bytes]) -> str:
     given = headers.get(b"x-request-id")
     if given is not None and _SANE_ID.match(given):
         return given.decode()
-    return "req_" + token_hex(12)
+    return "req_" + urandom(12).hex()
 
 
 def answer_headers(reply: Reply, identity: str) -> Headers:
@@ -33,12 +33,10 @@ def answer_headers(reply: Reply, identity: str) -> Headers:
     outcome = reply.outcome
     if outcome is None:
         raise RuntimeError("a reply has no outcome before it has started")
-    headers = [
-        (b"x-request-id", identity.encode()),
-        (b"x-askonce-outcome", outcome.name.encode()),
-        (b"x-askonce-reason", outcome.reason.encode()),
-        *_cache_headers(outcome),
-    ]
+    headers = _cache_headers(outcome)
+    headers.append((b"x-request-id", identity.encode()))
+    headers.append((b"x-askonce-outcome", outcome.name.encode()))
+    headers.append((b"x-askonce-reason", outcome.reason.encode()))
     saved = reply.saved_nanousd
     if saved is not None:
         headers.append((b"x-askonce-saved-usd", b"%.9f" % (saved * 1e-9)))
