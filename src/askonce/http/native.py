@@ -6,7 +6,6 @@ own tenant, and where callers pass a provider's key, each `tenant_id` under one 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -41,7 +40,7 @@ class NativeDialect:
         model = next((one for one in models if gateway.serves(one)), models[0])
         chat = {"model": model, "messages": [{"role": "user", "content": submission["prompt"]}]}
         request = gateway.understand(Endpoint.CHAT, headers, orjson.dumps(chat), submission.get("tenant_id"))
-        return replace(request, submitted_as=submission.get("request_id"))
+        return request._replace(submitted_as=submission.get("request_id"))
 
     def answer(self, reply: Reply, identity: str) -> bytes:
         """The first choice's text, with how it came about."""

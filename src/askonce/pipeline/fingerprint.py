@@ -8,8 +8,7 @@ options) and the canonical body. Both are JSON, which frames itself: no header o
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, TypeAlias
 
 import orjson
 
@@ -58,8 +57,7 @@ _ABOUT_THE_TEXT: Final = frozenset({"logprobs", "prompt_logprobs", "echo", "retu
 """Fields that ask for measures or copies of this very text: another text's answer cannot have them right."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parsed:
+class Parsed(NamedTuple):
     """A body that an upstream could answer.
 
     Attributes:
