@@ -1,14 +1,14 @@
 """What an answer is made of: whole bodies, streamed chunks, the way between them, and each reader's envelope.
 
 Shapes are OpenAI's: every upstream adapter yields them. One stored form (`Answer`, the whole) serves streaming
-and plain callers alike; `Assembler` makes it out of chunks, `split` makes chunks out of it.
+and plain callers alike; `assembler.Assembler` makes it out of chunks, `split` makes chunks out of it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import orjson
 
@@ -18,13 +18,22 @@ from askonce.model import Answer, Chunk, Endpoint, Json, Usage
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Assembler", "Envelope", "Stamp", "garbage", "parse_whole", "split"]
+__all__ = [
+    "ID_PREFIXES",
+    "Envelope",
+    "Stamp",
+    "garbage",
+    "keepable",
+    "load",
+    "make",
+    "parse_whole",
+    "split",
+    "take_stamp",
+]
 
 ID_PREFIXES: Final = {Endpoint.CHAT: "chatcmpl-", Endpoint.COMPLETIONS: "cmpl-", Endpoint.EMBEDDINGS: ""}
-KEEPABLE_FINISHES: Final = frozenset({"stop", "length", "tool_calls", "function_call"})
+_KEEPABLE: Final = frozenset({"stop", "length", "tool_calls", "function_call"})
 """Finish reasons of answers that are worth keeping: a filtered or aborted one is nobody else's answer."""
-_REPLACED: Final = frozenset({"role", "id", "type", "name", "index", "expires_at"})
-"""Delta fields that a later chunk repeats rather than continues."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +50,8 @@ def garbage(sentence: str) -> UpstreamFailure:
     return UpstreamFailure(502, "upstream_garbage", sentence, sharing=Sharing.TRANSIENT)
 
 
-def _load(raw: bytes) -> Json:
+def load(raw: bytes) -> Json:
+    """An upstream's JSON object. Raises UpstreamFailure where it isn't one."""
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError:
@@ -66,19 +76,20 @@ def _usage(value: object) -> Usage:
     )
 
 
-def _stamp(body: Json) -> Stamp:
+def take_stamp(body: Json) -> Stamp:
     """Takes the envelope's fields out of `body`."""
     identity, created, model = body.pop("id", None), body.pop("created", None), body.pop("model", None)
     return Stamp(
         id=identity if isinstance(identity, str) else "",
-        created=created if isinstance(created, int) else 0,
+        created=int(created) if isinstance(created, int | float) and 0 <= created < 2**53 else 0,
         model=model if isinstance(model, str) else "",
     )
 
 
-def _make(
+def make(
     body: Json, stamp: Stamp, usage: object, endpoint: Endpoint, cost: Callable[[Usage], int | None]
 ) -> Answer:
+    """The answer of a body without envelope (`id`, `created`, `model`, `usage` taken out)."""
     tokens = _usage(usage)
     return Answer(
         fields=orjson.dumps(body)[1:-1],
@@ -90,8 +101,10 @@ def _make(
     )
 
 
-def _keepable(choices: list[Json]) -> bool:
-    return all(choice.get("finish_reason") in KEEPABLE_FINISHES for choice in choices)
+def keepable(choices: list[Json]) -> bool:
+    """Whether choices came to an end that makes them worth keeping for others."""
+    reasons = [choice.get("finish_reason") for choice in choices]
+    return bool(reasons) and all(isinstance(reason, str) and reason in _KEEPABLE for reason in reasons)
 
 
 def parse_whole(
@@ -102,176 +115,14 @@ def parse_whole(
     Raises:
         UpstreamFailure: the body isn't an answer of that endpoint.
     """
-    body = _load(raw)
+    body = load(raw)
     key = "data" if endpoint is Endpoint.EMBEDDINGS else "choices"
     parts = body.get(key)
     if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
         raise garbage(f"The upstream answered 200 without `{key}`; try again.")
-    stamp = _stamp(body)
-    keepable = bool(parts) and (endpoint is Endpoint.EMBEDDINGS or _keepable(parts))
-    return _make(body, stamp, body.pop("usage", None), endpoint, cost), stamp, keepable
-
-
-class Assembler:
-    """Turns a stream's payloads into chunks for readers, and adds them up to the whole answer."""
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
-        self._top: Json = {}
-        self._choices: dict[int, Json] = {}
-        self._usage: object = None
-        self.stamp: Stamp | None = None
-
-    def feed(self, payload: bytes) -> Chunk | None:
-        """One event's JSON. None for events that carry nothing (`null`, as some servers open with).
-
-        Raises:
-            UpstreamFailure: the event is an error, or isn't a chunk.
-        """
-        if payload == b"null":
-            return None
-        body = _load(payload)
-        choices = body.get("choices")
-        if "error" in body and not choices:
-            raise self._told(body)
-        if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
-            raise garbage("The upstream's stream has an event without `choices`; try again.")
-        stamp = _stamp(body)
-        if self.stamp is None:
-            self.stamp = stamp
-        usage = body.pop("usage", b"")
-        chunk = Chunk(
-            fields=orjson.dumps(body)[1:-1],
-            usage=b"" if usage == b"" else orjson.dumps(usage),
-            bare=not choices and isinstance(usage, dict),
-        )
-        if isinstance(usage, dict):
-            self._usage = _add_usage(self._usage, usage) if self._late_usage(choices) else usage
-        self._merge(body, choices)
-        return chunk
-
-    def finish(self, cost: Callable[[Usage], int | None]) -> tuple[Answer, bool]:
-        """The whole answer, and whether it may be kept.
-
-        Raises:
-            UpstreamFailure: there was no event at all.
-        """
-        if self.stamp is None:
-            raise garbage("The upstream's stream ended without an event; try again.")
-        choices = [self._choices[index] for index in sorted(self._choices)]
-        body = {**self._top, "choices": [self._whole_choice(choice) for choice in choices]}
-        answer = _make(body, self.stamp, self._usage, self._endpoint, cost)
-        return answer, bool(choices) and _keepable(choices)
-
-    @property
-    def ended(self) -> bool:
-        """Whether each choice has its finish reason: what tells a whole stream without an end mark from half a one."""
-        return bool(self._choices) and all(choice.get("finish_reason") for choice in self._choices.values())
-
-    def _late_usage(self, choices: list[Json]) -> bool:
-        """Whether usage comes once per choice, as llama.cpp's prompt lists send it, and must be added up."""
-        return self._endpoint is Endpoint.COMPLETIONS and bool(choices) and len(self._choices) > 0
-
-    @staticmethod
-    def _told(body: Json) -> UpstreamFailure:
-        error = body["error"]
-        said = error.get("message") if isinstance(error, dict) else error
-        return UpstreamFailure(
-            502,
-            "upstream_stream_error",
-            f"The upstream's stream reported an error: {said}",
-            sharing=Sharing.TRANSIENT,
-            body=orjson.dumps(error) if isinstance(error, dict) else None,
-        )
-
-    def _merge(self, body: Json, choices: list[Json]) -> None:
-        for key, value in body.items():
-            if key not in {"choices", "obfuscation"} and value is not None:
-                self._top[key] = value
-        if self._top.get("object") == "chat.completion.chunk":
-            self._top["object"] = "chat.completion"
-        for position, choice in enumerate(choices):
-            index = choice.get("index", position)
-            into = self._choices.setdefault(index if isinstance(index, int) else position, {"index": index})
-            for key, value in choice.items():
-                if key == "delta" and isinstance(value, dict):
-                    _merge_delta(into.setdefault("delta", {}), value)
-                elif key == "text" and isinstance(value, str):
-                    into["text"] = into.get("text", "") + value
-                elif key == "logprobs" and isinstance(value, dict):
-                    _merge_delta(_object(into, "logprobs"), value)
-                elif value is not None or key not in into:
-                    into[key] = value
-
-    def _whole_choice(self, choice: Json) -> Json:
-        whole = {key: value for key, value in choice.items() if key != "delta"}
-        if self._endpoint is Endpoint.CHAT:
-            message = {"role": "assistant", "content": None, **choice.get("delta", {})}
-            calls = message.get("tool_calls")
-            if isinstance(calls, list):
-                message["tool_calls"] = [_without_index(call) for call in calls]
-            whole["message"] = message
-        return whole
-
-
-def _object(parent: Json, key: str) -> Json:
-    value = parent.get(key)
-    if not isinstance(value, dict):
-        value = parent[key] = {}
-    return value
-
-
-def _without_index(call: Any) -> Any:
-    return {key: value for key, value in call.items() if key != "index"} if isinstance(call, dict) else call
-
-
-def _add_usage(so_far: object, more: Json) -> Json:
-    if not isinstance(so_far, dict):
-        return more
-    return {
-        key: value + so_far.get(key, 0)
-        if isinstance(value, int) and isinstance(so_far.get(key, 0), int)
-        else value
-        for key, value in more.items()
-    }
-
-
-def _merge_delta(into: Json, delta: Json) -> None:
-    """Adds a delta: strings grow, lists grow (or merge by their items' `index`), objects merge, the rest is set."""
-    for key, value in delta.items():
-        held = into.get(key)
-        if value is None:
-            into.setdefault(key, None)
-        elif isinstance(value, str) and isinstance(held, str) and key not in _REPLACED:
-            into[key] = held + value
-        elif isinstance(value, dict) and isinstance(held, dict):
-            _merge_delta(held, value)
-        elif isinstance(value, list):
-            _merge_list(_list(into, key), value)
-        elif isinstance(value, dict):
-            _merge_delta(_object(into, key), value)
-        else:
-            into[key] = value
-
-
-def _list(parent: Json, key: str) -> list[Any]:
-    value = parent.get(key)
-    if not isinstance(value, list):
-        value = parent[key] = []
-    return value
-
-
-def _merge_list(into: list[Any], items: list[Any]) -> None:
-    for item in items:
-        index = item.get("index") if isinstance(item, dict) else None
-        if index is None:
-            into.append(item)
-            continue
-        held = next((one for one in into if isinstance(one, dict) and one.get("index") == index), None)
-        if held is None:
-            held = {}
-            into.append(held)
-        _merge_delta(held, item)
+    stamp = take_stamp(body)
+    worth_keeping = bool(parts) if endpoint is Endpoint.EMBEDDINGS else keepable(parts)
+    return make(body, stamp, body.pop("usage", None), endpoint, cost), stamp, worth_keeping
 
 
 def split(answer: Answer) -> list[Chunk]:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from askonce.errors import Sharing, UpstreamFailure
 from askonce.model import Entry
-from askonce.pipeline.answers import ID_PREFIXES, Assembler, parse_whole
+from askonce.pipeline.answers import ID_PREFIXES, parse_whole
+from askonce.pipeline.assembler import Assembler
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from askonce.model import Answer, Request, Usage
+    from askonce.model import Answer, Json, Request, Usage
     from askonce.pipeline.dispatch import Dispatcher
     from askonce.pipeline.flight import Flight
     from askonce.pipeline.prices import Prices
@@ -63,7 +64,7 @@ class Fetcher:
 
     async def _relay(self, flight: Flight, request: Request, reply: UpstreamReply) -> tuple[Answer, bool]:
         endpoint = request.ask.endpoint
-        assembler = Assembler(endpoint)
+        assembler = Assembler(endpoint, _choice_count(request.ask.body))
         while payloads := await reply.read():
             for payload in payloads:
                 chunk = assembler.feed(payload)
@@ -105,3 +106,10 @@ class Fetcher:
     def _cost(self, request: Request) -> Callable[[Usage], int | None]:
         model = request.ask.route.model
         return lambda usage: self._prices.cost_nanousd(model, usage)
+
+
+def _choice_count(body: Json) -> int:
+    """How many choices a request asks for: `n` for each of its prompts."""
+    count, prompt = body.get("n"), body.get("prompt")
+    prompts = len(prompt) if isinstance(prompt, list) and prompt and not isinstance(prompt[0], int) else 1
+    return prompts * (count if isinstance(count, int) else 1)

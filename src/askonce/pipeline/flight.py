@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Protocol
 
-from askonce.errors import CallerGone, Refusal, Sharing, UpstreamFailure
-from askonce.model import Bypass, Fresh, Joined
+from askonce.errors import Sharing, UpstreamFailure
 from askonce.pipeline.answers import split
 from askonce.pipeline.broadcast import Log
+from askonce.pipeline.seat import Seat
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
+    from askonce.errors import Refusal
     from askonce.model import Answer, Chunk, Outcome, Question, Request
     from askonce.pipeline.answers import Stamp
     from askonce.pipeline.broadcast import LogMemory
 
-__all__ = ["Flight", "Seat", "Tower"]
+__all__ = ["Flight", "Seat", "Tower", "pause_s"]
 
 
 class Tower(Protocol):
@@ -41,143 +42,6 @@ class Tower(Protocol):
         ...
 
 
-class Seat:
-    """One caller's place on a flight.
-
-    Attributes:
-        request: What it asked; what the flight is led by, should this seat get the lead.
-        position: Events read so far; 0 also for callers that want the answer whole.
-        events: Whether it reads events rather than the answer.
-        led: Whether the upstream was asked on this seat's behalf.
-    """
-
-    __slots__ = ("_deadline", "_failure", "_flight", "_log", "_waker", "events", "led", "position", "request")
-
-    def __init__(self, flight: Flight, request: Request, *, events: bool) -> None:
-        self.request = request
-        self.position = 0
-        self.events = events
-        self.led = False
-        self._flight = flight
-        self._log = flight.log
-        self._log.hold()
-        self._failure: Refusal | CallerGone | None = None
-        self._waker: asyncio.Future[None] | None = None
-        loop = asyncio.get_running_loop()
-        self._deadline = loop.call_later(request.policy.timeout_s, self._expire)
-
-    @property
-    def outcome(self) -> Outcome:
-        """How this caller is answered; settled once `read` or `answer` has returned."""
-        source = self._flight.source
-        return Joined() if isinstance(source, Fresh | Bypass) and not self.led else source
-
-    @property
-    def stamp(self) -> Stamp | None:
-        """The upstream's own mark on the answer, for the caller on whose behalf it was asked."""
-        return self._flight.stamp if self.led else None
-
-    @property
-    def model(self) -> str:
-        """The answering model as the upstream reports it."""
-        return self._flight.model
-
-    @property
-    def upstream_first_byte_s(self) -> float | None:
-        """How long the upstream took to begin its answer, for the caller on whose behalf it was asked."""
-        flight = self._flight
-        return flight.told_at - flight.asked_at if self.led and flight.asked_at else None
-
-    @property
-    def id_prefix(self) -> str:
-        """Prefix of the ids that copies of the answer get."""
-        return self._flight.id_prefix
-
-    @property
-    def headers(self) -> Sequence[tuple[str, str]]:
-        """The upstream's response headers, for the caller on whose behalf it was asked."""
-        return self._flight.headers if self.led else ()
-
-    async def read(self) -> Sequence[Chunk]:
-        """The next events, all that there are; empty at the answer's end.
-
-        Raises:
-            Refusal: the flight failed, or this caller's deadline has passed.
-            CallerGone: this caller has left.
-        """
-        while True:
-            if isinstance(self._failure, CallerGone):
-                raise self._failure
-            if self.position < len(self._log):
-                chunks = self._log.read(self.position)
-                self.position = len(self._log)
-                self._flight.trim()
-                return chunks
-            if self._failure is not None:
-                raise self._failure
-            if self._flight.answer is not None:
-                return ()
-            await self._news()
-
-    async def answer(self) -> Answer:
-        """The whole answer. Raises as `read` does."""
-        while True:
-            if self._failure is not None:
-                raise self._failure
-            if self._flight.answer is not None:
-                return self._flight.answer
-            await self._news()
-
-    def leave(self) -> None:
-        """Gives the seat up; safe to call again. The flight goes on for the others."""
-        self._deadline.cancel()
-        if self._flight.part_with(self):
-            self._log.let_go()
-            self._flight.trim()
-
-    def gone(self) -> None:
-        """The client's connection is closed: whoever waits on this seat is told."""
-        self.fail(CallerGone())
-
-    def fail(self, failure: Refusal | CallerGone) -> None:
-        """Ends this seat's journey; events that are already in its log can still be read."""
-        if self._failure is None:
-            self._failure = failure
-            self.wake()
-
-    def reads(self, log: Log) -> bool:
-        """Whether it follows the events of that log."""
-        return self.events and self._log is log
-
-    def change_log(self, log: Log) -> None:
-        """Starts over on another log: nothing of the former one was read."""
-        log.hold()
-        self._log.let_go()
-        self._log = log
-
-    def wake(self) -> None:
-        """Lets the waiting reader look again."""
-        if self._waker is not None and not self._waker.done():
-            self._waker.set_result(None)
-
-    async def _news(self) -> None:
-        self._waker = asyncio.get_running_loop().create_future()
-        try:
-            await self._waker
-        finally:
-            self._waker = None
-
-    def _expire(self) -> None:
-        seconds = self.request.policy.timeout_s
-        self.fail(
-            Refusal(
-                504,
-                "deadline_exceeded",
-                f"No answer within {seconds:g} s; ask again, or allow more time with X-Askonce-Timeout.",
-            )
-        )
-
-
 class Flight:
     """One answer under way, and those who wait for it.
 
@@ -199,7 +63,7 @@ class Flight:
 
     def __init__(self, tower: Tower, key: bytes | None, request: Request, source: Outcome) -> None:
         self.key = key
-        self.source = source
+        self.source = self._own_source = source
         self.stamp: Stamp | None = None
         self.id_prefix = ""
         self.model = ""
@@ -214,6 +78,7 @@ class Flight:
         self._tower = tower
         self._seats: dict[Seat, None] = {}
         self._handed_over = False
+        self._over = False
         self._linger_s = request.policy.linger_s
         self._linger: asyncio.TimerHandle | None = None
         self.lead = self.admit(request)
@@ -224,12 +89,10 @@ class Flight:
         """Callers on board."""
         return len(self._seats)
 
-    def admit(self, request: Request, *, follow: bool = False) -> Seat:
-        """One more caller; `follow` for another flight, which reads events whatever its callers want."""
-        if self._linger is not None:
-            self._linger.cancel()
-            self._linger = None
-        seat = Seat(self, request, events=follow or request.ask.stream)
+    def admit(self, request: Request, *, follows: bool = False) -> Seat:
+        """One more caller; `follows` for another flight, which asks an equivalent question."""
+        self._stop_lingering()
+        seat = Seat(self, request, follows=follows)
         self._seats[seat] = None
         return seat
 
@@ -238,7 +101,7 @@ class Flight:
         if seat not in self._seats:
             return False
         del self._seats[seat]
-        if not self._seats and self.answer is None and self._linger_s is not None:
+        if not self._seats and not self._over and self._linger_s is not None:
             self._linger = asyncio.get_running_loop().call_later(self._linger_s, self._tower.cancel, self)
         return True
 
@@ -263,7 +126,7 @@ class Flight:
         if not len(self.log) and any(seat.events for seat in self._seats):
             for chunk in split(answer):
                 self.log.append(chunk)
-        self._tower.remove(self)
+        self._end()
         self._wake_all()
 
     def mark_unshareable(self) -> None:
@@ -272,37 +135,43 @@ class Flight:
             self._tower.mark_unshareable(self.key)
 
     def crash(self, failure: Refusal) -> None:
-        """Ends the flight for everybody."""
-        self._tower.remove(self)
+        """Ends the flight for everybody; those that have the answer, or were told before, keep what they have."""
+        self._end()
         for seat in self._seats:
             seat.fail(failure)
 
     def hand_over(self, failure: Refusal) -> bool:
         """Tells those whom a failure concerns; True where somebody is left who leads from now on.
 
-        A transient failure hands over once per flight. A personal one is told to its leader alone, however often.
-        Those that have had bytes are always told: their answer can't begin again.
+        A transient failure hands over once per flight, to those whose deadlines outlast its `Retry-After`. A personal
+        one is told to callers with the leader's credential alone, however often. Those that have had bytes are always
+        told something: their answer can't begin again. So are other flights that follow this one: what it brings next
+        may answer another question.
         """
-        personal = isinstance(failure, UpstreamFailure) and failure.sharing is Sharing.PERSONAL
-        transient = isinstance(failure, UpstreamFailure) and failure.sharing is Sharing.TRANSIENT
-        if not (personal or (transient and not self._handed_over)):
-            self.crash(failure)
-            return False
-        self._handed_over = self._handed_over or transient
-        waiting = [seat for seat in self._seats if seat is not self.lead and not seat.position]
+        sharing = failure.sharing if isinstance(failure, UpstreamFailure) else Sharing.FATAL
+        personal = sharing is Sharing.PERSONAL
+        again = personal or (sharing is Sharing.TRANSIENT and not self._handed_over)
+        wait_s = pause_s(failure)
+        credential = self.lead.request.caller.identity
+        heirs: dict[Seat, None] = {}
         for seat in self._seats:
-            if seat not in waiting:
-                seat.fail(failure)
-        if not waiting:
-            self._tower.remove(self)
+            concerned = not personal or seat.request.caller.identity == credential
+            spared = not concerned if personal else seat is not self.lead
+            if again and spared and seat.may_lead(wait_s):
+                heirs[seat] = None
+            else:
+                seat.fail(failure if concerned else _broken_off())
+        if not heirs:
+            self._end()
             return False
-        self._restart(waiting)
+        self._handed_over = self._handed_over or not personal
+        self._restart(heirs)
         return True
 
-    def longest_wait_s(self) -> float:
-        """Seconds until the last deadline of those on board."""
-        now = asyncio.get_running_loop().time()
-        return max((seat._deadline.when() - now for seat in self._seats), default=0.0)  # noqa: SLF001 - its own seats
+    def appoint(self) -> None:
+        """Passes the lead on where its holder has left or was told a failure while it waited."""
+        if self.lead not in self._seats or not self.lead.may_lead(0):
+            self._lead(next((seat for seat in self._seats if seat.may_lead(0)), self.lead))
 
     def trim(self) -> None:
         """Drops what every reader has read from an overfull log."""
@@ -310,18 +179,47 @@ class Flight:
             positions = (seat.position for seat in self._seats if seat.reads(self.log))
             self.log.drop_before(min(positions, default=len(self.log)))
 
-    def _restart(self, waiting: list[Seat]) -> None:
+    def _restart(self, heirs: Iterable[Seat]) -> None:
         if len(self.log):
             former, self.log = self.log, Log(self._tower.memory)
             self.log.hold()
-            for seat in waiting:
+            for seat in heirs:
                 seat.change_log(self.log)
             former.let_go()
+        self.source = self._own_source
         self.stamp = None
+        self.id_prefix = self.model = ""
         self.headers = ()
-        self.lead = waiting[0]
-        self.lead.led = True
+        self.asked_at = self.told_at = 0.0
+        self._lead(next(iter(heirs)))
+
+    def _lead(self, seat: Seat) -> None:
+        self.lead = seat
+        seat.led = True
+
+    def _end(self) -> None:
+        """Nobody joins any more, and nothing is left to cancel."""
+        self._over = True
+        self._tower.remove(self)
+        self._stop_lingering()
+
+    def _stop_lingering(self) -> None:
+        if self._linger is not None:
+            self._linger.cancel()
+            self._linger = None
 
     def _wake_all(self) -> None:
         for seat in self._seats:
             seat.wake()
+
+
+def pause_s(failure: Refusal) -> float:
+    """Seconds to wait before somebody else asks again: a transient failure's `Retry-After`."""
+    transient = isinstance(failure, UpstreamFailure) and failure.sharing is Sharing.TRANSIENT
+    return (failure.retry_after_s or 0.0) if transient else 0.0
+
+
+def _broken_off() -> UpstreamFailure:
+    """What others are told whose answer ended with a failure that is the leader's own."""
+    sentence = "The upstream broke off in the middle of its answer; try again."
+    return UpstreamFailure(502, "upstream_broke_off", sentence, sharing=Sharing.TRANSIENT)

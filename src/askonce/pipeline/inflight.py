@@ -2,7 +2,8 @@
 
 The upstream call belongs to a *flight*, never to a client: a flight's task asks the upstream, its callers hold
 *seats* and follow the flight's log, each at its own pace. Leaving removes a seat and nothing else. DESIGN's
-eleven promises are kept here and in `flight` (1, 2, 4 to 8), in `broadcast` (3) and `answers` (9); 10 and 11 are `gateway`'s order.
+eleven promises are kept here, in `flight` and `seat` (1, 2, 4 to 8), in `broadcast` (3) and `answers` (9); 10 and 11
+are `gateway`'s order.
 
 What a flight does in the air is its *pilot*'s business: `gateway.py` passes one in.
 """
@@ -10,6 +11,7 @@ What a flight does in the air is its *pilot*'s business: `gateway.py` passes one
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -17,7 +19,7 @@ import structlog
 
 from askonce.errors import Refusal
 from askonce.model import Fresh
-from askonce.pipeline.flight import Flight
+from askonce.pipeline.flight import Flight, pause_s
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -86,10 +88,15 @@ class Flights:
         return self._start(key, request, source).lead
 
     def follow(self, key: bytes, request: Request) -> Seat | None:
-        """A seat on the running flight of another, equivalent request; None where there is none to trust."""
+        """A seat on the running flight of another, equivalent request; None where there is none to trust.
+
+        Only a flight that has asked the upstream can be followed. One that has not may itself end up with the answer
+        to a third question, which nobody has compared with this one, or wait for the very flight that would follow it.
+        """
         flight = self._table.get(key)
-        trusted = flight is not None and self._trusted(flight, request)
-        return flight.admit(request, follow=True) if flight is not None and trusted else None
+        if flight is None or not flight.asked_at or not self._trusted(flight, request):
+            return None
+        return flight.admit(request, follows=True)
 
     def mark_unshareable(self, key: bytes) -> None:
         """Hit-for-miss: for a while, callers of this key are not queued behind each other."""
@@ -144,6 +151,7 @@ class Flights:
         self.started += 1
         task = asyncio.create_task(self._fly(flight), name="flight")  # noqa: TID251 - flights are owned here
         self._tasks[flight] = task
+        task.add_done_callback(functools.partial(self._ended, flight))
         return flight
 
     async def _fly(self, flight: Flight) -> None:
@@ -152,21 +160,24 @@ class Flights:
                 pass
         except Exception:  # noqa: BLE001 - a bug must not leave callers waiting for ever
             _log.exception("flight failed")
-            flight.crash(Refusal(500, "internal_error", "The gateway failed on this request; ask again."))
         finally:
-            self.remove(flight)
-            self._tasks.pop(flight, None)
-            flight.log.let_go()
+            if flight.answer is None:
+                flight.crash(Refusal(500, "internal_error", "The gateway failed on this request; ask again."))
+
+    def _ended(self, flight: Flight, _: asyncio.Task[None]) -> None:
+        """Also runs where a task was cancelled before its first step."""
+        self.remove(flight)
+        del self._tasks[flight]
+        flight.log.let_go()
 
     async def _attempt(self, flight: Flight) -> bool:
         """One try at an answer; False where another seat has the lead for a further one."""
         try:
             await self._pilot(flight)
         except Refusal as failure:
-            wait_s = failure.retry_after_s or 0.0
-            if wait_s >= flight.longest_wait_s() and flight.seats > 1:
-                flight.crash(failure)
-            elif flight.hand_over(failure):
-                await asyncio.sleep(wait_s)
-                return False
+            if flight.answer is not None or not flight.hand_over(failure):
+                return True
+            await asyncio.sleep(pause_s(failure))
+            flight.appoint()
+            return False
         return True

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Policies"]
 
 _FEATURE: Final = b"x-askonce-feature"
-_TIGHTENING: Final = (b"cache-control", b"x-askonce-timeout", b"x-askonce-tags")
+_TIGHTENING: Final = frozenset({b"cache-control", b"x-askonce-timeout", b"x-askonce-tags"})
 _MAX_TAGS: Final = 16
 _MAX_TAG_LENGTH: Final = 128
 
@@ -43,9 +43,7 @@ class Policies:
                     f"This key may not use feature {feature!r}; it has: {allowed}.",
                 )
         policy = self._by_feature[feature]
-        if any(name in headers for name in _TIGHTENING):
-            return _tighten(policy, headers)
-        return policy
+        return policy if headers.keys().isdisjoint(_TIGHTENING) else _tighten(policy, headers)
 
 
 def _tighten(policy: Policy, headers: Mapping[bytes, bytes]) -> Policy:
@@ -71,7 +69,8 @@ def _apply_cache_control(policy: Policy, value: str) -> Policy:
         elif name == "only-if-cached":
             changes["only_if_cached"] = True
         elif name == "max-age":
-            changes["max_age_s"] = _seconds(argument.strip('"'), "Cache-Control: max-age")
+            age_s = _seconds(argument.strip('"'), "Cache-Control: max-age")
+            changes["max_age_s"] = min(age_s, changes.get("max_age_s", age_s))
     return dataclasses.replace(policy, **changes) if changes else policy  # type: ignore[arg-type]
 
 

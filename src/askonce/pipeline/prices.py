@@ -58,9 +58,10 @@ class Prices:
         price = self.of(model)
         if price is None:
             return None
+        cached_tokens = min(usage.cached_tokens, usage.prompt_tokens)
         picousd = (
-            (usage.prompt_tokens - usage.cached_tokens) * price.input_picousd
-            + usage.cached_tokens * price.cached_input_picousd
+            (usage.prompt_tokens - cached_tokens) * price.input_picousd
+            + cached_tokens * price.cached_input_picousd
             + usage.completion_tokens * price.output_picousd
         )
         return (picousd + 500) // 1_000

@@ -1,0 +1,232 @@
+"""Stand-ins for what the pipeline is given: small, scripted, and honest about what they were asked."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from askonce.model import (
+    Ask,
+    Caller,
+    Endpoint,
+    HighTemperature,
+    Policy,
+    Request,
+    Route,
+    Scope,
+    SemanticMode,
+    Stored,
+)
+from askonce.ports import StoreHealth
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from askonce.errors import UpstreamFailure
+    from askonce.model import Call, Entry, Json, Link, Question
+    from askonce.ports import Record
+
+POLICY = Policy(
+    feature="default",
+    exact=True,
+    inflight=True,
+    inflight_high_temperature=HighTemperature.RETRIES,
+    semantic=SemanticMode.OFF,
+    error_budget=0.01,
+    ttl_s=3_600,
+    scope=Scope.TENANT,
+    pool="",
+    max_turns=1,
+    max_temperature=1.0,
+    semantic_tools=False,
+    similarity_floor=0.6,
+    timeout_s=60,
+    linger_s=5,
+    max_flight_age_s=30,
+)
+CALLER = Caller("tenant:acme", "acme", ("default",), None, b"acme's key")
+
+
+def request(
+    key: bytes | None = b"key",
+    *,
+    stream: bool = False,
+    include_usage: bool = False,
+    endpoint: Endpoint = Endpoint.CHAT,
+    model: str = "gpt",
+    caller: Caller = CALLER,
+    body: Json | None = None,
+    hot: bool = False,
+    **policy: Any,
+) -> Request:
+    """A request that was understood already."""
+    said = body or {"model": model, "messages": [{"role": "user", "content": "?"}]}
+    ask = Ask(
+        endpoint=endpoint,
+        route=Route("fake", model),
+        model=model,
+        raw=orjson.dumps(said),
+        body=said,
+        stream=stream,
+        include_usage=include_usage,
+        exact_key=key,
+        partition=None,
+        text=None,
+        turns=1,
+        unshared="",
+        unmatched="",
+        hot=hot,
+    )
+    return Request(ask, caller, replace(POLICY, **policy))
+
+
+@dataclass
+class FakeClock:
+    """A clock that stands still until it is moved."""
+
+    time: float = 1_700_000_000.0
+
+    def now(self) -> float:
+        return self.time
+
+
+@dataclass
+class FakeStore:
+    """A store that is a dict; a link is found under its own key."""
+
+    clock: FakeClock
+    entries: dict[bytes, Entry] = field(default_factory=dict)
+    questions_kept: dict[bytes, Question | None] = field(default_factory=dict)
+
+    async def start(self) -> None:
+        return
+
+    def peek(self, key: bytes) -> Stored | None:
+        entry = self.entries.get(key)
+        return Stored(entry) if entry is not None and entry.expires_at > self.clock.now() else None
+
+    async def get(self, key: bytes) -> Stored | None:
+        await asyncio.sleep(0)
+        return self.peek(key)
+
+    def put(self, entry: Entry, question: Question | None) -> None:
+        self.entries[entry.key] = entry
+        self.questions_kept[entry.key] = question
+
+    def link(self, link: Link, question: Question | None) -> None:
+        self.entries[link.key] = self.entries[link.target]
+        self.questions_kept[link.key] = question
+
+    def remove(self, key: bytes) -> None:
+        self.entries.pop(key, None)
+
+    async def invalidate(self, tags: Sequence[str]) -> list[bytes]:
+        keys = [key for key, entry in self.entries.items() if set(tags) & set(entry.tags)]
+        for key in keys:
+            self.remove(key)
+        return keys
+
+    async def questions(self) -> AsyncIterator[Sequence[Question]]:
+        yield [question for question in self.questions_kept.values() if question is not None]
+
+    async def flush(self) -> None:
+        return
+
+    async def secret(self) -> bytes:
+        return bytes(32)
+
+    def health(self) -> StoreHealth:
+        return StoreHealth(
+            durable=False,
+            detail="a dict",
+            entries=len(self.entries),
+            memory_bytes=0,
+            disk_bytes=0,
+            pending_writes=0,
+            evictions=0,
+            lost_writes=0,
+        )
+
+    async def close(self) -> None:
+        return
+
+
+@dataclass
+class FakeReply:
+    """An accepted call. A step of its script is a batch of payloads to read, a failure to raise, or seconds to wait."""
+
+    script: list[Sequence[bytes] | bytes | float | Exception]
+    marked: bool = True
+    no_store: bool = False
+    max_age_s: float | None = None
+    headers: Sequence[tuple[str, str]] = (("x-request-id", "theirs"),)
+    finished: bool = False
+    closed: int = 0
+
+    async def body(self) -> bytes:
+        return b"".join(await self._step())
+
+    async def read(self) -> Sequence[bytes]:
+        return await self._step()
+
+    async def aclose(self) -> None:
+        self.closed += 1
+
+    async def _step(self) -> Sequence[bytes]:
+        while self.script:
+            step = self.script.pop(0)
+            if isinstance(step, Exception):
+                raise step
+            if isinstance(step, float):
+                await asyncio.sleep(step)
+            else:
+                return [step] if isinstance(step, bytes) else step
+        self.finished = self.marked
+        return ()
+
+
+@dataclass
+class FakeUpstream:
+    """An upstream that answers each call with the next reply (or failure) of its list."""
+
+    replies: list[FakeReply | UpstreamFailure] = field(default_factory=list)
+    name: str = "fake"
+    listing: list[Json] | UpstreamFailure = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+    closed: int = 0
+
+    async def open(self, call: Call) -> FakeReply:
+        self.calls.append(call)
+        reply = self.replies.pop(0)
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    async def models(self, credential: str | None) -> list[Json]:  # noqa: ARG002 - every caller sees the same
+        if isinstance(self.listing, Exception):
+            raise self.listing
+        return self.listing
+
+    async def close(self) -> None:
+        self.closed += 1
+
+
+@dataclass
+class FakeObserver:
+    """An observer that remembers."""
+
+    records: list[Record] = field(default_factory=list)
+    upstream_calls: list[tuple[str, str, float]] = field(default_factory=list)
+    semantics: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def request(self, record: Record) -> None:
+        self.records.append(record)
+
+    def upstream_call(self, upstream: str, status: str, duration_s: float) -> None:
+        self.upstream_calls.append((upstream, status, duration_s))
+
+    def semantic(self, feature: str, mode: str, reason: str) -> None:
+        self.semantics.append((feature, mode, reason))
