@@ -149,7 +149,7 @@ def wrk(port: int, seconds: float, connections: int, *script: str) -> dict[str, 
     return {"rate": float(rate[1]), "requests": float(total[1]), "p50_ms": float(p50[1]) * scale}
 
 
-def hits(rounds: int = 5, seconds: float = 4) -> dict[str, Any]:
+def hits(rounds: int = 12, seconds: float = 2) -> dict[str, Any]:
     """Exact hits (1,000 distinct stored questions) beside uvicorn with a constant body."""
     with (
         simulator() as upstream,
@@ -158,20 +158,31 @@ def hits(rounds: int = 5, seconds: float = 4) -> dict[str, Any]:
     ):
         wrk(server.port, 3, 64, "1000", "hit")
         before = stats(upstream)["calls"]
-        rates: dict[str, list[float]] = {"askonce": [], "constant": []}
+        servers = {"constant": constant, "askonce": server}
+        rates: dict[str, list[float]] = {name: [] for name in servers}
+        cpu_us: dict[str, list[float]] = {name: [] for name in servers}
         for _ in range(rounds):
-            rates["constant"].append(wrk(constant.port, seconds, 64, "1000", "hit")["rate"])
-            rates["askonce"].append(wrk(server.port, seconds, 64, "1000", "hit")["rate"])
+            for name, one in servers.items():
+                cpu_s = one.cpu_s
+                load = wrk(one.port, seconds, 64, "1000", "hit")
+                rates[name].append(load["rate"])
+                cpu_us[name].append((one.cpu_s - cpu_s) / load["requests"] * 1e6)
         alone = wrk(server.port, seconds, 1, "1000", "hit")
         asked = stats(upstream)["calls"] - before
-    ratios = [a / c for a, c in zip(rates["askonce"], rates["constant"], strict=True)]
     return {
         "askonce_per_s": round(statistics.median(rates["askonce"])),
         "constant_per_s": round(statistics.median(rates["constant"])),
-        "ratio_median": round(statistics.median(ratios), 3),
+        "ratio_median": round(_median_ratio(rates["askonce"], rates["constant"]), 3),
+        "askonce_cpu_us": round(statistics.median(cpu_us["askonce"]), 1),
+        "constant_cpu_us": round(statistics.median(cpu_us["constant"]), 1),
+        "cpu_ratio_median": round(_median_ratio(cpu_us["constant"], cpu_us["askonce"]), 3),
         "p50_ms_one_connection": round(alone["p50_ms"], 3),
         "upstream_calls_meanwhile": asked,
     }
+
+
+def _median_ratio(above: list[float], below: list[float]) -> float:
+    return statistics.median(a / b for a, b in zip(above, below, strict=True))
 
 
 def misses(rounds: int = 3, seconds: float = 5) -> dict[str, Any]:

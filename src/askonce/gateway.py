@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Final
 from askonce.errors import Refusal
 from askonce.model import Bypass, Exact, Fresh, Link, Request, Semantic, SemanticMode
 from askonce.pipeline.fingerprint import fingerprint, parse
+from askonce.pipeline.identity import CREDENTIAL_HEADERS
 from askonce.pipeline.inflight import Flights
+from askonce.pipeline.policy import POLICY_HEADERS
 from askonce.pipeline.reply import Reply
 
 if TYPE_CHECKING:
@@ -31,10 +33,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Gateway", "Parts"]
 
-_PASSED_ON: Final = (b"openai-organization", b"openai-project", b"openai-beta")
+_PASSED_ON: Final = frozenset({b"openai-organization", b"openai-project", b"openai-beta"})
 """Request headers that change what the upstream answers: they travel with the call and count in its key."""
 _RETRY: Final = b"x-stainless-retry-count"
 """The official SDKs' count of their own retries."""
+_TELLING: Final = (*CREDENTIAL_HEADERS, *POLICY_HEADERS, *sorted(_PASSED_ON), _RETRY)
+"""All request headers that `understand` reads."""
+_MEMO: Final = 1_024
+_MEMO_BODY_BYTES: Final = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +63,32 @@ class Gateway:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self.flights = Flights(self._fly, parts.log_memory)
+        self._understood: dict[tuple[object, ...], Request] = {}
 
     def understand(
         self, endpoint: Endpoint, headers: Mapping[bytes, bytes], raw: bytes, tenant: str | None = None
     ) -> Request:
         """Who asks what, under which policy and key; `tenant` as the body names it, where it does.
 
+        Clients repeat themselves to the byte, so that what was understood of small bodies is remembered for a while.
+
         Raises:
             Refusal: before anything is spent.
         """
+        if tenant is not None or len(raw) > _MEMO_BODY_BYTES:
+            return self._understand(endpoint, headers, raw, tenant)
+        said = (endpoint, raw, *map(headers.get, _TELLING))
+        request = self._understood.get(said)
+        if request is None:
+            request = self._understand(endpoint, headers, raw, None)
+            if len(self._understood) >= _MEMO:
+                del self._understood[next(iter(self._understood))]
+            self._understood[said] = request
+        return request
+
+    def _understand(
+        self, endpoint: Endpoint, headers: Mapping[bytes, bytes], raw: bytes, tenant: str | None
+    ) -> Request:
         parts = self.parts
         caller = parts.identity.identify(headers)
         if tenant is not None:
@@ -242,4 +265,8 @@ def _cache_key(request: Request) -> bytes | None:
 
 
 def _passed_on(headers: Mapping[bytes, bytes]) -> tuple[tuple[str, str], ...]:
-    return tuple((name.decode(), headers[name].decode("latin-1")) for name in _PASSED_ON if name in headers)
+    if headers.keys().isdisjoint(_PASSED_ON):
+        return ()
+    return tuple(
+        (name.decode(), headers[name].decode("latin-1")) for name in sorted(_PASSED_ON) if name in headers
+    )

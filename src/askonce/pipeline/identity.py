@@ -18,10 +18,11 @@ from askonce.model import Caller
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Identity", "Tenant"]
+__all__ = ["CREDENTIAL_HEADERS", "Identity", "Tenant"]
 
 _MEMO: Final = 4096
-_CREDENTIAL_HEADERS: Final = (b"x-api-key", b"api-key")
+CREDENTIAL_HEADERS: Final = (b"authorization", b"x-api-key", b"api-key")
+"""Where a credential may stand, in order of precedence."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ def _credential(headers: Mapping[bytes, bytes]) -> str | None:
         scheme, _, value = authorization.partition(b" ")
         if scheme.lower() == b"bearer" and value.strip():
             return value.strip().decode("latin-1")
-    for name in _CREDENTIAL_HEADERS:
+    for name in CREDENTIAL_HEADERS[1:]:
         if headers.get(name):
             return headers[name].decode("latin-1")
     return None

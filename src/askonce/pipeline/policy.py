@@ -12,10 +12,12 @@ if TYPE_CHECKING:
 
     from askonce.model import Caller, Policy
 
-__all__ = ["Policies"]
+__all__ = ["POLICY_HEADERS", "Policies"]
 
 _FEATURE: Final = b"x-askonce-feature"
 _TIGHTENING: Final = frozenset({b"cache-control", b"x-askonce-timeout", b"x-askonce-tags"})
+POLICY_HEADERS: Final = (_FEATURE, *sorted(_TIGHTENING))
+"""All request headers that a policy depends on."""
 _MAX_TAGS: Final = 16
 _MAX_TAG_LENGTH: Final = 128
 

@@ -1,0 +1,130 @@
+"""What the gateway understands of a request, and what it remembers of that."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from askonce.errors import Refusal
+from askonce.gateway import _MEMO, _TELLING, Gateway, Parts
+from askonce.model import Endpoint
+from askonce.pipeline.dispatch import Dispatcher, Served
+from askonce.pipeline.identity import Identity
+from askonce.pipeline.policy import Policies
+from fakes import POLICY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BODY = b'{"model": "m", "messages": [{"role": "user", "content": "hi"}]}'
+KEY = {b"authorization": b"Bearer sk-one"}
+
+
+class Named:
+    """An upstream that is only ever routed to."""
+
+    name = "named"
+
+
+def gateway() -> Gateway:
+    served = Served(cast("Any", Named()), ("*",), {})
+    nothing = cast("Any", None)
+    return Gateway(
+        Parts(
+            identity=Identity(None, ("default", "search"), b"secret"),
+            policies=Policies({"default": POLICY, "search": POLICY}),
+            dispatcher=Dispatcher([served]),
+            fetcher=nothing,
+            store=nothing,
+            semantic=nothing,
+            clock=nothing,
+            log_memory=nothing,
+        )
+    )
+
+
+class Spied(dict[bytes, bytes]):
+    """Headers that note which names are asked for."""
+
+    def __init__(self, headers: dict[bytes, bytes]) -> None:
+        super().__init__(headers)
+        self.asked: set[bytes] = set()
+
+    def get(self, name: bytes, default: Any = None) -> Any:
+        self.asked.add(name)
+        return super().get(name, default)
+
+    def __getitem__(self, name: bytes) -> bytes:
+        self.asked.add(name)
+        return super().__getitem__(name)
+
+    def __contains__(self, name: object) -> bool:
+        self.asked.add(cast("bytes", name))
+        return super().__contains__(name)
+
+    def __iter__(self) -> Iterator[bytes]:
+        self.asked.update(super().keys())
+        return super().__iter__()
+
+
+def test_the_memo_knows_every_header_that_is_read() -> None:
+    """A header that decides who asks or what may be shared is part of what a remembered request is found by."""
+    everything = dict.fromkeys(_TELLING, b"1") | KEY | {b"x-askonce-feature": b"search", b"x-unknown": b"1"}
+    for headers in ({}, KEY, everything):
+        spied = Spied(headers)
+        gateway()._understand(Endpoint.CHAT, spied, BODY, None)
+        assert spied.asked - {b"x-unknown"} <= set(_TELLING)
+
+
+INTERESTING = [
+    b"x-request-id",
+    b"user-agent",
+    b"x-askonce-lane",
+    b"openai-beta",
+    b"x-forwarded-for",
+    b"cookie",
+]
+
+
+@given(st.dictionaries(st.sampled_from([*INTERESTING, *_TELLING]) | st.binary(), st.binary(max_size=8)))
+def test_other_headers_change_nothing(extra: dict[bytes, bytes]) -> None:
+    """What isn't in the memo's key doesn't change what is understood, so remembering is the same as asking anew."""
+    harmless = {name: value for name, value in extra.items() if name not in _TELLING}
+    fresh = gateway()
+    assert fresh._understand(Endpoint.CHAT, {**KEY, **harmless}, BODY, None) == fresh._understand(
+        Endpoint.CHAT, KEY, BODY, None
+    )
+
+
+def test_remembered_requests_are_kept_apart() -> None:
+    """Same bytes under another credential, feature, directive or endpoint are another request."""
+    one = gateway()
+    variants = [
+        KEY,
+        {b"authorization": b"Bearer sk-two"},
+        {**KEY, b"x-askonce-feature": b"search"},
+        {**KEY, b"cache-control": b"no-store"},
+        {**KEY, b"openai-beta": b"assistants=v2"},
+    ]
+    for _ in range(2):
+        asked = [one.understand(Endpoint.CHAT, headers, BODY) for headers in variants]
+        assert asked[0].caller.tenant != asked[1].caller.tenant
+        assert asked[0].ask.exact_key != asked[1].ask.exact_key
+        assert not asked[3].policy.store
+        assert asked[4].ask.exact_key != asked[0].ask.exact_key
+    assert one.understand(Endpoint.CHAT, KEY, BODY) is one.understand(Endpoint.CHAT, dict(KEY), bytes(BODY))
+
+
+def test_the_memo_is_bounded_and_forgets_refusals() -> None:
+    """Many different requests don't pile up, and what was refused isn't remembered at all."""
+    one = gateway()
+    for number in range(_MEMO + 50):
+        one.understand(Endpoint.CHAT, KEY, BODY.replace(b"hi", str(number).encode()))
+    assert len(one._understood) == _MEMO
+    for _ in range(2):
+        with pytest.raises(Refusal):
+            one.understand(Endpoint.CHAT, KEY, b"{")
+    assert len(one._understood) == _MEMO
