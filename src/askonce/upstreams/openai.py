@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
@@ -12,20 +11,22 @@ import orjson
 
 from askonce import __version__
 from askonce.errors import Sharing, UpstreamFailure
+from askonce.upstreams.refusals import Refused, read_refusal, transient
 from askonce.upstreams.sse import EventReader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from types import SimpleNamespace
 
     from askonce.model import Call, Json
     from askonce.ports import Clock
 
 __all__ = ["OpenAIUpstream", "Server"]
 
-_FATAL: Final = frozenset({400, 404, 405, 413, 415, 422})
-_CREDENTIAL: Final = frozenset({401, 402, 403})
-_TRANSIENT: Final = frozenset({408, 409, 425, 429})
 _MAX_ERROR_BYTES: Final = 65_536
+_MAX_HEADER_BYTES: Final = 65_536
+_STALE_S: Final = 1.0
+"""A reused connection that is closed this soon was closed before it took the request, by all that can be told."""
 _SHOWN_HEADERS: Final = ("openai-", "x-ratelimit-")
 _END_MARK: Final = b"[DONE]"
 
@@ -46,8 +47,21 @@ class Server:
     respect_cache_control: bool = True
 
 
+class _Trail:
+    """What became of one request on its way: whether it went over a connection that had been used before."""
+
+    __slots__ = ("reused",)
+
+    def __init__(self) -> None:
+        self.reused = False
+
+
 class OpenAIUpstream:
-    """One server behind a pool of connections. Never retries and never follows redirects."""
+    """One server behind a pool of connections. Never follows redirects, and never asks twice.
+
+    The exception is a pooled connection that the server has closed meanwhile, as any server does with idle ones: a
+    request that met such an end goes out again, over another connection.
+    """
 
     def __init__(self, server: Server, clock: Clock) -> None:
         self._server = server
@@ -75,9 +89,9 @@ class OpenAIUpstream:
         try:
             if response.status != 200:  # noqa: PLR2004 - HTTP's OK
                 raise await self._refused(response)
-            listing = orjson.loads(await self._body(response))
+            listing = orjson.loads(await self._body(response, self._server.max_response_bytes))
         except orjson.JSONDecodeError:
-            raise _transient(
+            raise transient(
                 502, "upstream_garbage", f"{self.name} sent a model list that isn't JSON."
             ) from None
         finally:
@@ -101,6 +115,9 @@ class OpenAIUpstream:
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._server.connect_timeout_s),
                 headers={"User-Agent": f"askonce/{__version__}"},
                 cookie_jar=aiohttp.DummyCookieJar(),
+                max_line_size=_MAX_HEADER_BYTES,
+                max_field_size=_MAX_HEADER_BYTES,
+                trace_configs=[_tracing()],
             )
         return self._session
 
@@ -111,18 +128,33 @@ class OpenAIUpstream:
         url = f"{server.base_url.rstrip('/')}/{path}"
         try:
             async with asyncio.timeout(server.first_byte_timeout_s):
-                return await self._connected().request(
-                    method, url, data=body, headers=headers, allow_redirects=False
-                )
+                return await self._exchange(method, url, headers, body)
         except TimeoutError:
-            raise _transient(
+            raise transient(
                 504, "upstream_timeout", f"{self.name} did not answer in time; try again."
             ) from None
+        except aiohttp.ClientResponseError:
+            raise transient(502, "upstream_garbage", f"{self.name} answered with broken HTTP.") from None
         except (aiohttp.ClientError, OSError) as error:
             what = type(error).__name__
-            raise _transient(
+            raise transient(
                 502, "upstream_unreachable", f"{self.name} could not be reached ({what})."
             ) from None
+
+    async def _exchange(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
+    ) -> aiohttp.ClientResponse:
+        """One request and its response's head; each stale connection that it meets is one less in the pool."""
+        session, loop = self._connected(), asyncio.get_running_loop()
+        while True:
+            trail, began = _Trail(), loop.time()
+            try:
+                return await session.request(
+                    method, url, data=body, headers=headers, allow_redirects=False, trace_request_ctx=trail
+                )
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+                if not trail.reused or loop.time() - began > _STALE_S:
+                    raise
 
     async def _accepted(self, response: aiohttp.ClientResponse, call: Call) -> OpenAIReply:
         wanted = "text/event-stream" if call.stream else "json"
@@ -133,47 +165,22 @@ class OpenAIUpstream:
         finally:
             response.release()
 
-    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
+    async def _body(self, response: aiohttp.ClientResponse, max_bytes: int = _MAX_ERROR_BYTES) -> bytes:
+        """A body that isn't an answer, as far as it comes in time and fits."""
+        body = b""
         try:
             async with asyncio.timeout(self._server.idle_timeout_s):
-                return await response.content.read(_MAX_ERROR_BYTES)
+                while len(body) < max_bytes and (part := await response.content.readany()):
+                    body += part
         except (TimeoutError, aiohttp.ClientError, OSError):
-            return b""
+            pass
+        return body
 
     async def _refused(self, response: aiohttp.ClientResponse) -> UpstreamFailure:
         """What a status other than an accepted 200 means, for whom."""
-        status = response.status
-        error = _error_object(await self._body(response))
-        retry_after_s = self._retry_after(response.headers.get("Retry-After"))
-        said = _sentence(error) or f"{self.name} answered {status} without saying why."
-        code = str((error or {}).get("code") or (error or {}).get("type") or f"upstream_{status}")
-        body = orjson.dumps(error) if error else None
-        if status in _CREDENTIAL or code == "insufficient_quota":
-            if self._server.api_key is None:
-                return UpstreamFailure(status, code, said, sharing=Sharing.PERSONAL, body=body)
-            sentence = f"{self.name} refused the gateway's own key ({status}); tell the gateway's operator."
-            return UpstreamFailure(502, "upstream_credential", sentence, sharing=Sharing.FATAL)
-        if status in _FATAL:
-            return UpstreamFailure(status, code, said, sharing=Sharing.FATAL, body=body)
-        if status in _TRANSIENT or status >= 500:  # noqa: PLR2004 - HTTP's server errors
-            return _transient(status, code, said, retry_after_s, body)
-        kind = response.headers.get("Content-Type", "no type")
-        return _transient(
-            502, "upstream_garbage", f"{self.name} answered {status} ({kind}), which is no answer."
-        )
-
-    def _retry_after(self, value: str | None) -> float | None:
-        """RFC 9110's `Retry-After`: seconds or a date."""
-        if value is None:
-            return None
-        try:
-            return max(0.0, float(value))
-        except ValueError:
-            pass
-        try:
-            return max(0.0, parsedate_to_datetime(value).timestamp() - self._clock.now())
-        except ValueError:
-            return None
+        refused = Refused(response.status, response.headers, await self._body(response))
+        own_key = self._server.api_key is not None
+        return read_refusal(self.name, refused, own_key=own_key, now=self._clock.now())
 
 
 class OpenAIReply:
@@ -241,9 +248,9 @@ class OpenAIReply:
                 data = await self._response.content.readany()
         except TimeoutError:
             seconds = self._server.idle_timeout_s
-            raise _transient(504, "upstream_timeout", f"{name} fell silent for {seconds:g} s.") from None
+            raise transient(504, "upstream_timeout", f"{name} fell silent for {seconds:g} s.") from None
         except (aiohttp.ClientError, OSError):
-            raise _transient(
+            raise transient(
                 502, "upstream_broke_off", f"{name} broke off in the middle of its answer."
             ) from None
         self._received += len(data)
@@ -256,28 +263,15 @@ class OpenAIReply:
         return UpstreamFailure(502, "upstream_too_large", sentence, sharing=Sharing.FATAL)
 
 
-def _transient(
-    status: int, code: str, sentence: str, retry_after_s: float | None = None, body: bytes | None = None
-) -> UpstreamFailure:
-    return UpstreamFailure(
-        status, code, sentence, sharing=Sharing.TRANSIENT, retry_after_s=retry_after_s, body=body
-    )
+def _tracing() -> aiohttp.TraceConfig:
+    """Marks the trail of each request that goes over a connection from the pool."""
 
+    async def mark(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
+        context.trace_request_ctx.reused = True
 
-def _error_object(body: bytes) -> Json | None:
-    """The `error` object of a provider's error body, whatever shape the body takes (a string, an object, bare)."""
-    try:
-        parsed = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None
-    error = parsed.get("error", parsed) if isinstance(parsed, dict) else None
-    if isinstance(error, str):
-        return {"message": error, "type": None, "param": None, "code": None}
-    return error if isinstance(error, dict) and "message" in error else None
-
-
-def _sentence(error: Json | None) -> str:
-    return str(error["message"]) if error else ""
+    tracing = aiohttp.TraceConfig()
+    tracing.on_connection_reuseconn.append(mark)
+    return tracing
 
 
 def _max_age(directives: str) -> float | None:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 __all__ = ["EventReader"]
+
+
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+"""May come before the first line; no other line begins with it."""
 
 
 class EventReader:
@@ -38,7 +44,7 @@ class EventReader:
     def _events(self, lines: list[bytes]) -> list[bytes]:
         events = []
         for line in lines:
-            text = line[:-1] if line.endswith(b"\r") else line
+            text = line.removesuffix(b"\r").removeprefix(_BYTE_ORDER_MARK)
             if text.startswith(b"data:"):
                 self._data.append(text[6:] if text.startswith(b"data: ") else text[5:])
             elif not text and self._data:

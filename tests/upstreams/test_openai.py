@@ -1,0 +1,61 @@
+"""Connections to an upstream that hangs up: asked again where the call can't have been taken, told of elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from askonce.errors import UpstreamFailure
+from askonce.model import Call, Endpoint
+from askonce.upstreams.openai import OpenAIUpstream, Server
+from compliance.misbehaving import Misbehaving, misbehaving
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+
+class StoppedClock:
+    def now(self) -> float:
+        return 0.0
+
+
+@pytest.fixture
+def odd() -> Iterator[Misbehaving]:
+    with misbehaving() as server:
+        yield server
+
+
+@pytest.fixture
+async def upstream(odd: Misbehaving) -> AsyncIterator[OpenAIUpstream]:
+    upstream = OpenAIUpstream(Server("odd", odd.base_url, api_key=None), StoppedClock())
+    yield upstream
+    await upstream.close()
+
+
+async def ask(upstream: OpenAIUpstream, behaviour: str) -> bytes:
+    body = json.dumps({"model": behaviour}).encode()
+    reply = await upstream.open(Call(Endpoint.CHAT, behaviour, body, stream=False))
+    try:
+        return await reply.body()
+    finally:
+        await reply.aclose()
+
+
+async def test_an_idle_connection_that_was_closed(upstream: OpenAIUpstream, odd: Misbehaving) -> None:
+    """Calls that meet the ends of pooled connections go out again over new ones: nobody hears of it."""
+    await asyncio.gather(*(ask(upstream, "plain") for _ in range(4)))
+    odd.drop_reused = True
+    answers = await asyncio.gather(*(ask(upstream, "plain") for _ in range(4)))
+    assert all(answers)
+    assert (odd.calls, odd.connections) == (8, 8)
+
+
+async def test_a_new_connection_that_is_closed(upstream: OpenAIUpstream, odd: Misbehaving) -> None:
+    """A server that takes a call and hangs up is not asked twice: the call may have cost something."""
+    with pytest.raises(UpstreamFailure) as caught:
+        await ask(upstream, "close-at-once")
+    assert caught.value.code == "upstream_unreachable"
+    assert odd.calls == 1
