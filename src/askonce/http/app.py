@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from askonce.errors import Refusal
 from askonce.http.errors import error_body, error_headers
-from askonce.http.headers import request_id
+from askonce.http.headers import joined, request_id
 from askonce.http.inference import Dialect, Inference, OpenAIDialect
 from askonce.http.native import NativeDialect
 from askonce.http.operations import routes
@@ -66,7 +66,7 @@ class App:
             refusal = Refusal(405, "method_not_allowed", f"{path} doesn't take {request.method}.")
         else:
             refusal = Refusal(404, "unknown_url", f"There is no {request.method} {path}.")
-        identity = request_id(dict(request.headers.raw))
+        identity = request_id(joined(request.headers.raw))
         body = error_body(refusal, identity)
         response = Response(body, refusal.status)
         response.raw_headers = error_headers(refusal, identity, len(body))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import orjson
 
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from askonce.model import Json
 
 __all__ = ["error_body", "error_headers"]
+
+_UNREAD: Final = frozenset({408, 413, 431})
+"""After these, more of the request may come: nothing else can be read from the connection."""
 
 
 def error_body(refusal: Refusal, request_id: str) -> bytes:
@@ -37,6 +40,8 @@ def error_headers(refusal: Refusal, request_id: str, size_bytes: int) -> list[tu
         (b"x-request-id", request_id.encode()),
         (b"x-askonce-reason", refusal.code.encode("ascii", "replace")),
     ]
+    if refusal.status in _UNREAD:
+        headers.append((b"connection", b"close"))
     if refusal.retry_after_s is not None:
         headers.append((b"retry-after", str(math.ceil(refusal.retry_after_s)).encode()))
     return headers

@@ -9,15 +9,26 @@ from typing import TYPE_CHECKING, Final, assert_never
 from askonce.model import Bypass, Exact, Fresh, Joined, Semantic
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from askonce.model import Outcome
     from askonce.pipeline.reply import Reply
 
-__all__ = ["Headers", "answer_headers", "request_id"]
+__all__ = ["Headers", "answer_headers", "joined", "request_id"]
 
 Headers = list[tuple[bytes, bytes]]
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9_.:/+=-]{1,128}\Z")
+
+
+def joined(lines: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Headers by name: what comes on several lines is one list (RFC 9110, 5.3), lest one line hide another."""
+    headers = dict(lines)
+    if len(headers) == len(lines):
+        return headers
+    several: dict[bytes, list[bytes]] = {}
+    for name, value in lines:
+        several.setdefault(name, []).append(value)
+    return {name: b", ".join(values) for name, values in several.items()}
 
 
 def request_id(headers: Mapping[bytes, bytes]) -> str:
@@ -41,7 +52,9 @@ def answer_headers(reply: Reply, identity: str) -> Headers:
     if saved is not None:
         headers.append((b"x-askonce-saved-usd", b"%.9f" % (saved * 1e-9)))
     if reply.headers:
-        headers += [(name.encode(), value.encode("latin-1")) for name, value in reply.headers]
+        headers += [
+            (name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in reply.headers
+        ]
     return headers
 
 

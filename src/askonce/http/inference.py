@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
+
+import structlog
 
 from askonce.errors import CallerGone, Refusal
 from askonce.http.asgi import Receive, Scope, Send, read_body, send_body, wait_until_gone
 from askonce.http.errors import error_body, error_headers
-from askonce.http.headers import answer_headers, request_id
+from askonce.http.headers import answer_headers, joined, request_id
 from askonce.ports import Record
 
 if TYPE_CHECKING:
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Dialect", "Inference", "OpenAIDialect"]
 
+_log = structlog.get_logger("askonce.http")
 _GRACE_S = 5.0
 """Beyond its deadline, a caller that doesn't take its answer is cut off."""
 _STREAM_HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
@@ -82,7 +86,7 @@ class Inference:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request, with an answer or with an error."""
-        exchange = _Exchange(self._dialect.name, dict(scope["headers"]))
+        exchange = _Exchange(self._dialect.name, joined(scope["headers"]))
         try:
             await self._serve(exchange, receive, send)
         except Refusal as refusal:
@@ -90,13 +94,20 @@ class Inference:
             await self._refuse(exchange, refusal, send)
         except CallerGone:
             exchange.status, exchange.code = 499, "caller_gone"
+        except TimeoutError:
+            exchange.status, exchange.code = 499, "caller_stalled"
+        except Exception:  # noqa: BLE001 - a bug is the gateway's: its caller hears of it in the usual shape
+            _log.exception("request failed", request_id=exchange.id)
+            failure = Refusal(500, "internal_error", "The gateway failed on this request; ask again.")
+            exchange.refused(failure)
+            await self._refuse(exchange, failure, send)
         finally:
             if exchange.reply is not None:
                 exchange.reply.leave()
             self._observer.request(exchange.record())
 
     async def _serve(self, exchange: _Exchange, receive: Receive, send: Send) -> None:
-        if b"content-encoding" in exchange.headers:
+        if exchange.headers.get(b"content-encoding", b"identity") != b"identity":
             raise Refusal(
                 415, "unsupported_encoding", "Send the body as plain JSON, without Content-Encoding."
             )
@@ -142,12 +153,11 @@ class _Exchange:
     """What is known of one request while it is answered; becomes its record."""
 
     __slots__ = (
-        "_began", "_first", "_loop", "code", "headers", "id", "name", "reply", "request", "status", "streaming",
+        "_began", "_first", "code", "headers", "id", "name", "reply", "request", "status", "streaming",
     )  # fmt: skip
 
     def __init__(self, name: str, headers: Mapping[bytes, bytes]) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._began = self._loop.time()
+        self._began = perf_counter()  # the loop's own clock counts whole milliseconds
         self._first = 0.0
         self.name = name
         self.headers = headers
@@ -160,7 +170,7 @@ class _Exchange:
 
     def answered(self) -> None:
         """The first byte is about to be sent."""
-        self._first = self._loop.time() - self._began
+        self._first = perf_counter() - self._began
 
     def refused(self, refusal: Refusal) -> None:
         """An error is about to be sent."""
@@ -180,7 +190,7 @@ class _Exchange:
             outcome=reply.outcome if reply is not None and not self.code else None,
             status=self.status,
             code=self.code,
-            duration_s=self._loop.time() - self._began,
+            duration_s=perf_counter() - self._began,
             first_byte_s=self._first,
             overhead_s=None if waited_s is None else self._first - waited_s,
             usage=answer.usage if answer is not None else None,

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from askonce.errors import Refusal
 from askonce.http.errors import error_body, error_headers
-from askonce.http.headers import request_id
+from askonce.http.headers import joined, request_id
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -50,7 +50,7 @@ def _refusing(
     """Turns a Refusal into its response."""
 
     async def answer(request: Request) -> Response:
-        identity = request_id(dict(request.headers.raw))
+        identity = request_id(joined(request.headers.raw))
         try:
             response = await endpoint(request)
         except Refusal as refusal:
@@ -83,13 +83,13 @@ class _Operations:
 
     async def models(self, request: Request) -> Response:
         """OpenAI's list of models."""
-        found = await self._running.gateway.models(dict(request.headers.raw))
+        found = await self._running.gateway.models(joined(request.headers.raw))
         return _json({"object": "list", "data": found})
 
     async def model(self, request: Request) -> Response:
         """One model."""
         wanted = request.path_params["model"]
-        for found in await self._running.gateway.models(dict(request.headers.raw)):
+        for found in await self._running.gateway.models(joined(request.headers.raw)):
             if found.get("id") == wanted:
                 return _json(found)
         raise Refusal(404, "model_not_found", f"There is no model {wanted[:100]!r}.", param="model")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from askonce.http.app import App
+from askonce.http.protocol import BoundedProtocol
 
 if TYPE_CHECKING:
     from askonce.config import Settings
@@ -46,7 +47,7 @@ def server(settings: Settings) -> uvicorn.Server:
         uvicorn.Config(
             App(settings),
             loop="uvloop",
-            http="httptools",
+            http=BoundedProtocol,
             ws="none",
             lifespan="on",
             log_config=None,
