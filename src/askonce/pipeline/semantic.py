@@ -35,6 +35,8 @@ _PATIENCE_S: Final = 0.5
 """How long a request waits for its vector: a stuck embedder costs this much, once per flight, and no more."""
 _PARTITIONS: Final = 4096
 _BACKLOG: Final = 10_000
+_LOADED_AT_ONCE: Final = 20
+"""Questions taken over between two looks at what else there is to do."""
 _log = structlog.get_logger("askonce.semantic")
 
 
@@ -182,9 +184,10 @@ class SemanticTier:
             for question in batch:
                 current = question.engine == embedder.engine
                 self.add(question if current else replace(question, engine=embedder.engine, vector=None))
-            self.loaded += len(batch)
+                self.loaded += 1
+                if self.loaded % _LOADED_AT_ONCE == 0:
+                    await asyncio.sleep(0)
             _log.debug("index rebuilding", questions=self.loaded)
-            await asyncio.sleep(0)
         self.loading = False
         seconds = round(asyncio.get_running_loop().time() - began, 3)
         _log.info("index rebuilt", questions=self.loaded, seconds=seconds, to_embed=len(self._backlog))
