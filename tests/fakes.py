@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
-
-import orjson
 
 from askonce.model import (
     Ask,
@@ -68,7 +67,7 @@ def request(
         endpoint=endpoint,
         route=Route("fake", model),
         model=model,
-        raw=orjson.dumps(said),
+        raw=json.dumps(said).encode(),
         body=said,
         stream=stream,
         include_usage=include_usage,
