@@ -8,88 +8,25 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-import orjson
 import pytest
-import structlog.testing
 
-from askonce.errors import CallerGone, Refusal, Sharing, UpstreamFailure
-from askonce.model import Answer, Caller, Chunk, Exact, Fresh, Semantic, Usage
-from askonce.pipeline.broadcast import LogMemory
-from askonce.pipeline.inflight import Flights
+from askonce.errors import Sharing
+from askonce.model import Caller, Fresh
 from fakes import request
+from pipeline.airport import (
+    ANSWER,
+    PLAIN,
+    STREAM,
+    Airport,
+    chunk,
+    failure,
+    stream_abc,
+    taken,
+)
 from virtual_time import virtual_time
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from askonce.pipeline.flight import Flight, Seat
-
-FRESH = Fresh("miss")
-BODY = {"choices": [{"index": 0, "message": {"content": "hi"}, "finish_reason": "stop"}]}
-ANSWER = Answer(orjson.dumps(BODY)[1:-1], b"", "m", "chatcmpl-", Usage(), 5)
-STREAM = request(stream=True)
-PLAIN = request()
-
-
-def chunk(text: str) -> Chunk:
-    return Chunk(text.encode(), b"", bare=False)
-
-
-def failure(sharing: Sharing, code: str = "boom", retry_after_s: float | None = None) -> UpstreamFailure:
-    return UpstreamFailure(503, code, "Boom.", sharing=sharing, retry_after_s=retry_after_s)
-
-
-async def taken(seat: Seat) -> Any:
-    """What a caller gets in the end: its events as one text, its whole answer, or the failure's code."""
-    text = b""
-    try:
-        if not seat.events:
-            return await seat.answer()
-        while chunks := await seat.read():
-            text += b"".join(one.fields for one in chunks)
-    except Refusal as refusal:
-        return (text.decode() + "!" if text else "") + refusal.code
-    finally:
-        seat.leave()
-    return text.decode()
-
-
-class Airport:
-    """Flights that do what a function says, and a note of each upstream call."""
-
-    def __init__(self, fly: Callable[[Flight, int], Awaitable[None]], each: int = 10**6) -> None:
-        self._fly = fly
-        self.calls: list[float] = []
-        self.cancelled: list[float] = []
-        self.flights = Flights(self._pilot, LogMemory(each, 10**6))
-
-    async def _pilot(self, flight: Flight) -> None:
-        loop = asyncio.get_running_loop()
-        flight.asked_at = loop.time()
-        self.calls.append(loop.time())
-        try:
-            await self._fly(flight, len(self.calls))
-        except asyncio.CancelledError:
-            self.cancelled.append(loop.time())
-            raise
-
-    def board(self, asked: Any = PLAIN, key: bytes | None = b"key", *, join: bool = True) -> Seat:
-        return self.flights.board(asked, key, FRESH, join=join)
-
-    def take(self, asked: Any = PLAIN) -> asyncio.Task[Any]:
-        return asyncio.get_running_loop().create_task(taken(self.board(asked)))
-
-
-async def land_after_one(flight: Flight, _: int) -> None:
-    await asyncio.sleep(1)
-    flight.land(ANSWER, flight.source)
-
-
-async def stream_abc(flight: Flight, _: int) -> None:
-    for letter in "abc":
-        await asyncio.sleep(1)
-        flight.publish(chunk(letter))
-    flight.land(ANSWER, flight.source)
+    from askonce.pipeline.flight import Flight
 
 
 @virtual_time
@@ -374,160 +311,3 @@ async def test_promise_8_an_unshareable_answer_frees_its_next_callers_for_a_whil
     await asyncio.sleep(30)
     assert airport.board()._flight is airport.board()._flight
     await asyncio.sleep(5)
-
-
-@virtual_time
-async def test_marks_are_bounded_in_number() -> None:
-    """The oldest mark goes when there are ten thousand."""
-    flights = Airport(land_after_one).flights
-    for number in range(10_001):
-        flights.mark_unshareable(b"%d" % number)
-    assert not flights._marked(b"0")
-    assert flights._marked(b"1")
-
-
-@virtual_time
-async def test_a_streaming_caller_on_a_plain_flight_gets_events() -> None:
-    """The answer's content and its end, once it has landed."""
-    airport = Airport(land_after_one)
-    plain, stream = airport.take(PLAIN), airport.take(STREAM)
-    assert await plain is ANSWER
-    events = await stream
-    assert '"content":"hi"' in events
-    assert '"finish_reason":"stop"' in events
-    assert airport.flights.memory.used_bytes == 0
-
-
-@virtual_time
-async def test_a_flight_that_follows_is_not_left_with_anothers_lead() -> None:
-    """The followed flight fails and hands over: its follower is told, so that it can go its own way."""
-
-    async def fail_once(flight: Flight, call: int) -> None:
-        await asyncio.sleep(1)
-        if call == 1:
-            raise failure(Sharing.TRANSIENT)
-        flight.land(ANSWER, flight.source)
-
-    airport = Airport(fail_once)
-    leader = airport.take()
-    assert airport.flights.follow(b"key", STREAM) is None
-    await asyncio.sleep(0.5)
-    follower = airport.flights.follow(b"key", request(b"other"))
-    assert follower is not None
-    heir = airport.take()
-    assert await taken(follower) == "boom"
-    assert await leader == "boom"
-    assert await heir is ANSWER
-
-
-@virtual_time
-async def test_a_following_flight_has_no_deadline_of_its_own() -> None:
-    """Its callers have theirs: the one that came last must not fall with the first one's."""
-
-    async def slow(flight: Flight, _: int) -> None:
-        await asyncio.sleep(90)
-        flight.land(ANSWER, flight.source)
-
-    airport = Airport(slow)
-    leader = airport.take(request(timeout_s=100))
-    await asyncio.sleep(1)
-    follower = airport.flights.follow(b"key", request(b"other", timeout_s=2, max_flight_age_s=1_000))
-    assert follower is not None
-    await asyncio.sleep(80)
-    assert '"content":"hi"' in await taken(follower)
-    await leader
-
-
-@virtual_time
-async def test_a_second_attempt_starts_with_a_clean_sheet() -> None:
-    """What the first attempt said of itself (source, mark, model, times) doesn't stick to the second."""
-
-    async def follow_then_ask(flight: Flight, call: int) -> None:
-        if call == 1:
-            flight.source = Semantic(b"k", 0.9, joined=True, age_s=0, ttl_s=0, reason="match")
-            flight.describe(None, "old-", "old")
-            flight.publish(chunk("a"))
-            await asyncio.sleep(1)
-            raise failure(Sharing.TRANSIENT)
-        assert (flight.source, flight.id_prefix, flight.model, flight.told_at) == (FRESH, "", "", 0)
-        await asyncio.sleep(2)
-        flight.land(ANSWER, flight.source)
-
-    airport = Airport(follow_then_ask)
-    leader, heir = airport.take(STREAM), airport.board(PLAIN)
-    assert await heir.answer() is ANSWER
-    assert heir.outcome == FRESH
-    assert heir.upstream_first_byte_s == pytest.approx(2)
-    heir.leave()
-    assert await leader == "a!boom"
-
-
-@pytest.mark.parametrize("bug", [ValueError("bug"), asyncio.CancelledError(), None])
-@virtual_time
-async def test_a_bug_in_the_pilot_leaves_nobody_waiting(bug: BaseException | None) -> None:
-    """It raises, is cancelled by something of its own, or comes back without an answer: everybody gets a 500."""
-
-    async def fly(*_: object) -> None:
-        await asyncio.sleep(1)
-        if bug is not None:
-            raise bug
-
-    airport = Airport(fly)
-    with structlog.testing.capture_logs():
-        told = await asyncio.gather(airport.take(), airport.take(STREAM))
-    assert list(told) == ["internal_error"] * 2
-    assert not airport.flights.running
-
-
-@pytest.mark.parametrize("late", [ValueError("bug"), failure(Sharing.TRANSIENT)])
-@virtual_time
-async def test_what_fails_after_landing_takes_nobodys_answer_away(late: Exception) -> None:
-    """The connection can't be given back: those that haven't read yet still get the answer, of one call."""
-
-    async def fly(flight: Flight, _: int) -> None:
-        flight.land(ANSWER, Exact(b"k", 1, 2))
-        raise late
-
-    airport = Airport(fly)
-    seats = [airport.board(), airport.board()]
-    with structlog.testing.capture_logs():
-        await asyncio.sleep(1)
-    assert [await taken(seat) for seat in seats] == [ANSWER, ANSWER]
-    assert seats[1].outcome == Exact(b"k", 1, 2)
-    assert len(airport.calls) == 1
-
-
-@virtual_time
-async def test_a_client_that_is_gone_is_not_answered() -> None:
-    """Whoever waits on its seat is told, even where the answer has landed."""
-    airport = Airport(land_after_one)
-    seat = airport.board()
-    seat.gone()
-    with pytest.raises(CallerGone):
-        await seat.answer()
-    await asyncio.sleep(2)
-    with pytest.raises(CallerGone):
-        await seat.read()
-    seat.leave()
-
-
-@virtual_time
-async def test_draining_waits_and_then_tells() -> None:
-    """What ends in time ends well; the rest is told 503 and cancelled, also before its first step."""
-
-    async def by_key(flight: Flight, _: int) -> None:
-        await asyncio.sleep(1 if flight.key == b"quick" else 60)
-        flight.land(ANSWER, flight.source)
-
-    airport = Airport(by_key)
-    quick, slow = airport.board(PLAIN, b"quick"), airport.board(PLAIN, b"slow")
-    assert await airport.flights.drain(5) == 1
-    assert await taken(quick) is ANSWER
-    assert await taken(slow) == "shutting_down"
-    newborn = airport.board()
-    airport.flights.cancel(newborn._flight)
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    assert not airport.flights.running
-    newborn.leave()
-    assert airport.flights.memory.used_bytes == 0
