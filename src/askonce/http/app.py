@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -50,13 +51,20 @@ class App:
     async def _live(self, receive: Receive, send: Send) -> None:
         """Starts with the server and ends with it."""
         await receive()
-        running = await open_gateway(self._settings)
+        try:
+            running = await open_gateway(self._settings)
+        except (OSError, ValueError) as error:
+            await send({"type": "lifespan.startup.failed", "message": f"Can't start: {error}"})
+            return
         self._inference = _inference(running, self._settings)
         self._rest = Starlette(
             routes=routes(running), exception_handlers={404: self._not_found, 405: self._not_found}
         )
         await send({"type": "lifespan.startup.complete"})
-        await receive()
+        try:
+            await receive()
+        except asyncio.CancelledError:  # told twice to stop: at once, then
+            return
         await running.close()
         await send({"type": "lifespan.shutdown.complete"})
 

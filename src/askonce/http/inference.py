@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["Dialect", "Inference", "OpenAIDialect"]
 
 _log = structlog.get_logger("askonce.http")
+_SHUTTING_DOWN = "The gateway is shutting down; ask again."
+_FAILED = "The gateway failed on this request; ask again."
 _GRACE_S = 5.0
 """Beyond its deadline, a caller that doesn't take its answer is cut off."""
 _STREAM_HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
@@ -90,17 +92,16 @@ class Inference:
         try:
             await self._serve(exchange, receive, send)
         except Refusal as refusal:
-            exchange.refused(refusal)
-            await self._refuse(exchange, refusal, send)
+            await self._fail(exchange, refusal, send)
         except CallerGone:
             exchange.status, exchange.code = 499, "caller_gone"
         except TimeoutError:
             exchange.status, exchange.code = 499, "caller_stalled"
+        except asyncio.CancelledError:  # the server has waited for its requests as long as it may
+            await self._fail(exchange, Refusal(503, "shutting_down", _SHUTTING_DOWN, retry_after_s=1), send)
         except Exception:  # noqa: BLE001 - a bug is the gateway's: its caller hears of it in the usual shape
             _log.exception("request failed", request_id=exchange.id)
-            failure = Refusal(500, "internal_error", "The gateway failed on this request; ask again.")
-            exchange.refused(failure)
-            await self._refuse(exchange, failure, send)
+            await self._fail(exchange, Refusal(500, "internal_error", _FAILED), send)
         finally:
             if exchange.reply is not None:
                 exchange.reply.leave()
@@ -141,7 +142,8 @@ class Inference:
                 await send({"type": "http.response.body", "body": data, "more_body": True})
             await send({"type": "http.response.body", "body": b"data: [DONE]\n\n"})
 
-    async def _refuse(self, exchange: _Exchange, refusal: Refusal, send: Send) -> None:
+    async def _fail(self, exchange: _Exchange, refusal: Refusal, send: Send) -> None:
+        exchange.refused(refusal)
         body = error_body(refusal, exchange.id)
         if exchange.streaming:
             await send({"type": "http.response.body", "body": b"data: " + body + b"\n\n"})
