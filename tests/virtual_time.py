@@ -7,9 +7,11 @@ is a deadlock, and it is raised as one.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import selectors
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+from unittest import mock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -71,6 +73,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return any(timer.when() < end and not timer.cancelled() for timer in self._scheduled)  # type: ignore[attr-defined]
 
 
+_STOPWATCHES: Final = ("askonce.pipeline.flight.perf_counter", "askonce.pipeline.fetch.perf_counter")
+"""Where durations are measured rather than waited for: they run on virtual time too."""
+
+
 def virtual_time(test: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
     """Runs an async test in virtual time; fails it where it leaves a task behind."""
 
@@ -78,7 +84,10 @@ def virtual_time(test: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
         loop = VirtualTimeLoop()
         try:
-            result = loop.run_until_complete(test(*args, **kwargs))
+            with contextlib.ExitStack() as patches:
+                for stopwatch in _STOPWATCHES:
+                    patches.enter_context(mock.patch(stopwatch, loop.time))
+                result = loop.run_until_complete(test(*args, **kwargs))
             loop.settle()
             left = asyncio.all_tasks(loop)
             assert not left, f"tasks left behind: {left}"

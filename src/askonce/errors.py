@@ -75,7 +75,7 @@ class Sharing(StrEnum):
     TRANSIENT = "transient"
     """The moment is at fault (429, 5xx, timeout, connection): the leader is told, one waiter may try again."""
     PERSONAL = "personal"
-    """The leader's own credential is at fault (401, 402, 403 with its key): nobody else is ever told."""
+    """The caller's own credential is at fault (401, 402, 403 with its key): nobody with another one is ever told."""
 
 
 class UpstreamFailure(Refusal):

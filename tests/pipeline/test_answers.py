@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import orjson
@@ -191,3 +192,25 @@ def test_split_and_added_up_again_a_completion_is_itself(parts: list[tuple[str, 
     )
     answer, _, _ = parse_whole(body, Endpoint.COMPLETIONS, free)
     assert parsed(rejoined(answer, Endpoint.COMPLETIONS)) == parsed(answer)
+
+
+def test_an_answer_holds_no_more_memory_than_it_says() -> None:
+    """What is stored of an answer are its bytes, not the serialiser's much larger buffers behind them."""
+    body = {
+        "id": "chatcmpl-1",
+        "created": 1,
+        "model": "m",
+        "choices": [
+            {"index": 0, "message": {"role": "assistant", "content": "x" * 300}, "finish_reason": "stop"}
+        ],
+        "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3},
+    }
+    raw = orjson.dumps(body)
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        answers = [parse_whole(raw, Endpoint.CHAT, lambda _: None)[0] for _ in range(200)]
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (after - before) / len(answers) < answers[0].size_bytes + 400

@@ -29,6 +29,7 @@ __all__ = [
     "parse_whole",
     "split",
     "take_stamp",
+    "usage_bytes",
 ]
 
 ID_PREFIXES: Final = {Endpoint.CHAT: "chatcmpl-", Endpoint.COMPLETIONS: "cmpl-", Endpoint.EMBEDDINGS: ""}
@@ -86,6 +87,11 @@ def take_stamp(body: Json) -> Stamp:
     )
 
 
+def usage_bytes(usage: object) -> bytes:
+    """The JSON of a `usage` value, copied: what orjson returns keeps its whole buffer, 4 KiB and more, alive."""
+    return b"null" if usage is None else memoryview(orjson.dumps(usage)).tobytes()
+
+
 def make(
     body: Json, stamp: Stamp, usage: object, endpoint: Endpoint, cost: Callable[[Usage], int | None]
 ) -> Answer:
@@ -93,7 +99,7 @@ def make(
     tokens = _usage(usage)
     return Answer(
         fields=orjson.dumps(body)[1:-1],
-        usage_json=b"" if usage is None else orjson.dumps(usage),
+        usage_json=b"" if usage is None else usage_bytes(usage),
         model=stamp.model,
         id_prefix=ID_PREFIXES[endpoint] if stamp.id else "",
         usage=tokens,

@@ -8,7 +8,7 @@ import orjson
 
 from askonce.errors import Sharing, UpstreamFailure
 from askonce.model import Chunk, Endpoint, Json
-from askonce.pipeline.answers import garbage, keepable, load, make, take_stamp
+from askonce.pipeline.answers import garbage, keepable, load, make, take_stamp, usage_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +59,7 @@ class Assembler:
         usage = body.pop("usage", b"")
         chunk = Chunk(
             fields=orjson.dumps(body)[1:-1],
-            usage=b"" if usage == b"" else orjson.dumps(usage),
+            usage=b"" if usage == b"" else usage_bytes(usage),
             bare=not choices and isinstance(usage, dict),
         )
         self._merge(body, choices)

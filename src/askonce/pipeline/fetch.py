@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from askonce.errors import Sharing, UpstreamFailure
@@ -36,8 +36,7 @@ class Fetcher:
 
     async def fetch(self, flight: Flight, request: Request) -> None:
         """Asks, relays, keeps, and lands the flight, in this order. Raises UpstreamFailure."""
-        loop = asyncio.get_running_loop()
-        began, status = loop.time(), "cancelled"
+        began, status = perf_counter(), "cancelled"
         flight.asked_at = began
         try:
             reply = await self._dispatcher.open(request)
@@ -54,7 +53,7 @@ class Fetcher:
             status = failure.code if failure.code.startswith("upstream_") else str(failure.status)
             raise
         finally:
-            self._observer.upstream_call(request.ask.route.upstream, status, loop.time() - began)
+            self._observer.upstream_call(request.ask.route.upstream, status, perf_counter() - began)
 
     async def _receive(self, flight: Flight, request: Request, reply: UpstreamReply) -> tuple[Answer, bool]:
         endpoint = request.ask.endpoint

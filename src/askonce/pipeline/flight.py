@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
 from askonce.errors import Sharing, UpstreamFailure
@@ -57,8 +58,9 @@ class Flight:
         answer: The whole answer, once it has landed.
         question: What the semantic tier finds it by, once embedded.
         started_at: Event loop time.
-        asked_at: Event loop time at which the upstream was asked; 0 where it wasn't.
-        told_at: Event loop time of its first event or whole answer; 0 before.
+        asked_at: `perf_counter` time at which the upstream was asked; 0 where it wasn't. (The loop's own clock may
+            count whole milliseconds.)
+        told_at: The same of its first event or whole answer; 0 before.
     """
 
     def __init__(self, tower: Tower, key: bytes | None, request: Request, source: Outcome) -> None:
@@ -108,7 +110,7 @@ class Flight:
     def describe(self, stamp: Stamp | None, id_prefix: str, model: str) -> None:
         """Says what the answer's envelopes are made of; before the first event, or with the answer."""
         self.stamp, self.id_prefix, self.model = stamp, id_prefix, model
-        self.told_at = self.told_at or asyncio.get_running_loop().time()
+        self.told_at = self.told_at or perf_counter()
 
     def publish(self, chunk: Chunk) -> None:
         """Adds an event for all to read."""
