@@ -198,10 +198,13 @@ class Misbehaving:
 
     Attributes:
         base_url: Where it listens.
+        server: What listens.
         calls: Requests received in whole.
         connections: Connections accepted.
         drop_reused: Whether to close a connection on its second request, without a word.
     """
+
+    server: asyncio.Server
 
     def __init__(self) -> None:
         self.base_url = ""
@@ -255,7 +258,7 @@ def misbehaving() -> Iterator[Misbehaving]:
 
     async def serve() -> None:
         stop = asyncio.Event()
-        server = await asyncio.start_server(told.serve, "127.0.0.1", 0)
+        server = told.server = await asyncio.start_server(told.serve, "127.0.0.1", 0)
         told.base_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
         loop = asyncio.get_running_loop()
         stopping.put(lambda: loop.call_soon_threadsafe(stop.set))

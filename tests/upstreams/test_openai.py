@@ -59,3 +59,13 @@ async def test_a_new_connection_that_is_closed(upstream: OpenAIUpstream, odd: Mi
         await ask(upstream, "close-at-once")
     assert caught.value.code == "upstream_unreachable"
     assert odd.calls == 1
+
+
+async def test_a_server_that_has_gone(upstream: OpenAIUpstream, odd: Misbehaving) -> None:
+    """Where the end of an idle connection was the end of the server, that is told, at once."""
+    await ask(upstream, "plain")
+    odd.drop_reused = True
+    odd.server.close()
+    with pytest.raises(UpstreamFailure) as caught:
+        await ask(upstream, "plain")
+    assert caught.value.code == "upstream_unreachable"
