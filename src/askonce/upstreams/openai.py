@@ -186,7 +186,7 @@ class OpenAIUpstream:
                 while len(body) < max_bytes and (part := await response.content.readany()):
                     body += part
         except (TimeoutError, aiohttp.ClientError, OSError):
-            _over_used.set(False)
+            pass
         return body
 
     async def _refused(self, response: aiohttp.ClientResponse) -> UpstreamFailure:
