@@ -145,7 +145,7 @@ class Gateway:
         request = flight.lead.request
         if await self._land_on_stored(flight, request):
             return
-        if request.policy.read and self.parts.semantic.applies(request):
+        if request.policy.read and request.policy.store and self.parts.semantic.applies(request):
             if request.policy.semantic is SemanticMode.SHADOW:
                 self.parts.semantic.in_background(self._shadow(flight, request))
             elif await self._land_on_equivalent(flight, request):
@@ -185,7 +185,9 @@ class Gateway:
             self.parts.store.link(link, None)
             flight.land(entry.answer, self._semantic(entry, match.confidence, "match"))
             return True
-        seat = self.flights.follow(match.key, request)
+        policy = request.policy
+        follows = policy.inflight and not policy.only_if_cached
+        seat = self.flights.follow(match.key, request) if follows else None
         if seat is not None:
             return await self._follow(flight, seat, match)
         if stored is None:

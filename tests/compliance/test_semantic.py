@@ -118,6 +118,22 @@ def test_what_is_not_plain_text_is_left_alone(semantic: Server) -> None:
             assert raw.headers["x-askonce-outcome"] == "fresh"
 
 
+def test_headers_keep_the_tier_out(semantic: Server, calls: CallCounter) -> None:
+    """`no-cache` and `no-store` get answers of their own; `only-if-cached` takes an equivalent stored one or nothing."""
+    first, other = "How do I mute the speaker?", "how can I mute the speaker"
+    only = {"Cache-Control": "only-if-cached"}
+    with connect(semantic, "sk-headers") as client:
+        with pytest.raises(openai.InternalServerError, match="only-if-cached"):
+            ask(client, other, extra_headers=only)
+        assert ask(client, first).headers["x-askonce-outcome"] == "fresh"
+        no_store = ask(client, other, extra_headers={"Cache-Control": "no-store"})
+        assert no_store.headers["x-askonce-outcome"] == "bypass"
+        no_cache = ask(client, other + "?", extra_headers={"Cache-Control": "no-cache"})
+        assert no_cache.headers["x-askonce-outcome"] == "fresh"
+        assert ask(client, other, extra_headers=only).headers["x-askonce-outcome"] == "semantic"
+    assert calls.new == 3
+
+
 def test_modes(semantic: Server, calls: CallCounter) -> None:
     """`shadow` looks up and reports but serves fresh; `off` doesn't look."""
     texts = ("How do I open a port for my game console?", "how can I open a port for my game console")
