@@ -64,7 +64,8 @@ class Refusal(AskonceError):
     @property
     def type(self) -> str:
         """The error's class in OpenAI's vocabulary, derived from the status."""
-        return _TYPES.get(self.status, "server_error")
+        unknown = "invalid_request_error" if self.status < 500 else "server_error"  # noqa: PLR2004 - HTTP's classes
+        return _TYPES.get(self.status, unknown)
 
 
 class Sharing(StrEnum):

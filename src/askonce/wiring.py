@@ -114,7 +114,7 @@ class Running:
         """Lets flights end, commits what is to be stored, and closes everything."""
         self.ready = False
         log = structlog.get_logger("askonce")
-        late = await self.gateway.flights.drain(self._settings.limits.drain_timeout_s)
+        late = await self.gateway.flights.drain(self._settings.limits.drain_timeout_s / 4)
         if late:
             log.warning("flights cancelled", count=late)
         await self.gateway.parts.semantic.close()

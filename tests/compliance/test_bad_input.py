@@ -29,6 +29,8 @@ BODIES: dict[str, bytes] = {
     "not an object": b"[1, 2]",
     "invalid UTF-8": b'{"model": "sim-small", "messages": [{"role": "user", "content": "\xff\xfe"}]}',
     "no model": b'{"messages": [{"role": "user", "content": "hi"}]}',
+    "model's name too long": b'{"model": "%s", "messages": [{"role": "user", "content": "hi"}]}'
+    % (b"m" * 300),
     "model not a string": b'{"model": 7, "messages": [{"role": "user", "content": "hi"}]}',
     "no messages": b'{"model": "sim-small"}',
     "messages not a list": b'{"model": "sim-small", "messages": "hi"}',

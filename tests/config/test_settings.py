@@ -68,7 +68,7 @@ def test_the_least_configuration_is_one_upstream() -> None:
         "type": "minilm",
         "workers": 1,
         "memo_bytes": 8 * 1024**2,
-        "max_queue": 256,
+        "max_queue": 32,
     }
     assert found.log.model_dump() == {"level": "info", "format": "json", "requests": False}
     assert found.prices == {}

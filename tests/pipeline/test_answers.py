@@ -67,7 +67,7 @@ def test_embeddings_have_no_id() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"<html>", b"[]", b'"x"', b"{}", b'{"choices":null}', b'{"choices":[1]}', b'{"error":"no"}', b""]
+    "body", [b"<html>", b"[]", b'"x"', b"{}", b'{"choices":null}', b'{"choices":[1]}', b'{"error":null}', b""]
 )
 def test_what_is_no_answer_is_the_upstreams_fault(body: bytes) -> None:
     """A 200 without an answer is a transient failure, never an answer."""
@@ -75,6 +75,24 @@ def test_what_is_no_answer_is_the_upstreams_fault(body: bytes) -> None:
         parse_whole(body, Endpoint.CHAT, free)
     assert caught.value.sharing is Sharing.TRANSIENT
     assert caught.value.code == "upstream_garbage"
+
+
+@pytest.mark.parametrize("error", ['"no"', '{"message":"no","code":7}'])
+def test_an_error_under_status_200_is_passed_on(error: str) -> None:
+    """What the upstream says of its failure reaches the caller, whatever status it came under."""
+    with pytest.raises(UpstreamFailure, match="no") as caught:
+        parse_whole(b'{"error":%s}' % error.encode(), Endpoint.CHAT, free)
+    assert caught.value.code == "upstream_reported_error"
+    assert caught.value.sharing is Sharing.TRANSIENT
+
+
+def test_absurd_token_counts_count_as_none() -> None:
+    """Usage that can't be true neither costs nor breaks what stores it."""
+    usage = b'{"prompt_tokens":18446744073709551615,"completion_tokens":-3,"total_tokens":1}'
+    answer, _, _ = parse_whole(
+        b'{"id":"x","choices":[{"finish_reason":"stop"}],"usage":%s}' % usage, Endpoint.CHAT, free
+    )
+    assert answer.usage == Usage()
 
 
 @pytest.mark.parametrize("finish", ["content_filter", None, "error", "", 3, [], {}])

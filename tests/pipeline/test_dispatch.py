@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from askonce.errors import Refusal, Sharing, UpstreamFailure
-from askonce.model import Caller, Endpoint, Route
+from askonce.model import Caller, Endpoint, Route, Scope
 from askonce.pipeline.dispatch import Dispatcher, Served
 from fakes import CALLER, FakeReply, FakeUpstream, request
 
@@ -90,6 +90,13 @@ BODY = b'{ "model" : "gpt",\n "seed": 123456789012345678901234567890, "x": 1.0e0
 async def test_a_body_goes_on_byte_for_byte_where_nothing_must_change(ask: dict[str, Any]) -> None:
     """Spaces, big integers and spellings of numbers included."""
     assert await sent(BODY, **ask) == BODY
+
+
+async def test_bodies_for_a_shared_pool_are_written_anew() -> None:
+    """A key that comes twice goes on once, with the value that counted: what one tenant asks is what all share."""
+    twice = b'{"model": "gpt", "seed": 1, "messages": [], "seed": 2}'
+    assert await sent(twice) == twice
+    assert await sent(twice, scope=Scope.SHARED) == b'{"model":"gpt","seed":2,"messages":[]}'
 
 
 async def test_streams_ask_for_their_usage_and_keep_other_options() -> None:

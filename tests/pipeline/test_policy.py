@@ -49,6 +49,13 @@ def test_a_timeout_can_only_get_shorter() -> None:
     assert of(x_askonce_timeout="1000").timeout_s == POLICY.timeout_s
 
 
+def test_tags_may_be_in_any_script() -> None:
+    """A header's bytes are UTF-8, so that the administrator who invalidates `größe` names the same tag."""
+    policies = Policies({"default": POLICY})
+    assert policies.of(CALLER, {b"x-askonce-tags": "größe".encode()}).tags == ("größe",)
+    assert policies.of(CALLER, {b"x-askonce-tags": "größe".encode("latin-1")}).tags == ("größe",)
+
+
 def test_tags_are_cut_at_commas_and_counted_once() -> None:
     """Spaces and repetitions go."""
     assert of(x_askonce_tags=" a, b,a,,").tags == ("a", "b")

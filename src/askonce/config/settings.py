@@ -117,7 +117,10 @@ class EmbedderSettings(Section):
     workers: Count = Field(default=1, ge=1, description="Threads that embed.")
     memo_bytes: Size = Field(default=8 * 1024**2, description="Memory for the vectors of recent texts.")
     max_queue: Count = Field(
-        default=256, ge=1, description="Texts that may wait; further requests go without matching."
+        default=32,
+        ge=1,
+        description="Texts that may wait; further requests go without matching. No request waits longer than 0.5 s, "
+        "so a longer queue would only embed what nobody waits for.",
     )
 
 

@@ -40,8 +40,9 @@ def bind(host: str, port: int) -> socket.socket:
 def server(settings: Settings) -> uvicorn.Server:
     """The server, to be run on a bound socket.
 
-    On SIGTERM or SIGINT it takes no more connections, lets running requests end within `limits.drain_timeout`,
-    then flights, then commits what is to be stored.
+    On SIGTERM or SIGINT it takes no more connections and lets running requests end, for three quarters of
+    `limits.drain_timeout`; the last quarter is for flights that outlive their callers. Then it commits what is to be
+    stored.
     """
     return uvicorn.Server(
         uvicorn.Config(
@@ -56,6 +57,6 @@ def server(settings: Settings) -> uvicorn.Server:
             proxy_headers=False,
             backlog=_BACKLOG,
             timeout_keep_alive=75,
-            timeout_graceful_shutdown=max(1, round(settings.limits.drain_timeout_s)),
+            timeout_graceful_shutdown=max(1, round(settings.limits.drain_timeout_s * 3 / 4)),
         )
     )

@@ -29,9 +29,11 @@ __all__ = [
     "parse_whole",
     "split",
     "take_stamp",
+    "told",
     "usage_bytes",
 ]
 
+_MOST_TOKENS: Final = 10**9
 ID_PREFIXES: Final = {Endpoint.CHAT: "chatcmpl-", Endpoint.COMPLETIONS: "cmpl-", Endpoint.EMBEDDINGS: ""}
 _KEEPABLE: Final = frozenset({"stop", "length", "tool_calls", "function_call"})
 """Finish reasons of answers that are worth keeping: a filtered or aborted one is nobody else's answer."""
@@ -51,6 +53,18 @@ def garbage(sentence: str) -> UpstreamFailure:
     return UpstreamFailure(502, "upstream_garbage", sentence, sharing=Sharing.TRANSIENT)
 
 
+def told(error: object) -> UpstreamFailure:
+    """The failure of an upstream that reported an error under status 200: in its stream, or instead of an answer."""
+    said = error.get("message") if isinstance(error, dict) else error
+    return UpstreamFailure(
+        502,
+        "upstream_reported_error",
+        f"The upstream reported an error under status 200: {said}",
+        sharing=Sharing.TRANSIENT,
+        body=orjson.dumps(error) if isinstance(error, dict) else None,
+    )
+
+
 def load(raw: bytes) -> Json:
     """An upstream's JSON object. Raises UpstreamFailure where it isn't one."""
     try:
@@ -63,7 +77,8 @@ def load(raw: bytes) -> Json:
 
 
 def _count(value: object) -> int:
-    return value if isinstance(value, int) and value > 0 else 0
+    """A count of tokens; what can't be one is none."""
+    return value if isinstance(value, int) and 0 < value <= _MOST_TOKENS else 0
 
 
 def _usage(value: object) -> Usage:
@@ -124,6 +139,8 @@ def parse_whole(
     body = load(raw)
     key = "data" if endpoint is Endpoint.EMBEDDINGS else "choices"
     parts = body.get(key)
+    if parts is None and body.get("error"):
+        raise told(body["error"])
     if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
         raise garbage(f"The upstream answered 200 without `{key}`; try again.")
     stamp = take_stamp(body)

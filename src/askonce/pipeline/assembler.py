@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from askonce.errors import Sharing, UpstreamFailure
 from askonce.model import Chunk, Endpoint, Json
-from askonce.pipeline.answers import garbage, keepable, load, make, take_stamp, usage_bytes
+from askonce.pipeline.answers import garbage, keepable, load, make, take_stamp, told, usage_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +49,7 @@ class Assembler:
         body = load(payload)
         choices = body.get("choices")
         if body.get("error") and not choices:
-            raise _told(body["error"])
+            raise told(body["error"])
         if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
             raise garbage("The upstream's stream has an event without `choices`; try again.")
         stamp = take_stamp(body)
@@ -128,17 +127,6 @@ class Assembler:
                 message["tool_calls"] = [_without_index(call) for call in sorted(calls, key=_call_order)]
             whole["message"] = message
         return whole
-
-
-def _told(error: object) -> UpstreamFailure:
-    said = error.get("message") if isinstance(error, dict) else error
-    return UpstreamFailure(
-        502,
-        "upstream_stream_error",
-        f"The upstream's stream reported an error: {said}",
-        sharing=Sharing.TRANSIENT,
-        body=orjson.dumps(error) if isinstance(error, dict) else None,
-    )
 
 
 def _index(choice: Json, position: int) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from askonce.errors import Refusal
-from askonce.model import Call, Endpoint, Json, Route
+from askonce.model import Call, Endpoint, Json, Route, Scope
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -124,9 +124,14 @@ def _alias_models(served: Served, listing: Sequence[Json]) -> list[Json]:
 
 
 def _call(request: Request, served: Served) -> Call:
-    """The body goes on byte for byte unless something has to change: an alias, or the usage event of a stream."""
+    """The body goes on byte for byte unless something has to change: an alias, or the usage event of a stream.
+
+    In a shared pool it is written anew: where a key comes twice, parsers differ in which one counts, and what one
+    tenant makes the upstream answer is another's.
+    """
     ask = request.ask
     changes: Json = {}
+    shared = request.policy.scope is Scope.SHARED
     if ask.route.model != ask.model:
         changes["model"] = ask.route.model
     if (
@@ -139,7 +144,7 @@ def _call(request: Request, served: Served) -> Call:
     return Call(
         endpoint=ask.endpoint,
         model=ask.route.model,
-        body=_dump({**ask.body, **changes}) if changes else ask.raw,
+        body=_dump({**ask.body, **changes}) if changes or shared else ask.raw,
         stream=ask.stream,
         credential=request.caller.credential,
         headers=request.headers,

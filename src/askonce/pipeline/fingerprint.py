@@ -28,6 +28,9 @@ _FORMAT: Final = "askonce/1"
 _PROVIDER_TEMPERATURE: Final = 1.0
 """What a request without `temperature` is taken to run at."""
 
+_MODEL_LENGTH: Final = 256
+"""Model names are remembered, logged and stored."""
+
 _FLAG: Final = (frozenset({bool}), "true or false")
 _NUMBER: Final = (frozenset({int, float}), "a number")
 _STRING: Final = (frozenset({str}), "a string")
@@ -102,6 +105,8 @@ def parse(endpoint: Endpoint, raw: bytes) -> Parsed:
         _refuse(
             "model", "`model` is missing: name the model as a string; GET /v1/models lists what there is."
         )
+    if len(model) > _MODEL_LENGTH:
+        _refuse("model", f"`model` is longer than {_MODEL_LENGTH} characters.")
     if endpoint is Endpoint.CHAT:
         _check_messages(body.get("messages"))
     elif endpoint is Endpoint.COMPLETIONS:

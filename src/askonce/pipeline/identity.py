@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["CREDENTIAL_HEADERS", "Identity", "Tenant"]
 
 _MEMO: Final = 4096
+_MEMO_LENGTH: Final = 512
 CREDENTIAL_HEADERS: Final = (b"authorization", b"x-api-key", b"api-key")
 """Where a credential may stand, in order of precedence."""
 
@@ -65,7 +66,8 @@ class Identity:
             caller = self._derive(credential)
             if len(self._memo) >= _MEMO:
                 self._memo.clear()
-            self._memo[credential] = caller
+            if len(credential) <= _MEMO_LENGTH:
+                self._memo[credential] = caller
         return caller
 
     def narrow(self, caller: Caller, tenant: str) -> Caller:

@@ -36,7 +36,7 @@ class Policies:
         """
         feature = caller.features[0]
         if _FEATURE in headers:
-            feature = headers[_FEATURE].decode("latin-1").strip()
+            feature = _text(headers[_FEATURE])
             if feature not in caller.features:
                 allowed = ", ".join(caller.features)
                 raise Refusal(
@@ -48,14 +48,22 @@ class Policies:
         return policy if headers.keys().isdisjoint(_TIGHTENING) else _tighten(policy, headers)
 
 
+def _text(value: bytes) -> str:
+    """A header's value: UTF-8 as clients of today write it, or else what HTTP/1.1 began with."""
+    try:
+        return value.decode().strip()
+    except UnicodeDecodeError:
+        return value.decode("latin-1").strip()
+
+
 def _tighten(policy: Policy, headers: Mapping[bytes, bytes]) -> Policy:
     if b"cache-control" in headers:
-        policy = _apply_cache_control(policy, headers[b"cache-control"].decode("latin-1"))
+        policy = _apply_cache_control(policy, _text(headers[b"cache-control"]))
     if b"x-askonce-timeout" in headers:
-        timeout_s = _seconds(headers[b"x-askonce-timeout"].decode("latin-1"), "X-Askonce-Timeout")
+        timeout_s = _seconds(_text(headers[b"x-askonce-timeout"]), "X-Askonce-Timeout")
         policy = dataclasses.replace(policy, timeout_s=min(policy.timeout_s, timeout_s))
     if b"x-askonce-tags" in headers:
-        policy = dataclasses.replace(policy, tags=_tags(headers[b"x-askonce-tags"].decode("latin-1")))
+        policy = dataclasses.replace(policy, tags=_tags(_text(headers[b"x-askonce-tags"])))
     return policy
 
 

@@ -162,7 +162,7 @@ class Database:
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self._path, _BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+            self._path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
         )
         try:
             known = rows.knows_schema(connection)
@@ -210,9 +210,12 @@ class Database:
             self._insert(connection, batch.changes.values())
             self._make_room(connection, 0)
             connection.executemany(
-                "UPDATE entries SET hits = hits + ?1, last_used = ?2, priority = ?3 + (hits + 1 + ?1) * worth "
-                "WHERE key = ?4",
-                ((times, now, self._floor, key) for key, times in batch.used.items()),
+                "UPDATE entries SET hits = hits + :times, last_used = :now, "
+                "priority = :floor + (hits + 1 + :times) * worth WHERE key = :key",
+                (
+                    {"times": times, "now": now, "floor": self._floor, "key": key}
+                    for key, times in batch.used.items()
+                ),
             )
         return forgotten
 
@@ -293,9 +296,9 @@ class Database:
         """Drops expired rows, pulls entries from the future into the present."""
         with self._transaction(connection):
             connection.execute(
-                "UPDATE entries SET created_at = ?1, expires_at = ?1 + (expires_at - created_at) "
-                "WHERE created_at > ?1",
-                (now,),
+                "UPDATE entries SET created_at = :now, expires_at = :now + (expires_at - created_at) "
+                "WHERE created_at > :now",
+                {"now": now},
             )
             for table, forget in (("entries", self._forget_with_links), ("links", self._forget)):
                 expired = connection.execute(

@@ -64,7 +64,7 @@ class _Lookup:
             # `mode=rw` makes no new file where the store's own was moved away.
             address = f"{self._path.absolute().as_uri()}?mode=rw"
             self._connection = sqlite3.connect(
-                address, _BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, uri=True
+                address, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, uri=True
             )
             self._connection.execute("PRAGMA query_only = 1")
         return self._connection

@@ -160,12 +160,17 @@ class Writer:
                 await _within(self._closing, self._retry_s)
                 self._retry_s = min(2 * self._retry_s, _LAST_RETRY_S)
             closing = self._closing.is_set()
-            await self._commit()
-            if closing and (self._pending.idle or not self.durable):
+            kept = await self._commit()
+            if closing and (self._pending.idle or not self.durable or not kept):
                 return
+            if not kept:
+                await _within(self._closing, self._retry_s)
 
-    async def _commit(self) -> None:
-        """One group: the calls that wait for it learn how it ended, or that it takes too long."""
+    async def _commit(self) -> bool:
+        """One group: the calls that wait for it learn how it ended, or that it takes too long.
+
+        False where the group was dropped: a mistake of ours, which the next group could repeat at once.
+        """
         loop = asyncio.get_running_loop()
         if self._distrusted:
             await loop.run_in_executor(self._thread, self._database.distrust)
@@ -193,6 +198,7 @@ class Writer:
             self.lost_writes += self._pending.drop()
             # Neither the message nor the traceback: they could quote what was asked.
             self._log.error("store_dropped_a_group", path=str(self._path), error=type(error).__name__)
+            return False
         else:
             self._pending.done()
             self._committed_at = now
@@ -200,6 +206,7 @@ class Writer:
             self._heal(applied)
         finally:
             _tell(waiting, applied)
+        return True
 
     def _degrade(self, error: Exception) -> None:
         reason = _REASONS.get(primary_code(error)) or str(error)
