@@ -337,3 +337,22 @@ async def test_a_commit_that_hangs_degrades(
     await until(lambda: store.health().durable)
     assert store.health().entries == 1
     await store.close()
+
+
+async def test_a_deleted_file_is_noticed_and_replaced(tmp_path: Path, clock: FakeClock) -> None:
+    """The next commit fails loudly instead of writing into nowhere; then a new file takes what memory still has."""
+    store = make(tmp_path / "a.db", clock)
+    await store.start()
+    store.put(entry("a"), None)
+    await store.flush()
+    (tmp_path / "a.db").unlink()
+    with capture_logs() as logs:
+        store.put(entry("b"), None)
+        await until(lambda: (tmp_path / "a.db").exists() and store.health().durable)
+        await store.flush()
+    assert [log["event"] for log in logs if log["log_level"] == "error"] == ["store_degraded"]
+    await store.close()
+    again = make(tmp_path / "a.db", clock)
+    await again.start()
+    assert await again.get(key("b")) is not None
+    await again.close()

@@ -62,7 +62,7 @@ def demo(*, once: bool, as_json: bool, requests: int, seed: int, port: int) -> N
     with tempfile.TemporaryDirectory(prefix="askonce-demo-") as directory:
         write_answers(sample, plan, Path(directory) / "answers.jsonl")
         with _gateway(directory, port) as base_url:
-            console.print(f"Gateway: {base_url}  (embedded store, simulated upstream: no key, no network)")
+            console.print(f"Gateway: {base_url}\nEmbedded store, simulated upstream: no key, no network.")
             _wait_for_embedder(base_url, console)
             result, seen = asyncio.run(_burst(base_url, sample, plan, console))
             _show(result, seen, console)

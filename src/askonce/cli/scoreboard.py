@@ -20,14 +20,16 @@ __all__ = ["OUTCOMES", "Score", "outcome_table", "read_totals", "score", "summar
 OUTCOMES = ("fresh", "joined", "exact", "semantic", "semantic-joined", "bypass", "failed")
 _MEANING = {
     "fresh": "asked upstream",
-    "joined": "shared a call in flight",
-    "exact": "same words, stored answer",
-    "semantic": "other words, stored answer",
-    "semantic-joined": "other words, call in flight",
+    "joined": "shared a call",
+    "exact": "same words",
+    "semantic": "other words",
+    "semantic-joined": "both of these",
     "bypass": "not shared",
     "failed": "error",
 }
 _SHARED = ("semantic", "semantic-joined")
+_OWN = frozenset({"fresh", "bypass", "failed"})
+"""Outcomes that share nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,11 @@ class Score:
     semantic_hits: int
     wrong_hits: int
     seconds: float
+
+    @property
+    def shared(self) -> int:
+        """Requests that got an answer which was made for another."""
+        return sum(count for name, count in self.outcomes.items() if name not in _OWN)
 
     def as_json(self) -> dict[str, Any]:
         """For machines."""
@@ -107,16 +114,16 @@ def score(seen: Sequence[Observation], totals: dict[tuple[str, str], float], sec
 
 def wrong_hits(seen: Sequence[Observation]) -> list[Observation]:
     """Shared or stored answers that the question should not have got."""
-    return [one for one in seen if one.outcome not in {"fresh", "bypass", "failed"} and not one.right]
+    return [one for one in seen if one.outcome not in _OWN and not one.right]
 
 
 def outcome_table(result: Score) -> Table:
     """A row per outcome."""
-    table = Table(title="How the requests were answered", title_justify="left")
-    table.add_column("outcome")
-    table.add_column("meaning", style="dim")
-    for heading in ("requests", "share", "p50 ms", "p95 ms", "p99 ms"):
-        table.add_column(heading, justify="right")
+    table = Table(title="How the requests were answered (times in ms)", title_justify="left")
+    table.add_column("outcome", no_wrap=True)
+    table.add_column("meaning", style="dim", no_wrap=True)
+    for heading in ("requests", "share", "p50", "p95", "p99"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for name, count in result.outcomes.items():
         latencies = [f"{value:,.1f}" for value in result.latency_ms[name]]
         table.add_row(name, _MEANING[name], str(count), f"{count / result.requests:.0%}", *latencies)
@@ -127,13 +134,13 @@ def summary_lines(result: Score) -> list[str]:
     """The sentences below the table."""
     whole_usd = result.usd_spent + result.usd_saved
     share = result.usd_saved / whole_usd if whole_usd else 0.0
-    verdict = "none wrong" if not result.wrong_hits else f"{result.wrong_hits} WRONG"
+    verdict = "none" if not result.wrong_hits else f"{result.wrong_hits} (!)"
     return [
         f"{result.requests:,} requests, {result.upstream_calls:,} upstream calls, in {result.seconds:.1f} s",
         f"tokens   {result.tokens_spent:>10,} spent   {result.tokens_saved:>10,} saved",
         f"dollars  {result.usd_spent:>10.6f} spent   {result.usd_saved:>10.6f} saved   ({share:.0%} of the bill)",
-        f"answers made for another request, checked against the sample's ground truth: {verdict}",
-        f"({result.semantic_hits} of them were asked in other words)",
+        f"wrong    {verdict} of {result.shared:,} answers that were made for another request",
+        f"         ({result.semantic_hits:,} of them asked in other words; the sample knows the truth)",
     ]
 
 

@@ -104,6 +104,8 @@ class Database:
         commit opens it anew. A file found corrupt is then moved aside and a new one begun.
         """
         try:
+            if self._connection is not None and not self._path.exists():
+                raise FileNotFoundError("the file was deleted while it was in use")
             connection = self._connection or self._open(now)
             self._evicted = self._refused = 0
             forgotten = self._apply(connection, batch, now)
