@@ -119,7 +119,7 @@ def wrong_hits(seen: Sequence[Observation]) -> list[Observation]:
 
 def outcome_table(result: Score) -> Table:
     """A row per outcome."""
-    table = Table(title="How the requests were answered (times in ms)", title_justify="left")
+    table = Table(title="How the requests were answered (ms, as the client saw it)", title_justify="left")
     table.add_column("outcome", no_wrap=True)
     table.add_column("meaning", style="dim", no_wrap=True)
     for heading in ("requests", "share", "p50", "p95", "p99"):
