@@ -255,6 +255,8 @@ class OpenAIReply:
             self._response.close()
 
     async def _more(self) -> bytes:
+        if self._response.content.at_eof():
+            return b""
         name = self._server.name
         try:
             async with asyncio.timeout(self._server.idle_timeout_s):
