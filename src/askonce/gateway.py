@@ -7,6 +7,7 @@ flight; `_fly` is what happens once per flight, however many callers it has.
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -63,7 +64,7 @@ class Gateway:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self.flights = Flights(self._fly, parts.log_memory)
-        self._understood: dict[tuple[object, ...], Request] = {}
+        self._understood: OrderedDict[tuple[object, ...], Request] = OrderedDict()
 
     def understand(
         self, endpoint: Endpoint, headers: Mapping[bytes, bytes], raw: bytes, tenant: str | None = None
@@ -82,7 +83,7 @@ class Gateway:
         if request is None:
             request = self._understand(endpoint, headers, raw, None)
             if len(self._understood) >= _MEMO:
-                del self._understood[next(iter(self._understood))]
+                self._understood.popitem(last=False)
             self._understood[said] = request
         return request
 
