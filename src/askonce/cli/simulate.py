@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import socket
-import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import uvicorn
 
+from askonce.config import Address
+from askonce.http.server import bind
 from askonce.http.simulated import KeyRule, SimulatedApp
+from askonce.observe.clock import SystemClock
 from askonce.upstreams.simulated import SimulatedUpstream, Simulation, read_answers
+
+if TYPE_CHECKING:
+    import socket
 
 __all__ = ["simulate"]
 
 _SHARE = click.FloatRange(0, 1)
-
-
-class _WallClock:
-    """The machine's clock."""
-
-    def now(self) -> float:
-        """Unix seconds."""
-        return time.time()
 
 
 def _read_answers(_context: click.Context, _option: click.Parameter, path: Path | None) -> dict[str, str]:
@@ -36,9 +33,8 @@ def _read_answers(_context: click.Context, _option: click.Parameter, path: Path 
 
 def _listen(host: str, port: int) -> socket.socket:
     """A listening socket: connections wait in it while the server starts."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=2048)
+        return bind(host, port)
     except OSError as error:
         raise click.ClickException(f"Can't listen on {host}, port {port}: {error.strerror}.") from None
 
@@ -116,11 +112,10 @@ def simulate(
         )
     except ValueError as error:
         raise click.UsageError(f"{error}.") from None
-    upstream = SimulatedUpstream(simulation, _WallClock())
+    upstream = SimulatedUpstream(simulation, SystemClock())
     app = SimulatedApp(upstream, KeyRule(required=not no_api_key_check, key=api_key))
     listener = _listen(host, port)
-    shown_host = f"[{host}]" if ":" in host else host
-    click.echo(f"Simulated upstream, base_url: http://{shown_host}:{listener.getsockname()[1]}/v1")
+    click.echo(f"Simulated upstream, base_url: http://{Address(host, listener.getsockname()[1])}/v1")
     _serve(app, listener)
 
 

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
 
 from askonce.errors import Refusal
-from askonce.http.errors import error_body, error_headers
+from askonce.http.errors import error_response
 from askonce.http.headers import joined, request_id
 from askonce.http.inference import Dialect, Inference, OpenAIDialect
 from askonce.http.native import NativeDialect
@@ -20,6 +19,7 @@ from askonce.wiring import open_gateway
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+    from starlette.responses import Response
 
     from askonce.config import Settings
     from askonce.http.asgi import Receive, Scope, Send
@@ -74,11 +74,7 @@ class App:
             refusal = Refusal(405, "method_not_allowed", f"{path} doesn't take {request.method}.")
         else:
             refusal = Refusal(404, "unknown_url", f"There is no {request.method} {path}.")
-        identity = request_id(joined(request.headers.raw))
-        body = error_body(refusal, identity)
-        response = Response(body, refusal.status)
-        response.raw_headers = error_headers(refusal, identity, len(body))
-        return response
+        return error_response(refusal, request_id(joined(request.headers.raw)))
 
 
 def _inference(running: Running, settings: Settings) -> dict[str, Inference]:

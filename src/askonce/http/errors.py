@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 import orjson
+from starlette.responses import Response
 
 from askonce.errors import UpstreamFailure
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from askonce.errors import Refusal
     from askonce.model import Json
 
-__all__ = ["error_body", "error_headers"]
+__all__ = ["error_body", "error_headers", "error_response"]
 
 _UNREAD: Final = frozenset({408, 413, 431})
 """After these, more of the request may come: nothing else can be read from the connection."""
@@ -45,3 +46,11 @@ def error_headers(refusal: Refusal, request_id: str, size_bytes: int) -> list[tu
     if refusal.retry_after_s is not None:
         headers.append((b"retry-after", str(math.ceil(refusal.retry_after_s)).encode()))
     return headers
+
+
+def error_response(refusal: Refusal, request_id: str) -> Response:
+    """The whole response, for starlette's endpoints."""
+    body = error_body(refusal, request_id)
+    response = Response(body, refusal.status)
+    response.raw_headers = error_headers(refusal, request_id, len(body))
+    return response

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from askonce.errors import Refusal
-from askonce.http.errors import error_body, error_headers
+from askonce.http.errors import error_response
 from askonce.http.headers import joined, request_id
 
 if TYPE_CHECKING:
@@ -54,10 +54,7 @@ def _refusing(
         try:
             response = await endpoint(request)
         except Refusal as refusal:
-            body = error_body(refusal, identity)
-            response = Response(body, refusal.status)
-            response.raw_headers = error_headers(refusal, identity, len(body))
-            return response
+            return error_response(refusal, identity)
         response.headers["x-request-id"] = identity
         return response
 
