@@ -1,0 +1,1 @@
+"""How well the semantic tier judges: labelled pairs, and streams of questions, beside baselines."""
