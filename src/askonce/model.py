@@ -38,6 +38,7 @@ __all__ = [
     "Semantic",
     "SemanticMode",
     "Stored",
+    "Tokens",
     "Usage",
     "Vector",
 ]
@@ -275,11 +276,33 @@ class Entry:
     tags: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Tokens:
+    """What a text's tokens mean where they stand, small enough to be kept with every question.
+
+    Attributes:
+        ids: uint16 of shape (n,): the embedder's token ids, without the marks around the text.
+        states: int8 of shape (n, width): each token's contextual state, projected; 127 stands for 1.0.
+    """
+
+    ids: NDArray[np.uint16]
+    states: NDArray[np.int8]
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """The semantic side of an entry: the text that was asked and where its vector lives.
 
-    `vector` is None where no vector of `engine` was computed yet.
+    Attributes:
+        key: Exact key of the entry or link that answers it.
+        partition: Where it may be found.
+        text: What was asked.
+        engine: The embedder that made `vector` and `tokens`, or will.
+        vector: None where no vector of `engine` was computed yet.
+        tokens: None where there is no vector, or the embedder gives no tokens.
+        answer: Its answer's class: the key of the entry whose answer it is known to share, its own where it
+            shares none. A class is a name: it holds its members together also when the entry of that key is gone,
+            and each member is answered by what is stored under its own key.
     """
 
     key: bytes
@@ -287,6 +310,8 @@ class Question:
     text: str
     engine: str
     vector: Vector | None
+    tokens: Tokens | None
+    answer: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,11 +334,13 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """A row of the vector index near an asked text; `similarity` is the cosine."""
+    """A row of the vector index near an asked text; `similarity` is the cosine, the rest is its `Question`'s."""
 
     key: bytes
     text: str
     similarity: float
+    tokens: Tokens | None
+    answer: bytes
 
 
 @dataclass(frozen=True, slots=True)

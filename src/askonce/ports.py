@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from askonce.model import Call, Entry, Json, Link, Neighbour, Outcome, Question, Stored, Usage, Vector
+    from askonce.model import (
+        Call,
+        Entry,
+        Json,
+        Link,
+        Neighbour,
+        Outcome,
+        Question,
+        Stored,
+        Tokens,
+        Usage,
+        Vector,
+    )
 
 __all__ = [
     "Clock",
@@ -161,8 +173,12 @@ class Store(Protocol):
 class Index(Protocol):
     """Vectors by partition. Called from the event loop's thread alone, but for `search`."""
 
-    def add(self, partition: bytes, key: bytes, text: str, vector: Vector) -> None:
-        """Adds a row, or replaces the one of the same key."""
+    def add(self, question: Question) -> None:
+        """Adds a row, or replaces the one of the same key. Raises ValueError for a question without vector."""
+        ...
+
+    def reclass(self, key: bytes, answer: bytes) -> None:
+        """Gives the row of `key`, if there is one, another answer's class."""
         ...
 
     def remove(self, key: bytes) -> None:
@@ -194,17 +210,18 @@ class EmbedderState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Embedding:
-    """What an embedder makes of a text."""
+    """What an embedder makes of a text; `tokens` is None where it gives none."""
 
     vector: Vector
+    tokens: Tokens | None
 
 
 class Embedder(Protocol):
-    """Turns a text into a unit vector."""
+    """Turns a text into a unit vector, and into tokens where it can."""
 
     @property
     def engine(self) -> str:
-        """Identity of the vectors: those of different engines are never compared."""
+        """Identity of the vectors and tokens: those of different engines are never compared."""
         ...
 
     @property
@@ -231,7 +248,7 @@ class Embedder(Protocol):
         ...
 
     async def embed(self, text: str) -> Embedding:
-        """The text's vector. Raises EmbedderUnavailable."""
+        """The text's vector and tokens. Raises EmbedderUnavailable."""
         ...
 
     async def close(self) -> None:

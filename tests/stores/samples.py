@@ -6,9 +6,9 @@ import hashlib
 
 import numpy as np
 
-from askonce.model import Answer, Entry, Link, Question, Usage, Vector
+from askonce.model import Answer, Entry, Link, Question, Tokens, Usage, Vector
 
-__all__ = ["FakeClock", "entry", "key", "link", "question", "unit"]
+__all__ = ["FakeClock", "entry", "key", "link", "question", "tokens", "unit"]
 
 
 class FakeClock:
@@ -50,5 +50,19 @@ def unit(seed: int, dimensions: int = 8) -> Vector:
     return unit_vector
 
 
-def question(name: object, partition: object = "p", vector: Vector | None = None) -> Question:
-    return Question(key(name), key(partition), f"What is {name}?", "engine-1", vector)
+def tokens(count: int, seed: int = 0, width: int = 64) -> Tokens:
+    dice = np.random.default_rng(seed)
+    ids = dice.integers(0, 30_522, count, dtype=np.uint16)
+    return Tokens(ids, dice.integers(-127, 128, (count, width), dtype=np.int8))
+
+
+def question(
+    name: object,
+    partition: object = "p",
+    vector: Vector | None = None,
+    *,
+    tokens: Tokens | None = None,
+    answer: object = None,
+) -> Question:
+    answered = key(name if answer is None else answer)
+    return Question(key(name), key(partition), f"What is {name}?", "engine-1", vector, tokens, answered)

@@ -26,7 +26,7 @@ GROW = """
 import gc, hashlib, sys
 import numpy as np
 import psutil
-from askonce.model import Answer, Entry, Link, Usage
+from askonce.model import Answer, Entry, Link, Question, Usage
 from askonce.stores.memory import MemoryStore
 from askonce.stores.vectors import PartitionedIndex
 from stores.samples import FakeClock, unit
@@ -50,7 +50,8 @@ def put_link(store, number):
 
 def put_row(index, number):
     home = digest(f"p{number}" if sys.argv[1] == "partitions" else "p")
-    index.add(home, digest(f"{number}"), f"What is the meaning of {number}?", vector + np.float32(number))
+    text, key = f"What is the meaning of {number}?", digest(f"{number}")
+    index.add(Question(key, home, text, "engine", vector + np.float32(number), None, key))
 
 kind, count = sys.argv[1], int(sys.argv[2])
 vector = unit(1, 384)
@@ -112,8 +113,7 @@ async def test_an_index_is_rebuilt_from_the_file(filled: SqliteStore) -> None:
     index = PartitionedIndex(384)
     async for batch in filled.questions():
         for asked in batch:
-            assert asked.vector is not None
-            index.add(asked.partition, asked.key, asked.text, asked.vector)
+            index.add(asked)
     assert index.rows == 100_000
     for number in range(0, 100_000, 9_999):
         found = await index.search(question(0).partition, unit(number, 384), 3)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from askonce.model import Question
 from askonce.stores import vectors
 from askonce.stores.vectors import PartitionedIndex
 from stores.samples import key, unit
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
+
+    from askonce.model import Vector
 
 DIMENSIONS = 8
 P, Q = b"p" * 32, b"q" * 32
@@ -37,9 +40,13 @@ def units(count: int, dimensions: int = DIMENSIONS, seed: int = 0) -> NDArray[np
     return made
 
 
+def add(index: PartitionedIndex, partition: bytes, row: bytes, text: str, vector: Vector) -> None:
+    index.add(Question(row, partition, text, "engine", vector, None, row))
+
+
 def fill(index: PartitionedIndex, rows: NDArray[np.float32], partition: bytes = P) -> None:
     for number, row in enumerate(rows):
-        index.add(partition, key(number), f"text {number}", row)
+        add(index, partition, key(number), f"text {number}", row)
 
 
 async def test_the_nearest_come_first(index: PartitionedIndex) -> None:
@@ -56,8 +63,8 @@ async def test_the_nearest_come_first(index: PartitionedIndex) -> None:
 
 async def test_partitions_are_apart(index: PartitionedIndex) -> None:
     """A search sees its own partition alone."""
-    index.add(P, key("a"), "a", unit(1))
-    index.add(Q, key("b"), "b", unit(1))
+    add(index, P, key("a"), "a", unit(1))
+    add(index, Q, key("b"), "b", unit(1))
     assert [one.key for one in await index.search(P, unit(1), 5)] == [key("a")]
     assert await index.search(b"r" * 32, unit(1), 5) == []
     assert await index.search(P, unit(1), 0) == []
@@ -65,12 +72,12 @@ async def test_partitions_are_apart(index: PartitionedIndex) -> None:
 
 async def test_an_added_key_replaces_its_row(index: PartitionedIndex) -> None:
     """One key has one row, in one partition."""
-    index.add(P, key("a"), "old", unit(1))
-    index.add(P, key("a"), "new", unit(2))
+    add(index, P, key("a"), "old", unit(1))
+    add(index, P, key("a"), "new", unit(2))
     assert index.rows == 1
     found = await index.search(P, unit(2), 5)
     assert [(one.text, round(one.similarity, 5)) for one in found] == [("new", 1.0)]
-    index.add(Q, key("a"), "elsewhere", unit(2))
+    add(index, Q, key("a"), "elsewhere", unit(2))
     assert await index.search(P, unit(2), 5) == []
 
 
@@ -88,8 +95,8 @@ async def test_over_the_budget_the_oldest_rows_go() -> None:
     """The budget holds at every step, over all partitions; what was added or replaced last stays."""
     index = PartitionedIndex(DIMENSIONS, 100_000)
     for number in range(1_000):
-        index.add(P if number % 3 else Q, key(number), f"text {number}", unit(number))
-        index.add(Q, key("kept"), "kept", unit(5_000))
+        add(index, P if number % 3 else Q, key(number), f"text {number}", unit(number))
+        add(index, Q, key("kept"), "kept", unit(5_000))
         assert index.size_bytes <= 100_000
     assert 50 < index.rows < 200
     newest = {key(number) for number in range(1_001 - index.rows, 1_000)}
@@ -105,9 +112,9 @@ def test_any_order_of_changes_agrees_with_a_dict(changes: list[tuple[bool, int, 
 
     async def run() -> None:
         index, rows = PartitionedIndex(DIMENSIONS), {}
-        for step, (add, number, partition) in enumerate(changes):
-            if add:
-                index.add(partition, key(number), f"text {step}", unit(step))
+        for step, (adds, number, partition) in enumerate(changes):
+            if adds:
+                add(index, partition, key(number), f"text {step}", unit(step))
                 rows[key(number)] = (partition, f"text {step}")
             else:
                 index.remove(key(number))
@@ -168,7 +175,7 @@ async def test_a_search_in_its_thread_survives_changes(monkeypatch: pytest.Monke
             for _ in range(200):
                 number = dice.randrange(stay, 12_000)
                 if number in gone:
-                    index.add(P, key(number), f"text {number}", rows[number])
+                    add(index, P, key(number), f"text {number}", rows[number])
                     gone.discard(number)
                 else:
                     index.remove(key(number))
@@ -198,6 +205,6 @@ async def test_a_key_that_moved_is_not_found_in_its_old_partition(monkeypatch: p
     fill(index, units(10))
     searching = asyncio.create_task(index.search(P, unit(1), 10))
     await asyncio.sleep(0)
-    index.add(Q, key(3), "moved", unit(3))
+    add(index, Q, key(3), "moved", unit(3))
     assert key(3) not in {one.key for one in await searching}
     index.close()

@@ -124,14 +124,14 @@ class MiniLMEmbedder:
         remembered = self._memo.get(text)
         if remembered is not None:
             self.memo_hits += 1
-            return Embedding(remembered)
+            return Embedding(remembered, None)
         run = self._running.get(text) or self._run(text)
         # Unlike a plain await, `wait` neither cancels the run with its caller nor the caller with the run.
         await asyncio.wait([run])
         if run.cancelled():
             raise EmbedderUnavailable("embedder-failed")
         vector, _ = run.result()
-        return Embedding(vector)
+        return Embedding(vector, None)
 
     async def close(self) -> None:
         """Refuses what waits (`embedder-failed`), then ends the threads once their current run is done."""

@@ -101,7 +101,7 @@ class SemanticTier:
         if question.vector is None:
             self._backlog.append(question)
             return
-        self._index.add(question.partition, question.key, question.text, question.vector)
+        self._index.add(question)
         self._vocabulary(question.partition).add(question.text)
 
     def forget(self, key: bytes) -> None:
@@ -135,7 +135,8 @@ class SemanticTier:
             return Finding((), ask.unmatched or ask.unshared, None)
         if ask.turns > 1 and refers_back(ask.text):
             return Finding((), "refers-back", None)
-        question = Question(ask.exact_key, ask.partition, ask.text, self._embedder.engine, None)
+        key = ask.exact_key
+        question = Question(key, ask.partition, ask.text, self._embedder.engine, None, None, answer=key)
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 embedding = await self._embedder.embed(ask.text)
@@ -146,7 +147,9 @@ class SemanticTier:
             )
         except TimeoutError:
             return Finding((), "embedder-slow", question)
-        return self._judge(request, neighbours, replace(question, vector=embedding.vector))
+        return self._judge(
+            request, neighbours, replace(question, vector=embedding.vector, tokens=embedding.tokens)
+        )
 
     def _judge(self, request: Request, neighbours: Sequence[Neighbour], question: Question) -> Finding:
         matches = []
@@ -183,7 +186,11 @@ class SemanticTier:
         async for batch in stored:
             for question in batch:
                 current = question.engine == embedder.engine
-                self.add(question if current else replace(question, engine=embedder.engine, vector=None))
+                self.add(
+                    question
+                    if current
+                    else replace(question, engine=embedder.engine, vector=None, tokens=None)
+                )
                 self.loaded += 1
                 if self.loaded % _LOADED_AT_ONCE == 0:
                     await asyncio.sleep(0)
@@ -208,4 +215,4 @@ class SemanticTier:
                     self._backlog.append(question)
                     await asyncio.sleep(1)
                 continue
-            self.add(replace(question, vector=embedding.vector))
+            self.add(replace(question, vector=embedding.vector, tokens=embedding.tokens))

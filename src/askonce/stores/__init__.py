@@ -3,8 +3,9 @@
 - `memory.MemoryStore` keeps answers in this process, bounded in bytes; what is worth least goes first (`worth`).
 - `sqlite.SqliteStore` puts it in front of a file. `pending` holds what isn't committed yet, `writer` commits it
   in groups and copes with a failing disk, `reader` answers what memory doesn't know, `database` is the file
-  itself (`rows` its SQL, `files` what lies around it).
-- `vectors.PartitionedIndex` finds near questions: partitions are lists of `chunks`.
+  itself (`schema` its tables, `rows` its SQL, `files` what lies around it).
+- `vectors.PartitionedIndex` finds near questions: partitions are lists of `chunks`, whose rows keep
+  a question's `tokens` packed.
 
 All state is owned by the event loop's thread. The disk is touched by two threads alone, one that writes and one
 that reads; they run plain functions on values and share nothing with the loop.

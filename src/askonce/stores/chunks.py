@@ -1,25 +1,29 @@
-"""Pieces of a partition's vectors: rows are only ever appended, and marked dead, never overwritten.
+"""Pieces of a partition: vectors are only ever appended, and marked dead, never overwritten.
 
 So what a thread scans stays as it was while the event loop adds and removes: a scan works on a `Scan` taken on
-the loop's thread (the rows so far, a copy of their marks), and nothing needs a lock.
+the loop's thread (the vectors so far, a copy of their marks), and nothing needs a lock. What else there is in a row
+is let go as soon as the row is dead.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from sys import getsizeof
 from typing import TYPE_CHECKING, Final, Protocol
 
 import faiss
 import numpy as np
+
+from askonce.stores.tokens import packed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from askonce.model import Vector
+    from askonce.model import Question, Vector
 
-__all__ = ["CHUNK_ROWS", "Chunk", "Scan", "quantised"]
+__all__ = ["CHUNK_ROWS", "Chunk", "Row", "Scan"]
 
 CHUNK_ROWS: Final = 2_048
 """Rows of a full chunk."""
@@ -100,50 +104,85 @@ class _Quantised:
         return taken
 
 
+class Row:
+    """A question as the index keeps it, without its vector; tokens are kept packed.
+
+    Attributes:
+        chunk: Where its vector is.
+        number: Which of the chunk's rows it is.
+    """
+
+    __slots__ = ("answer", "chunk", "key", "number", "partition", "text", "tokens")
+
+    def __init__(self, question: Question, chunk: Chunk, number: int) -> None:
+        self.key = question.key
+        self.partition = question.partition
+        self.text = question.text
+        self.tokens = None if question.tokens is None else packed(question.tokens)
+        self.answer = question.key
+        self.classify(question.answer)
+        self.chunk = chunk
+        self.number = number
+
+    def classify(self, answer: bytes) -> None:
+        """Takes an answer's class over; most rows' is their own key, which is kept once."""
+        self.answer = self.key if answer == self.key else answer
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of what a row keeps beside its key and its vector."""
+        tokens_bytes = 0 if self.tokens is None else getsizeof(self.tokens)
+        answer_bytes = 0 if self.answer is self.key else getsizeof(self.answer)
+        return getsizeof(self.text) + tokens_bytes + answer_bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Scan:
     """A chunk as it was at one moment, to be searched in any thread."""
 
-    keys: list[bytes]
-    texts: list[str]
+    rows: list[Row | None]
     vectors: _Vectors
     live: NDArray[np.bool_]
 
-    def nearest(self, vector: Vector, count: int) -> list[tuple[float, bytes, str]]:
-        """(similarity, key, text) of the at most `count` nearest rows, in no order."""
+    def nearest(self, vector: Vector, count: int) -> list[tuple[float, Row]]:
+        """(similarity, row) of the at most `count` nearest, in no order, but for those that died meanwhile."""
         found = self.vectors.nearest(len(self.live), self.live, vector, count)
-        return [(similarity, self.keys[row], self.texts[row]) for similarity, row in found]
+        return [(similarity, row) for similarity, number in found if (row := self.rows[number]) is not None]
 
 
 class Chunk:
     """At most `CHUNK_ROWS` rows of a partition. Changed on the event loop's thread alone.
 
+    Args:
+        rows: Rows that it takes over from other chunks.
+        vectors: Their vectors.
+
     Attributes:
-        keys: The key of each row, dead ones included.
-        texts: The text of each row, dead ones included.
+        rows: The rows; None for dead ones.
         vectors: How the vectors are kept.
-        live: Whether each row is alive; longer than `keys` by the room that is left.
+        live: Whether each row is alive; longer than `rows` by the room that is left.
         dead: How many rows are dead.
     """
 
-    __slots__ = ("dead", "keys", "live", "texts", "vectors")
+    __slots__ = ("dead", "live", "rows", "vectors")
 
-    def __init__(self, keys: list[bytes], texts: list[str], vectors: _Vectors) -> None:
-        self.keys = keys
-        self.texts = texts
+    def __init__(self, rows: Sequence[Row], vectors: _Vectors) -> None:
+        self.rows: list[Row | None] = list(rows)
         self.vectors = vectors
-        self.live = np.ones(max(len(keys), 1), dtype=np.bool_)
+        self.live = np.ones(max(len(rows), 1), dtype=np.bool_)
         self.dead = 0
+        for number, row in enumerate(rows):
+            row.chunk, row.number = self, number
 
     @classmethod
     def empty(cls, dimensions: int) -> Chunk:
         """A chunk with room for one row, which doubles as it fills."""
-        return cls([], [], _Exact(np.empty((1, dimensions), dtype=np.float32)))
+        return cls([], _Exact(np.empty((1, dimensions), dtype=np.float32)))
 
     @property
     def full(self) -> bool:
         """Whether no row can be appended."""
-        return len(self.keys) >= CHUNK_ROWS or not isinstance(self.vectors, _Exact)
+        return len(self.rows) >= CHUNK_ROWS or not isinstance(self.vectors, _Exact)
 
     @property
     def exact(self) -> bool:
@@ -153,49 +192,48 @@ class Chunk:
     @property
     def alive(self) -> int:
         """Rows that are alive."""
-        return len(self.keys) - self.dead
+        return len(self.rows) - self.dead
 
     @property
     def size_bytes(self) -> int:
         """Bytes of vectors and marks, room included."""
         return self.vectors.size_bytes + self.live.nbytes
 
-    def append(self, key: bytes, text: str, vector: Vector) -> int:
-        """Adds a row to a chunk that isn't full; returns its number."""
-        kept, row = self.vectors, len(self.keys)
+    def append(self, question: Question, vector: Vector) -> Row:
+        """Adds a row to a chunk that isn't full."""
+        kept, number = self.vectors, len(self.rows)
         assert isinstance(kept, _Exact)  # noqa: S101 - a full chunk is never appended to
-        if row == len(kept.vectors):
-            larger = np.empty((min(2 * row, CHUNK_ROWS), kept.vectors.shape[1]), dtype=np.float32)
-            larger[:row] = kept.vectors
+        if number == len(kept.vectors):
+            larger = np.empty((min(2 * number, CHUNK_ROWS), kept.vectors.shape[1]), dtype=np.float32)
+            larger[:number] = kept.vectors
             self.vectors = kept = _Exact(larger)
-            self.live = np.concatenate([self.live, np.ones(len(larger) - row, dtype=np.bool_)])
-        kept.vectors[row] = vector
-        self.keys.append(key)
-        self.texts.append(text)
+            self.live = np.concatenate([self.live, np.ones(len(larger) - number, dtype=np.bool_)])
+        kept.vectors[number] = vector
+        row = Row(question, self, number)
+        self.rows.append(row)
         return row
 
-    def kill(self, row: int) -> None:
-        """Marks a row dead."""
-        self.live[row] = False
+    def kill(self, row: Row) -> None:
+        """Marks a row dead and lets go of it."""
+        self.live[row.number] = False
+        self.rows[row.number] = None
         self.dead += 1
 
     def scan(self) -> Scan:
         """The chunk as it is now."""
-        return Scan(self.keys, self.texts, self.vectors, self.live[: len(self.keys)].copy())
+        return Scan(self.rows, self.vectors, self.live[: len(self.rows)].copy())
 
     def compacted(self) -> Chunk:
-        """A chunk of the live rows alone, kept the same way."""
-        rows = np.flatnonzero(self.live[: len(self.keys)]).tolist()
-        vectors = self.vectors.take(rows)
-        kept = _Exact(vectors) if self.exact else _Quantised(vectors)
-        return Chunk([self.keys[row] for row in rows], [self.texts[row] for row in rows], kept)
+        """A chunk that takes the live rows over, kept the same way."""
+        vectors = self._live_vectors()
+        return Chunk(self._live_rows(), _Exact(vectors) if self.exact else _Quantised(vectors))
 
+    def quantised(self) -> Chunk:
+        """A chunk that takes the live rows over, quantised."""
+        return Chunk(self._live_rows(), _Quantised(self._live_vectors()))
 
-def quantised(chunk: Chunk) -> Chunk:
-    """The live rows of an exact chunk, quantised."""
-    rows = np.flatnonzero(chunk.live[: len(chunk.keys)]).tolist()
-    return Chunk(
-        [chunk.keys[row] for row in rows],
-        [chunk.texts[row] for row in rows],
-        _Quantised(chunk.vectors.take(rows)),
-    )
+    def _live_rows(self) -> list[Row]:
+        return [row for row in self.rows if row is not None]
+
+    def _live_vectors(self) -> NDArray[np.float32]:
+        return self.vectors.take(np.flatnonzero(self.live[: len(self.rows)]).tolist())

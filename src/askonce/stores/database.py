@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from askonce.model import Entry
-from askonce.stores import rows
+from askonce.stores import rows, schema
 from askonce.stores.files import acquire, log_bytes, move_aside
 
 if TYPE_CHECKING:
@@ -167,13 +167,12 @@ class Database:
             self._path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
         )
         try:
-            known = rows.knows_schema(connection)
+            version = schema.version_of(connection)
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
-            if not known:
-                rows.make_schema(connection)
+            schema.bring_up_to_date(connection, version)
             connection.execute("INSERT OR IGNORE INTO meta VALUES ('secret', ?)", (self._secret,))
             meta = dict(connection.execute("SELECT name, value FROM meta"))
             self._secret = bytes(meta["secret"])

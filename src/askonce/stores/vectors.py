@@ -7,17 +7,17 @@ from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from heapq import nlargest
 from operator import itemgetter
-from sys import getsizeof
 from typing import TYPE_CHECKING, Final
 
 from askonce.model import Neighbour
-from askonce.stores.chunks import Chunk, quantised
+from askonce.stores.chunks import Chunk
+from askonce.stores.tokens import unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from askonce.model import Vector
-    from askonce.stores.chunks import Scan
+    from askonce.model import Question, Vector
+    from askonce.stores.chunks import Row, Scan
 
 __all__ = ["PartitionedIndex"]
 
@@ -26,7 +26,7 @@ _INLINE_ROWS: Final = 5_000
 _EXACT_CHUNKS: Final = 10
 """Chunks of a partition that stay float32: about 20,000 rows; older ones are quantised."""
 _ROW_BYTES: Final = 540
-"""A row's key, place and slots; its text and vector come on top (measured by `test_accounting`)."""
+"""A row's key and slots; its text, tokens and vector come on top (measured by `test_accounting`)."""
 _PARTITION_BYTES: Final = 1_200
 """A partition's key, list, chunk and arrays without their contents."""
 
@@ -42,17 +42,6 @@ class _Partition:
         self.rows = 0
 
 
-class _Place:
-    """Where a key's row is."""
-
-    __slots__ = ("chunk", "partition", "row")
-
-    def __init__(self, partition: _Partition, chunk: Chunk, row: int) -> None:
-        self.partition = partition
-        self.chunk = chunk
-        self.row = row
-
-
 class PartitionedIndex:
     """The `Index` by scanning: every row of the partition is compared, none is overlooked.
 
@@ -65,47 +54,56 @@ class PartitionedIndex:
 
     Args:
         dimensions: Length of a vector.
-        memory_bytes: Budget of all partitions together, rows' texts and Python's objects included.
+        memory_bytes: Budget of all partitions together, rows' texts, tokens and Python's objects included.
     """
 
     def __init__(self, dimensions: int, memory_bytes: int = 512 * 2**20) -> None:
         self._dimensions = dimensions
         self._memory_bytes = memory_bytes
         self._partitions: dict[bytes, _Partition] = {}
-        self._places: OrderedDict[bytes, _Place] = OrderedDict()
+        self._rows: OrderedDict[bytes, Row] = OrderedDict()
         self._size_bytes = 0
         self._thread = ThreadPoolExecutor(1, "askonce-index")
 
-    def add(self, partition: bytes, key: bytes, text: str, vector: Vector) -> None:
-        """Adds a row, or replaces the one of the same key."""
-        self.remove(key)
-        home = self._partitions.get(partition)
+    def add(self, question: Question) -> None:
+        """Adds a row, or replaces the one of the same key. Raises ValueError for a question without vector."""
+        if question.vector is None:
+            raise ValueError("a question without vector can't be found")
+        self.remove(question.key)
+        home = self._partitions.get(question.partition)
         if home is None:
-            home = self._partitions[partition] = _Partition(partition)
+            home = self._partitions[question.partition] = _Partition(question.partition)
             self._size_bytes += _PARTITION_BYTES
         if not home.chunks or home.chunks[-1].full:
             self._begin_chunk(home)
         chunk = home.chunks[-1]
         before = chunk.size_bytes
-        row = chunk.append(key, text, vector)
-        self._places[key] = _Place(home, chunk, row)
+        row = self._rows[question.key] = chunk.append(question, question.vector)
         home.rows += 1
-        self._size_bytes += chunk.size_bytes - before + getsizeof(text) + _ROW_BYTES
-        while self._size_bytes > self._memory_bytes and self._places:
-            self.remove(next(iter(self._places)))
+        self._size_bytes += chunk.size_bytes - before + row.size_bytes + _ROW_BYTES
+        while self._size_bytes > self._memory_bytes and self._rows:
+            self.remove(next(iter(self._rows)))
+
+    def reclass(self, key: bytes, answer: bytes) -> None:
+        """Gives the row of `key`, if there is one, another answer's class."""
+        row = self._rows.get(key)
+        if row is not None:
+            before = row.size_bytes
+            row.classify(answer)
+            self._size_bytes += row.size_bytes - before
 
     def remove(self, key: bytes) -> None:
         """Removes the row of `key`, if there is one."""
-        place = self._places.pop(key, None)
-        if place is None:
+        row = self._rows.pop(key, None)
+        if row is None:
             return
-        home, chunk = place.partition, place.chunk
-        chunk.kill(place.row)
+        home, chunk = self._partitions[row.partition], row.chunk
+        chunk.kill(row)
         home.rows -= 1
-        self._size_bytes -= getsizeof(chunk.texts[place.row]) + _ROW_BYTES
+        self._size_bytes -= row.size_bytes + _ROW_BYTES
         if not chunk.alive:
             self._replace(home, chunk, None)
-        elif 2 * chunk.dead > len(chunk.keys):
+        elif 2 * chunk.dead > len(chunk.rows):
             self._replace(home, chunk, chunk.compacted())
         if not home.chunks:
             del self._partitions[home.key]
@@ -122,16 +120,12 @@ class PartitionedIndex:
         else:
             loop = asyncio.get_running_loop()
             found = await loop.run_in_executor(self._thread, _nearest, scans, vector, count)
-        return [
-            Neighbour(key, text, similarity)
-            for similarity, key, text in found
-            if (place := self._places.get(key)) is not None and place.partition.key == partition
-        ]
+        return [_neighbour(row, similarity) for similarity, row in found if self._rows.get(row.key) is row]
 
     @property
     def rows(self) -> int:
         """Rows in all partitions."""
-        return len(self._places)
+        return len(self._rows)
 
     @property
     def size_bytes(self) -> int:
@@ -147,7 +141,7 @@ class PartitionedIndex:
         self._size_bytes += home.chunks[-1].size_bytes
         exact = [chunk for chunk in home.chunks if chunk.exact]
         if len(exact) > _EXACT_CHUNKS:
-            self._replace(home, exact[0], quantised(exact[0]))
+            self._replace(home, exact[0], exact[0].quantised())
 
     def _replace(self, home: _Partition, chunk: Chunk, successor: Chunk | None) -> None:
         self._size_bytes -= chunk.size_bytes
@@ -155,11 +149,13 @@ class PartitionedIndex:
         home.chunks[at : at + 1] = [] if successor is None else [successor]
         if successor is not None:
             self._size_bytes += successor.size_bytes
-            for row, key in enumerate(successor.keys):
-                place = self._places[key]
-                place.chunk, place.row = successor, row
 
 
-def _nearest(scans: Sequence[Scan], vector: Vector, count: int) -> list[tuple[float, bytes, str]]:
+def _nearest(scans: Sequence[Scan], vector: Vector, count: int) -> list[tuple[float, Row]]:
     found = [hit for scan in scans for hit in scan.nearest(vector, count)]
     return nlargest(count, found, key=itemgetter(0))
+
+
+def _neighbour(row: Row, similarity: float) -> Neighbour:
+    tokens = None if row.tokens is None else unpacked(row.tokens)
+    return Neighbour(row.key, row.text, similarity, tokens, row.answer)
