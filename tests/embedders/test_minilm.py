@@ -16,14 +16,16 @@ from structlog.testing import capture_logs
 
 from askonce.embedders import minilm
 from askonce.embedders.minilm import MiniLMEmbedder
+from askonce.embedders.onnx import Projection
 from askonce.errors import EmbedderUnavailable
-from askonce.ports import EmbedderState
+from askonce.ports import EmbedderState, Embedding
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
-    from askonce.model import Vector
+    from numpy.typing import NDArray
+
     from askonce.ports import Embedder
 
 QUESTIONS = [
@@ -36,6 +38,17 @@ QUESTIONS = [
 ]
 
 
+DIRECTIONS = np.random.default_rng(0).standard_normal((384, 64)).astype(np.float32) / 20
+
+
+def projected(states: NDArray[np.float32]) -> NDArray[np.int8]:
+    """64 random directions of each state."""
+    return np.clip(np.rint(127 * (states @ DIRECTIONS)), -127, 127).astype(np.int8)
+
+
+PROJECTION = Projection(projected, "random-64")
+
+
 class Gate:
     """A model whose runs wait until the test opens it, and then fail where the test says so."""
 
@@ -45,13 +58,13 @@ class Gate:
         self.texts: list[str] = []
         self.error: Exception | None = None
 
-    def embed(self, text: str) -> Vector:
+    def embed(self, text: str) -> Embedding:
         self.texts.append(text)
         self.entered.set()
         self.opened.wait(timeout=30)
         if self.error is not None:
             raise self.error
-        return np.ones(1, np.float32)
+        return Embedding(np.ones(1, np.float32), None)
 
 
 @pytest.fixture
@@ -65,10 +78,20 @@ async def embedder() -> AsyncIterator[MiniLMEmbedder]:
 
 
 @pytest.fixture
+async def projecting() -> AsyncIterator[MiniLMEmbedder]:
+    """The embedder that ships, loaded, with tokens."""
+    one = MiniLMEmbedder(project=PROJECTION)
+    one.start()
+    assert await one.ready()
+    yield one
+    await one.close()
+
+
+@pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     """Every embedder gets this model instead of the real one."""
     gate = Gate()
-    monkeypatch.setattr(minilm, "OnnxModel", lambda _folder, _manifest: gate)
+    monkeypatch.setattr(minilm, "OnnxModel", lambda *_: gate)
     yield gate
     gate.opened.set()
 
@@ -76,7 +99,7 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A copy of the shipped model's folder, to be damaged."""
-    return shutil.copytree(minilm._FOLDER, tmp_path / "minilm")
+    return shutil.copytree(minilm.FOLDER, tmp_path / "minilm")
 
 
 async def gated(*, max_queue: int = 256) -> MiniLMEmbedder:
@@ -159,6 +182,102 @@ async def test_a_known_text_is_not_embedded_again(embedder: MiniLMEmbedder) -> N
     assert embedder.seconds > 0
 
 
+async def test_tokens_are_those_of_the_text(projecting: MiniLMEmbedder) -> None:
+    """One id and one state for each token of the text, the marks around it left out; nobody can change them."""
+    tokens = (await projecting.embed("How do I reset my password?")).tokens
+    assert tokens is not None
+    # [CLS] (101) and [SEP] (102) are left out; these are the ids in the vocabulary of BERT, uncased.
+    assert tokens.ids.tolist() == [2129, 2079, 1045, 25141, 2026, 20786, 1029]
+    assert tokens.ids.dtype == np.uint16
+    assert tokens.states.shape == (7, 64)
+    assert tokens.states.dtype == np.int8
+    assert not tokens.ids.flags.writeable
+    assert not tokens.states.flags.writeable
+
+
+async def test_states_are_those_that_the_vector_is_the_mean_of(embedder: MiniLMEmbedder) -> None:
+    """The states handed to the projection are the model's last ones: with the marks' they average to the vector."""
+    seen: list[NDArray[np.float32]] = []
+
+    def look(states: NDArray[np.float32]) -> NDArray[np.int8]:
+        seen.append(states.copy())
+        return projected(states)
+
+    curious = MiniLMEmbedder(project=Projection(look, "curious"))
+    curious.start()
+    assert await curious.ready()
+    for question in QUESTIONS:
+        tokens, vector = (await curious.embed(question)).tokens, (await embedder.embed(question)).vector
+        assert tokens is not None
+        assert seen[-1].shape == (len(tokens.ids), embedder.dimensions)
+        mean = seen[-1].mean(axis=0)
+        # Without the two marks the mean is off by a little, the more the shorter the text.
+        assert float(mean @ vector / np.linalg.norm(mean)) > 1 - 1 / len(tokens.ids)
+    await curious.close()
+
+
+async def test_tokens_leave_the_vector_as_it_is(embedder: MiniLMEmbedder, projecting: MiniLMEmbedder) -> None:
+    """With and without tokens a text has the same vector to the bit; without a projection there are no tokens."""
+    for question in QUESTIONS:
+        alone, both = await embedder.embed(question), await projecting.embed(question)
+        assert alone.tokens is None
+        assert np.array_equal(alone.vector, both.vector)
+
+
+async def test_a_words_state_depends_on_its_place(projecting: MiniLMEmbedder) -> None:
+    """The same word has other states in other sentences: that is what tells who does what to whom."""
+    one = (await projecting.embed("dog bites man")).tokens
+    other = (await projecting.embed("man bites dog")).tokens
+    assert one is not None
+    assert other is not None
+    assert one.ids.tolist() == other.ids.tolist()[::-1]
+    assert not np.array_equal(one.states, other.states[::-1])
+
+
+async def test_a_known_text_keeps_its_tokens(projecting: MiniLMEmbedder) -> None:
+    """The memo gives back tokens as well as the vector."""
+    first = await projecting.embed(QUESTIONS[0])
+    assert (await projecting.embed(QUESTIONS[0])).tokens is first.tokens
+    assert (projecting.runs, projecting.memo_hits) == (1, 1)
+
+
+@pytest.mark.parametrize("text", ["", " \n", "\x00"])
+async def test_a_text_of_no_words_has_no_tokens_in_it(projecting: MiniLMEmbedder, text: str) -> None:
+    """Nothing between the marks: tokens of shape (0, 64), not an error."""
+    tokens = (await projecting.embed(text)).tokens
+    assert tokens is not None
+    assert (tokens.ids.shape, tokens.states.shape) == ((0,), (0, 64))
+
+
+async def test_other_projections_are_other_engines() -> None:
+    """What was kept under one projection is never compared with what another makes."""
+    engines = set()
+    for project in (None, PROJECTION, Projection(projected, "another")):
+        embedder = MiniLMEmbedder(project=project)
+        engines.add(embedder.engine)
+        await embedder.close()
+    plain = min(engines, key=len)
+    assert engines == {plain, f"{plain}+random-64", f"{plain}+another"}
+
+
+async def test_a_projection_that_fails_costs_its_text_alone() -> None:
+    """The text gets no vector, and its error shows up in the log; the embedder goes on."""
+
+    def picky(states: NDArray[np.float32]) -> NDArray[np.int8]:
+        if len(states) == 1:
+            raise ZeroDivisionError
+        return projected(states)
+
+    embedder = MiniLMEmbedder(project=Projection(picky, "picky"))
+    embedder.start()
+    assert await embedder.ready()
+    with capture_logs() as logs:
+        assert await reason(embedder, "ok") == "embedder-failed"
+    assert [log["error"] for log in logs] == ["ZeroDivisionError"]
+    assert (await embedder.embed(QUESTIONS[0])).tokens is not None
+    await embedder.close()
+
+
 async def test_the_longest_text_is_embedded_and_a_longer_one_refused(embedder: MiniLMEmbedder) -> None:
     """254 words and the two marks around them fill the window; one word more is refused, never cut."""
     await embedder.embed("word " * 254)
@@ -181,8 +300,8 @@ async def test_a_text_that_cannot_be_encoded_costs_itself_alone(embedder: MiniLM
 async def test_identity_is_known_before_loading() -> None:
     """Engine and dimensions come from the manifest; until it is loaded, texts are refused at once."""
     embedder = MiniLMEmbedder()
-    manifest = json.loads((minilm._FOLDER / "manifest.json").read_bytes())
-    model = (minilm._FOLDER / "model.int8.onnx").read_bytes()
+    manifest = json.loads((minilm.FOLDER / "manifest.json").read_bytes())
+    model = (minilm.FOLDER / "model.int8.onnx").read_bytes()
     assert embedder.engine == f"minilm-l6-v2-int8-{hashlib.sha256(model).hexdigest()[:12]}"
     assert embedder.engine == manifest["engine"]
     assert embedder.dimensions == 384
@@ -306,8 +425,8 @@ async def test_a_missing_file_fails_the_load(folder: Path) -> None:
 
 def test_the_manifest_names_what_ships() -> None:
     """Every shipped file is the one that the manifest names, and there is no other."""
-    manifest = json.loads((minilm._FOLDER / "manifest.json").read_bytes())
-    shipped = {path.name for path in minilm._FOLDER.iterdir()} - {"manifest.json"}
+    manifest = json.loads((minilm.FOLDER / "manifest.json").read_bytes())
+    shipped = {path.name for path in minilm.FOLDER.iterdir()} - {"manifest.json"}
     assert shipped == set(manifest["files"])
     for name, digest in manifest["files"].items():
-        assert hashlib.sha256((minilm._FOLDER / name).read_bytes()).hexdigest() == digest
+        assert hashlib.sha256((minilm.FOLDER / name).read_bytes()).hexdigest() == digest

@@ -1,4 +1,4 @@
-"""Vectors of recent texts, bounded by bytes."""
+"""What recent texts became, bounded by bytes."""
 
 from __future__ import annotations
 
@@ -7,45 +7,53 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from askonce.model import Vector
+    from askonce.ports import Embedding
 
-__all__ = ["VectorMemo"]
+__all__ = ["EmbeddingMemo"]
 
-_OVERHEAD_BYTES: Final = 500
-"""The array objects around a row's numbers and its place in the table, measured on CPython 3.11 and rounded up."""
+_OVERHEAD_BYTES: Final = 550
+"""The objects around a vector's numbers and their place in the table, measured on CPython 3.11 and rounded up."""
+_TOKENS_BYTES: Final = 400
+"""The objects around the numbers of tokens, an estimate from above."""
 
 
-class VectorMemo:
-    """Text to vector; the least recently used goes first.
+class EmbeddingMemo:
+    """Text to embedding; the least recently used goes first.
 
     Args:
-        max_bytes: Memory that texts and vectors may take together; 0 remembers nothing.
+        max_bytes: Memory that texts and embeddings may take together; 0 remembers nothing.
     """
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._vectors: OrderedDict[str, Vector] = OrderedDict()
+        self._embeddings: OrderedDict[str, Embedding] = OrderedDict()
         self.size_bytes = 0
 
-    def get(self, text: str) -> Vector | None:
-        """The vector of exactly this text, if it is remembered."""
-        vector = self._vectors.get(text)
-        if vector is not None:
-            self._vectors.move_to_end(text)
-        return vector
+    def get(self, text: str) -> Embedding | None:
+        """What exactly this text became, if it is remembered."""
+        embedding = self._embeddings.get(text)
+        if embedding is not None:
+            self._embeddings.move_to_end(text)
+        return embedding
 
-    def put(self, text: str, vector: Vector) -> None:
-        """Remembers a vector, unless it alone exceeds the bound."""
-        if text in self._vectors or _size(text, vector) > self._max_bytes:
+    def put(self, text: str, embedding: Embedding) -> None:
+        """Remembers an embedding, unless it alone exceeds the bound."""
+        if text in self._embeddings or _size(text, embedding) > self._max_bytes:
             return
-        self._vectors[text] = vector
-        self.size_bytes += _size(text, vector)
+        self._embeddings[text] = embedding
+        self.size_bytes += _size(text, embedding)
         while self.size_bytes > self._max_bytes:
-            self.size_bytes -= _size(*self._vectors.popitem(last=False))
+            self.size_bytes -= _size(*self._embeddings.popitem(last=False))
 
     def __len__(self) -> int:
-        return len(self._vectors)
+        return len(self._embeddings)
 
 
-def _size(text: str, vector: Vector) -> int:
-    return sys.getsizeof(text) + vector.nbytes + _OVERHEAD_BYTES
+def _size(text: str, embedding: Embedding) -> int:
+    size_bytes = sys.getsizeof(text) + embedding.vector.nbytes + _OVERHEAD_BYTES
+    tokens = embedding.tokens
+    return (
+        size_bytes
+        if tokens is None
+        else size_bytes + tokens.ids.nbytes + tokens.states.nbytes + _TOKENS_BYTES
+    )

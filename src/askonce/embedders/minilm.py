@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from askonce.embedders.memo import VectorMemo
+from askonce.embedders.memo import EmbeddingMemo
 from askonce.embedders.onnx import OnnxModel, read_manifest
 from askonce.errors import EmbedderUnavailable
-from askonce.ports import EmbedderState, Embedding
+from askonce.ports import EmbedderState
 
 if TYPE_CHECKING:
-    from askonce.model import Vector
+    from askonce.embedders.onnx import Projection
+    from askonce.ports import Embedding
 
-__all__ = ["MiniLMEmbedder"]
+__all__ = ["FOLDER", "MiniLMEmbedder"]
 
-_FOLDER: Final = Path(__file__).parents[1] / "data" / "minilm"
+FOLDER: Final = Path(__file__).parents[1] / "data" / "minilm"
+"""The model that ships."""
 _MAX_CHARACTERS: Final = 4096
 """Longer texts aren't even tokenised: 256 tokens are about a thousand characters of prose."""
 
@@ -30,18 +32,19 @@ class MiniLMEmbedder:
     """The `Embedder` that needs no network and no second process.
 
     Texts are embedded one a run, in threads; callers that ask for the same text at the same time share a run, and
-    recent vectors are remembered. A caller that is cancelled leaves the run to the others. Use it from one event
+    what recent ones became is remembered. A caller that is cancelled leaves the run to the others. Use it from one event
     loop.
 
     Args:
+        project: What is kept of each token; None for vectors alone.
         workers: Threads that embed.
         max_queue: Texts that may wait for a thread; further ones are refused (`embedder-busy`).
-        memo_bytes: Memory for the vectors of recent texts.
+        memo_bytes: Memory for what recent texts became.
         folder: The model's folder, as written by `scripts/build_embedder.py`; default: the one that ships.
 
     Attributes:
         runs: Texts embedded.
-        memo_hits: Texts whose vector was remembered.
+        memo_hits: Texts that were remembered.
         rejected: Texts refused for a full queue or their length.
         seconds: Time that threads spent on runs.
 
@@ -54,18 +57,20 @@ class MiniLMEmbedder:
     def __init__(
         self,
         *,
+        project: Projection | None = None,
         workers: int = 1,
         max_queue: int = 256,
         memo_bytes: int = 8 * 2**20,
-        folder: Path = _FOLDER,
+        folder: Path = FOLDER,
     ) -> None:
+        self._project = project
         self._workers = workers
         self._max_queue = max_queue
         self._folder = folder
         self._manifest = read_manifest(folder)
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="embedder")
-        self._memo = VectorMemo(memo_bytes)
-        self._running: dict[str, asyncio.Future[tuple[Vector, float]]] = {}
+        self._memo = EmbeddingMemo(memo_bytes)
+        self._running: dict[str, asyncio.Future[tuple[Embedding, float]]] = {}
         self._model: OnnxModel | None = None
         self._loading: asyncio.Future[OnnxModel] | None = None
         self._settled = asyncio.Event()
@@ -79,8 +84,9 @@ class MiniLMEmbedder:
 
     @property
     def engine(self) -> str:
-        """Identity of the vectors, known before the model is loaded."""
-        return self._manifest.engine
+        """Identity of the vectors and tokens, known before the model is loaded."""
+        engine = self._manifest.engine
+        return engine if self._project is None else f"{engine}+{self._project.identity}"
 
     @property
     def dimensions(self) -> int:
@@ -106,7 +112,9 @@ class MiniLMEmbedder:
         """Begins to load in a thread and returns at once; a second call does nothing."""
         if self._loading is None and not self._settled.is_set():
             loop = asyncio.get_running_loop()
-            self._loading = loop.run_in_executor(self._threads, OnnxModel, self._folder, self._manifest)
+            self._loading = loop.run_in_executor(
+                self._threads, OnnxModel, self._folder, self._manifest, self._project
+            )
             self._loading.add_done_callback(self._loaded)
 
     async def ready(self) -> bool:
@@ -115,7 +123,7 @@ class MiniLMEmbedder:
         return self._state is EmbedderState.READY
 
     async def embed(self, text: str) -> Embedding:
-        """The text's vector, the same whatever else is embedded meanwhile.
+        """The text's vector and tokens, the same whatever else is embedded meanwhile.
 
         Raises:
             EmbedderUnavailable: `embedder-loading`, `embedder-failed` (it didn't load, is closed, or the run
@@ -124,14 +132,14 @@ class MiniLMEmbedder:
         remembered = self._memo.get(text)
         if remembered is not None:
             self.memo_hits += 1
-            return Embedding(remembered, None)
+            return remembered
         run = self._running.get(text) or self._run(text)
         # Unlike a plain await, `wait` neither cancels the run with its caller nor the caller with the run.
         await asyncio.wait([run])
         if run.cancelled():
             raise EmbedderUnavailable("embedder-failed")
-        vector, _ = run.result()
-        return Embedding(vector, None)
+        embedding, _ = run.result()
+        return embedding
 
     async def close(self) -> None:
         """Refuses what waits (`embedder-failed`), then ends the threads once their current run is done."""
@@ -139,7 +147,7 @@ class MiniLMEmbedder:
         self._threads.shutdown(wait=False, cancel_futures=True)
         await asyncio.to_thread(self._threads.shutdown, wait=True)
 
-    def _run(self, text: str) -> asyncio.Future[tuple[Vector, float]]:
+    def _run(self, text: str) -> asyncio.Future[tuple[Embedding, float]]:
         if self._state is not EmbedderState.READY or self._model is None:
             raise EmbedderUnavailable(f"embedder-{self._state.value}")
         if len(text) > _MAX_CHARACTERS:
@@ -153,16 +161,16 @@ class MiniLMEmbedder:
         run.add_done_callback(partial(self._ran, text))
         return run
 
-    def _ran(self, text: str, run: asyncio.Future[tuple[Vector, float]]) -> None:
+    def _ran(self, text: str, run: asyncio.Future[tuple[Embedding, float]]) -> None:
         del self._running[text]
         if run.cancelled():
             return
         error = run.exception()
         if error is None:
-            vector, seconds = run.result()
+            embedding, seconds = run.result()
             self.runs += 1
             self.seconds += seconds
-            self._memo.put(text, vector)
+            self._memo.put(text, embedding)
         elif isinstance(error, EmbedderUnavailable) and error.reason == "text-too-long":
             self.rejected += 1
         else:
@@ -186,14 +194,14 @@ class MiniLMEmbedder:
             self._settled.set()
 
 
-def _timed(model: OnnxModel, text: str) -> tuple[Vector, float]:
+def _timed(model: OnnxModel, text: str) -> tuple[Embedding, float]:
     """One run and the seconds that it took."""
     started = time.perf_counter()
     try:
-        vector = model.embed(text)
+        embedding = model.embed(text)
     except EmbedderUnavailable:
         raise
     except Exception as error:
         # Texts that no tokenizer takes (a lone surrogate, say) cost themselves the vector, nobody else anything.
         raise EmbedderUnavailable("embedder-failed") from error
-    return vector, time.perf_counter() - started
+    return embedding, time.perf_counter() - started
