@@ -34,14 +34,16 @@ class Alignment(NamedTuple):
         asked_only: The asked text's terms without counterpart.
         stored_only: The stored text's terms without counterpart.
         inverted: The terms around the first place where the common terms' orders differ; empty where they agree, or
-                where one phrase with its preposition has moved from one end to the other (`in 2015 …`, `… in 2015`) or
+            where one phrase with its preposition has moved from one end to the other (`in 2015 …`, `… in 2015`) or
             `from …` and `to …` have changed places.
+        places: Where the pairs stand among the stored text's terms.
     """
 
     pairs: tuple[tuple[Term, Term], ...]
     asked_only: tuple[Term, ...]
     stored_only: tuple[Term, ...]
     inverted: tuple[Term, ...]
+    places: tuple[int, ...]
 
 
 def _mistyped(left: str, right: str) -> bool:
@@ -162,4 +164,5 @@ def align(asked: Sequence[Term], stored: Sequence[Term]) -> Alignment:
         tuple([asked[index] for index in left]),
         tuple([stored[place] for place in right]),
         _inversion(asked, stored, pairs),
+        tuple([place for _, place in pairs]),
     )

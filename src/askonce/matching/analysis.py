@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from askonce.matching.lexicon import listed
 from askonce.matching.lexicon.function_words import DROPPED, FOREIGN, MODALS, PERSONS
-from askonce.matching.terms import Term, TermList
+from askonce.matching.subject import TermList
 from askonce.matching.text import MAX_CHARACTERS, Literals, Token, normal_form, tokenise
 from askonce.matching.words import lemma
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from askonce.matching.terms import Term
 
 __all__ = ["Analysis", "Grammar", "Tense", "analyse"]
 

@@ -1,29 +1,27 @@
-"""Vetoes: the differences after which two questions never share an answer, each with a stable reason code.
+"""Vetoes: the differences after which two questions practically never share an answer, each with a stable reason code.
 
 A guard sees two analysed questions and their alignment and returns its reason, or None where it has no objection.
 All are symmetric: the order of the two questions doesn't matter. They run in the order of `GUARDS`, which puts
-the most telling reason first; any one forbids the match.
+the most telling reason first; any one forbids the match. What merely speaks against a match is in `objections`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from askonce.matching.analysis import Tense
+from askonce.matching.alignment import Alignment, align
 from askonce.matching.lexicon import listed
 from askonce.matching.lexicon.antonyms import ANTONYM_PAIRS, NEGATING_PREFIXES, NEGATING_SUFFIXES
-from askonce.matching.lexicon.function_words import LIGHT
 from askonce.matching.terms import Kind, Role
 from askonce.matching.words import key_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from askonce.matching.alignment import Alignment
     from askonce.matching.analysis import Analysis
     from askonce.matching.terms import Term
 
-__all__ = ["GUARDS", "Pair", "first_veto", "is_light"]
+__all__ = ["GUARDS", "Pair", "first_veto", "pair_of"]
 
 
 class Pair(NamedTuple):
@@ -32,6 +30,11 @@ class Pair(NamedTuple):
     asked: Analysis
     stored: Analysis
     alignment: Alignment
+
+
+def pair_of(asked: Analysis, stored: Analysis) -> Pair:
+    """The two, aligned."""
+    return Pair(asked, stored, align(asked.terms, stored.terms))
 
 
 def _antonym_table() -> dict[str, frozenset[str]]:
@@ -45,22 +48,14 @@ def _antonym_table() -> dict[str, frozenset[str]]:
 
 
 _ANTONYMS: Final = _antonym_table()
-_LIGHT_KEYS: Final = frozenset(key_of(word) for word in LIGHT)
 _ARTICLES: Final = frozenset({"a", "an", "the"})
 _SHORTEST_BASE: Final = 3
 _MOST_COMPARED: Final = 12
-_FACTUAL: Final = frozenset({"who", "what", "where", "when", "polar"})
 _TELLING_ROLES: Final = frozenset({Role.SOURCE, Role.GOAL, Role.TOPIC})
-_GOES_WITH: Final = {"why": {""}, "where": {"", "request"}, "polar": {"", "request"}}
 _VERBATIM: Final = frozenset(
     key_of(word) for word in listed("translate rewrite paraphrase rephrase proofread pronounce say")
 )
 _VERBATIM_FREE: Final = listed("to into in for me this the following how sentence phrase word text")
-
-
-def is_light(term: Term) -> bool:
-    """Whether a paraphrase may add or leave out the word."""
-    return term.kind in {Kind.WORD, Kind.PARTICLE} and term.key in _LIGHT_KEYS
 
 
 def _left_over(pair: Pair) -> tuple[Term, ...]:
@@ -156,50 +151,10 @@ def entities(pair: Pair) -> str | None:
 
 
 def direction(pair: Pair) -> str | None:
-    """What one side comes from isn't what the other goes to, and the order of the common words is the same."""
+    """What one side comes from isn't what the other goes to."""
     for asked, stored in pair.alignment.pairs:
         if asked.role is not stored.role and asked.role in _TELLING_ROLES and stored.role in _TELLING_ROLES:
             return "direction-differs"
-    return "order-differs" if pair.alignment.inverted else None
-
-
-def persons(pair: Pair) -> str | None:
-    """`my` isn't `your`, `his` isn't `her`; a pronoun may be missing on one side (`my password`, `a password`)."""
-    asked, stored = pair.asked.grammar.persons, pair.stored.grammar.persons
-    swapped = asked != stored and set(asked) == set(stored)
-    replaced = set(asked) - set(stored) and set(stored) - set(asked)
-    return "person-differs" if swapped or replaced else None
-
-
-def voice(pair: Pair) -> str | None:
-    """`I was charged` isn't `I charged`."""
-    asked, stored = pair.asked.grammar, pair.stored.grammar
-    return "voice-differs" if asked.passive & stored.active or asked.active & stored.passive else None
-
-
-def tense(pair: Pair) -> str | None:
-    """The future is never the present or past; questions of fact don't mix past and present either."""
-    asked, stored = pair.asked.grammar, pair.stored.grammar
-    if asked.tense is stored.tense:
-        return None
-    factual = asked.question in _FACTUAL or stored.question in _FACTUAL
-    return "tense-differs" if factual or Tense.FUTURE in {asked.tense, stored.tense} else None
-
-
-def question(pair: Pair) -> str | None:
-    """`when` isn't `where`, `can I` isn't `should I`, a choice isn't a sum; requests go with any question word."""
-    asked, stored = pair.asked.grammar, pair.stored.grammar
-    if asked.alternatives != stored.alternatives:
-        return "choice-differs"
-    if asked.modal != stored.modal and asked.question == stored.question:
-        return "question-differs"
-    if asked.question == stored.question:
-        return None
-    for one, other in ((asked.question, stored.question), (stored.question, asked.question)):
-        if one.startswith("how ") or one in {"when", "who"}:
-            return "question-differs"
-        if one in {"why", "where", "polar"} and other not in _GOES_WITH[one]:
-            return "question-differs"
     return None
 
 
@@ -215,16 +170,6 @@ def wording(pair: Pair) -> str | None:
     return "content-word-differs" if differing - _VERBATIM_FREE or articles[0] != articles[1] else None
 
 
-def content(pair: Pair) -> str | None:
-    """No word of one side stands against another word of the other side."""
-    asked, stored = pair.alignment.asked_only, pair.alignment.stored_only
-    return "content-word-differs" if asked and stored and not _all_light(asked + stored) else None
-
-
-def _all_light(terms: Sequence[Term]) -> bool:
-    return all(is_light(term) for term in terms)
-
-
 GUARDS: Final[tuple[Callable[[Pair], str | None], ...]] = (
     code,
     quoted,
@@ -237,12 +182,7 @@ GUARDS: Final[tuple[Callable[[Pair], str | None], ...]] = (
     antonyms,
     entities,
     direction,
-    persons,
-    voice,
-    tense,
-    question,
     wording,
-    content,
 )
 """Every guard, in the order in which they are asked."""
 

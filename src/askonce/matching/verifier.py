@@ -6,10 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from askonce.matching.alignment import align
 from askonce.matching.analysis import Analysis, analyse
-from askonce.matching.features import Features, features_of
-from askonce.matching.guards import Pair, first_veto, is_light
+from askonce.matching.guards import first_veto, pair_of
+from askonce.matching.objections import objections
+from askonce.matching.signals import Signals, signals
+from askonce.matching.terms import is_light
 from askonce.matching.text import MAX_CHARACTERS
 
 if TYPE_CHECKING:
@@ -105,8 +106,8 @@ class LexicalVerifier:
     def _judge(self, asked: Analysis, candidate: Candidate, vocabulary: Vocabulary) -> tuple[float, str]:
         """Confidence, and the reason where a guard objects."""
         stored = analyse(candidate.text)
-        pair = Pair(asked, stored, align(asked.terms, stored.terms))
-        veto = first_veto(pair)
+        pair = pair_of(asked, stored)
+        veto = first_veto(pair) or next(iter(objections(pair)), None)
         if veto is not None:
             return 0.0, veto
         if asked.normal == stored.normal:
@@ -117,24 +118,23 @@ class LexicalVerifier:
             return 0.0, "too-long"
         if sum(not is_light(term) for term, _ in pair.alignment.pairs) < _FEWEST_TERMS:
             return 0.0, "too-short"
-        features = features_of(pair, candidate.similarity, vocabulary)
-        confidence = _confidence(features)
+        confidence = _confidence(candidate.similarity, signals(pair, vocabulary))
         extra = pair.alignment.asked_only or pair.alignment.stored_only
         return confidence, "content-word-differs" if extra and confidence < self.threshold else ""
 
 
-def _confidence(features: Features) -> float:
-    """A logistic set by hand, monotone in every feature.
+def _confidence(similarity: float, found: Signals) -> float:
+    """A logistic set by hand, monotone in every signal.
 
     Constant and slope of the similarity follow the share of wrong intents among accepted neighbours within the
     training questions of BANKING77 and CLINC150 (6 % at 0.85, 2 % at 0.92, under 1 % above 0.95).
     """
     logit = (
         3.4
-        + 20.0 * (features.similarity - 0.90)
-        - 12.0 * features.extra
-        - 1.0 * features.question_gap
-        - 0.5 * features.tense_gap
-        - 0.5 * features.grammar_gap
+        + 20.0 * (similarity - 0.90)
+        - 12.0 * (found.partition_most + found.partition_least)
+        - 1.0 * found.question_gap
+        - 0.5 * found.tense_gap
+        - 0.5 * found.grammar
     )
     return min(_SAME_WORDS, 1.0 / (1.0 + math.exp(-logit)))
