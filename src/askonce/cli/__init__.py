@@ -1,4 +1,4 @@
-"""The command line: `askonce serve`, `demo`, `simulate`, `check`, `keys`."""
+"""The command line: `askonce serve`, `demo`, `simulate`, `check`, `keys`, `evaluate`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import click
 from askonce import __version__
 from askonce.cli.check import check
 from askonce.cli.demo import demo
+from askonce.cli.evaluate import evaluate
 from askonce.cli.keys import keys
 from askonce.cli.serve import serve
 from askonce.cli.simulate import simulate
@@ -20,5 +21,5 @@ def cli() -> None:
     """An LLM gateway that never pays twice for the same answer."""
 
 
-for command in (serve, demo, simulate, check, keys):
+for command in (serve, demo, simulate, check, keys, evaluate):
     cli.add_command(command)
