@@ -34,7 +34,7 @@ docs: .venv/.ready
 lock: .venv/.ready
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --universal --no-emit-index-url --no-header --no-annotate \
-		--extra demo --group dev pyproject.toml -o requirements.lock
+		--extra demo --extra evaluate --group dev pyproject.toml -o requirements.lock
 
 .venv/.ready: requirements.lock pyproject.toml scripts/setup
 	scripts/setup
