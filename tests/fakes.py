@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from askonce.errors import UpstreamFailure
-    from askonce.model import Call, Entry, Json, Link, Question
+    from askonce.model import Audit, Call, Entry, Json, Link, Question
     from askonce.ports import Record
 
 POLICY = Policy(
@@ -99,6 +99,8 @@ class FakeStore:
     clock: FakeClock
     entries: dict[bytes, Entry] = field(default_factory=dict)
     questions_kept: dict[bytes, Question | None] = field(default_factory=dict)
+    audits_kept: list[Audit] = field(default_factory=list)
+    values_kept: dict[str, bytes] = field(default_factory=dict)
 
     async def start(self) -> None:
         return
@@ -121,6 +123,23 @@ class FakeStore:
 
     def remove(self, key: bytes) -> None:
         self.entries.pop(key, None)
+
+    def reclass(self, key: bytes, answer: bytes) -> None:
+        question = self.questions_kept.get(key)
+        if question is not None:
+            self.questions_kept[key] = replace(question, answer=answer)
+
+    def audited(self, audit: Audit) -> None:
+        self.audits_kept.append(audit)
+
+    async def audits(self, feature: str | None) -> AsyncIterator[Sequence[Audit]]:
+        yield [audit for audit in self.audits_kept if feature in (None, audit.feature)]
+
+    def keep(self, name: str, value: bytes) -> None:
+        self.values_kept[name] = value
+
+    def kept(self, name: str) -> bytes | None:
+        return self.values_kept.get(name)
 
     async def invalidate(self, tags: Sequence[str]) -> list[bytes]:
         keys = [key for key, entry in self.entries.items() if set(tags) & set(entry.tags)]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Answer",
     "Ask",
+    "Audit",
     "Bypass",
     "Call",
     "Caller",
@@ -322,6 +323,44 @@ class Link:
     target: bytes
     confidence: float
     expires_at: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Audit:
+    """What a judge said of one answer that was served to a question, or would have been.
+
+    Attributes:
+        feature: Whose error budget it counts for.
+        at: Unix seconds.
+        question: Exact key of the question.
+        answer: Key of the entry whose answer was judged.
+        request_id: As sent to the caller.
+        source: How it came to be: `hit`, `shadow`, `miss`, `feedback`.
+        judge: Who judged.
+        right: Whether the answer was right.
+        propensity: Probability with which this case was chosen to be judged, in (0, 1].
+        probability: That the answer is right, as estimated when it was decided whether to serve it.
+        threshold: What `probability` had to reach then.
+        reason: The decision's reason code.
+        evidence: float32 of shape (n,): what the estimate weighed; None where nothing was estimated. A store
+            keeps three digits of each number.
+        engine: Whose evidence it is: that of different engines is never used together.
+    """
+
+    feature: str
+    at: float
+    question: bytes
+    answer: bytes
+    request_id: str
+    source: str
+    judge: str
+    right: bool
+    propensity: float
+    probability: float
+    threshold: float
+    reason: str
+    evidence: NDArray[np.float32] | None
+    engine: str
 
 
 @dataclass(frozen=True, slots=True)

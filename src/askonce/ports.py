@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from askonce.model import (
+        Audit,
         Call,
         Entry,
         Json,
@@ -116,7 +117,7 @@ class StoreHealth:
 
 
 class Store(Protocol):
-    """Answers by exact key, with links, tags and expiry.
+    """Answers by exact key, with links, tags and expiry; audits; and small values by name.
 
     Never raises into the way: a failing disk costs durability, not requests.
     """
@@ -142,7 +143,11 @@ class Store(Protocol):
         ...
 
     def remove(self, key: bytes) -> None:
-        """Forgets the entry or link under `key` (and its question)."""
+        """Forgets the entry or link under `key` (and its question); a link's target stays."""
+        ...
+
+    def reclass(self, key: bytes, answer: bytes) -> None:
+        """Gives the question kept under `key`, if there is one, another answer's class."""
         ...
 
     async def invalidate(self, tags: Sequence[str]) -> list[bytes]:
@@ -151,6 +156,25 @@ class Store(Protocol):
 
     def questions(self) -> AsyncIterator[Sequence[Question]]:
         """All live questions, in batches, newest last: what the vector index is rebuilt from at start."""
+        ...
+
+    def audited(self, audit: Audit) -> None:
+        """Keeps an audit: with the next group commit, and the newest 20,000 of each feature."""
+        ...
+
+    def audits(self, feature: str | None) -> AsyncIterator[Sequence[Audit]]:
+        """What is kept of a feature's audits (None: of all), in batches, newest last.
+
+        Those that come while it is read may be left out.
+        """
+        ...
+
+    def keep(self, name: str, value: bytes) -> None:
+        """Keeps a small value in place of the one of that name: seen at once, and after a restart."""
+        ...
+
+    def kept(self, name: str) -> bytes | None:
+        """The value of that name, if one is known; until a durable store has been opened, there is none."""
         ...
 
     async def flush(self) -> None:

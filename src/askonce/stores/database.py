@@ -2,9 +2,9 @@
 
 The disk has the same order of eviction as memory (`memory.MemoryStore`): priority = L + frequency * worth, with
 frequency = hits + 1, L kept in `meta`. Over the budget the entries of lowest priority go, a batch at a time,
-inside the transaction that needs their room, so their pages are used again at once. Pages that a commit still
-took beyond the budget (`max_bytes`), or that a lowered budget leaves over, are given back by incremental vacuum
-right after it. The write-ahead log beside the file takes up to one group commit more, and is cut back to 16 MiB.
+inside the transaction that needs their room, so their pages are used again at once. Pages that it still takes
+beyond the budget (`max_bytes`), or that a lowered budget leaves over, are given back by incremental vacuum at its
+end. The write-ahead log beside the file takes up to one group commit more, and is cut back to 16 MiB.
 
 Commits are `synchronous=NORMAL` in WAL mode: a killed process loses nothing committed, a power cut may lose the
 last commits, neither corrupts the file.
@@ -19,13 +19,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from askonce.model import Entry
-from askonce.stores import rows, schema
+from askonce.stores import audits, rows, schema
 from askonce.stores.files import acquire, log_bytes, move_aside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from askonce.model import Audit
     from askonce.stores.pending import Batch, Change
 
 __all__ = ["Applied", "Database", "primary_code"]
@@ -40,6 +41,9 @@ _CORRUPT: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _UNSTORABLE: Final = (ValueError, TypeError, OverflowError, sqlite3.DataError)
 """Values that SQLite can't express: lone surrogates, integers beyond 64 bits, texts beyond its limits."""
 _TABLES: Final = ("entries", "links", "questions", "tags")
+_RECLASS: Final = "UPDATE questions SET answer = nullif(?, key) WHERE key = ?"
+_KEPT: Final = "kept:"
+_KEEP: Final = f"INSERT OR REPLACE INTO meta VALUES ('{_KEPT}' || ?, ?)"  # noqa: S608 - a constant
 
 
 def primary_code(error: BaseException) -> int:
@@ -59,6 +63,7 @@ class Applied:
         refused: Changes of this batch that SQLite can't express; the file knows nothing under their keys.
         set_aside: Where a corrupt file was moved, if that happened.
         secret: The store's secret.
+        kept: All values by name.
     """
 
     forgotten: list[bytes]
@@ -68,6 +73,7 @@ class Applied:
     refused: int
     set_aside: Path | None
     secret: bytes
+    kept: Mapping[str, bytes]
 
 
 class Database:
@@ -83,6 +89,7 @@ class Database:
         self._path = path
         self._max_bytes = max_bytes
         self._secret = secret
+        self._kept: Mapping[str, bytes] = {}
         self._lock: int | None = None
         self._connection: sqlite3.Connection | None = None
         self._corrupt = False
@@ -111,7 +118,6 @@ class Database:
             forgotten = self._apply(connection, batch, now)
             if tidy:
                 self._tidy(connection, now)
-            _vacuum(connection, self._max_bytes)
             disk_bytes = self._measure(connection)
         except (sqlite3.Error, OSError) as error:
             if primary_code(error) not in _KEPT_OPEN:
@@ -120,7 +126,14 @@ class Database:
             raise
         set_aside, self._set_aside = self._set_aside, None
         return Applied(
-            forgotten, self._entries, disk_bytes, self._evicted, self._refused, set_aside, self._secret
+            forgotten,
+            self._entries,
+            disk_bytes,
+            self._evicted,
+            self._refused,
+            set_aside,
+            self._secret,
+            self._kept,
         )
 
     def distrust(self) -> None:
@@ -173,10 +186,7 @@ class Database:
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
             schema.bring_up_to_date(connection, version)
-            connection.execute("INSERT OR IGNORE INTO meta VALUES ('secret', ?)", (self._secret,))
-            meta = dict(connection.execute("SELECT name, value FROM meta"))
-            self._secret = bytes(meta["secret"])
-            self._floor = float(meta.get("floor", 0.0))
+            self._recall(connection)
             counted = connection.execute(
                 "SELECT (SELECT count(*) FROM entries), (SELECT count(*) FROM links)"
             )
@@ -185,6 +195,15 @@ class Database:
             connection.close()
             raise
         return connection
+
+    def _recall(self, connection: sqlite3.Connection) -> None:
+        """Takes over what the file knows by name; a file begun anew learns what this process still knows."""
+        connection.execute("INSERT OR IGNORE INTO meta VALUES ('secret', ?)", (self._secret,))
+        connection.executemany(_KEEP, self._kept.items())
+        meta = dict(connection.execute("SELECT name, value FROM meta"))
+        self._secret = bytes(meta.pop("secret"))
+        self._floor = float(meta.pop("floor", 0.0))
+        self._kept = {name.removeprefix(_KEPT): bytes(value) for name, value in meta.items()}
 
     @contextmanager
     def _transaction(self, connection: sqlite3.Connection) -> Iterator[None]:
@@ -209,6 +228,9 @@ class Database:
             self._forget(connection, batch.changes)
             self._make_room(connection, batch.size_bytes)
             self._insert(connection, batch.changes.values())
+            connection.executemany(_RECLASS, ((answer, key) for key, answer in batch.classes.items()))
+            self._append(connection, batch.audits)
+            kept = self._keep(connection, batch.kept)
             self._make_room(connection, 0)
             connection.executemany(
                 "UPDATE entries SET hits = hits + :times, last_used = :now, "
@@ -218,6 +240,8 @@ class Database:
                     for key, times in batch.used.items()
                 ),
             )
+            _vacuum(connection, self._max_bytes)
+        self._kept = kept
         return forgotten
 
     def _forget_tagged(self, connection: sqlite3.Connection, tags: Iterable[str]) -> set[bytes]:
@@ -263,6 +287,27 @@ class Database:
         if change.question is not None:
             connection.execute(rows.INSERT_QUESTION, rows.question_row(change.question))
 
+    def _append(self, connection: sqlite3.Connection, batch: Iterable[Audit]) -> None:
+        features = set()
+        for audit in batch:
+            try:
+                audits.append(connection, audit)
+                features.add(audit.feature)
+            except _UNSTORABLE:
+                self._refused += 1
+        audits.trim(connection, features)
+
+    def _keep(self, connection: sqlite3.Connection, values: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        """All named values once these are kept too."""
+        kept = dict(self._kept)
+        for name, value in values.items():
+            try:
+                connection.execute(_KEEP, (name, value))
+                kept[name] = value
+            except _UNSTORABLE:
+                self._refused += 1
+        return kept
+
     def _make_room(self, connection: sqlite3.Connection, incoming_bytes: int) -> None:
         page_bytes = _pragma(connection, "page_size")
         while True:
@@ -307,6 +352,7 @@ class Database:
                     (now, _PURGED_AT_ONCE),
                 )
                 forget(connection, [key for (key,) in expired])
+            audits.trim_all(connection, self._max_bytes)
 
     def _measure(self, connection: sqlite3.Connection) -> int:
         file_bytes = _pragma(connection, "page_count") * _pragma(connection, "page_size")
@@ -321,5 +367,5 @@ def _vacuum(connection: sqlite3.Connection, max_bytes: int) -> None:
     """Gives back free pages beyond the budget."""
     over = _pragma(connection, "page_count") - max_bytes // _pragma(connection, "page_size")
     if over > 0:
-        # Not `execute`: that takes one step, which is one page.
-        connection.executescript(f"PRAGMA incremental_vacuum({over})")
+        # Every row fetched is a page given back.
+        connection.execute(f"PRAGMA incremental_vacuum({over})").fetchall()

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import secrets
+from collections import deque
 from heapq import heapify, heappop, heappush
 from itertools import count
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from askonce.model import Stored
 from askonce.ports import StoreHealth
+from askonce.stores import audits
 from askonce.stores.worth import entry_bytes, expected_saving, link_bytes, rebased
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
 
-    from askonce.model import Entry, Link, Question
+    from askonce.model import Audit, Entry, Link, Question
     from askonce.ports import Clock
 
 __all__ = ["MemoryStore"]
@@ -57,6 +60,8 @@ class MemoryStore:
     A link is followed one step; it is alive as long as its entry is. It doesn't go with its entry: asking the
     entry's question anew revives it. Questions aren't kept: nothing in memory outlives a restart.
 
+    Audits and named values aren't counted: they are bounded by their number.
+
     Expired rows are dropped when they are met, by a look-up or by eviction. An entry from the future (the
     clock was set back) gets its TTL from now on, never more.
 
@@ -78,6 +83,8 @@ class MemoryStore:
         self._size_bytes = 0
         self._evictions = 0
         self._secret = secrets.token_bytes(32)
+        self._audits: dict[str, deque[tuple[int, Audit]]] = {}
+        self._kept: dict[str, bytes] = {}
 
     async def start(self) -> None:
         """Nothing to open."""
@@ -151,6 +158,9 @@ class MemoryStore:
         if row is not None:
             self._drop(row)
 
+    def reclass(self, key: bytes, answer: bytes) -> None:
+        """Nothing: no questions are kept."""
+
     async def invalidate(self, tags: Sequence[str]) -> list[bytes]:
         """Forgets every entry that carries any of the tags; returns the keys forgotten."""
         return self.forget(tags)
@@ -166,6 +176,28 @@ class MemoryStore:
         """Nothing: memory is empty at start."""
         return
         yield ()
+
+    def audited(self, audit: Audit) -> None:
+        """Keeps an audit among its feature's newest."""
+        of_feature = self._audits.get(audit.feature)
+        if of_feature is None:
+            of_feature = self._audits[audit.feature] = deque(maxlen=audits.KEPT_PER_FEATURE)
+        of_feature.append((next(self._order), audit))
+
+    async def audits(self, feature: str | None) -> AsyncIterator[Sequence[Audit]]:
+        """What is kept of a feature's audits (None: of all), newest last."""
+        features = self._audits if feature is None else (feature,)
+        numbered = [one for name in features for one in self._audits.get(name, ())]
+        if numbered:
+            yield [audit for _, audit in sorted(numbered, key=itemgetter(0))]
+
+    def keep(self, name: str, value: bytes) -> None:
+        """Keeps a small value in place of the one of that name."""
+        self._kept[name] = value
+
+    def kept(self, name: str) -> bytes | None:
+        """The value of that name."""
+        return self._kept.get(name)
 
     async def flush(self) -> None:
         """Nothing to wait for."""
@@ -192,6 +224,8 @@ class MemoryStore:
         self._rows.clear()
         self._tagged.clear()
         self._heap.clear()
+        self._audits.clear()
+        self._kept.clear()
         self._size_bytes = 0
 
     def _follow(self, row: _Row, link: Link) -> Stored | None:

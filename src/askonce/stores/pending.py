@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import deque
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from askonce.model import Entry
@@ -11,11 +12,15 @@ from askonce.stores.worth import entry_bytes, link_bytes, question_bytes
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from askonce.model import Link, Question
+    from askonce.model import Audit, Link, Question
 
 __all__ = ["Batch", "Change", "Pending"]
 
 _REMOVAL_BYTES: Final = 300
+_CLASS_BYTES: Final = 300
+_AUDIT_BYTES: Final = 1_000
+_MOST_AUDITS: Final = 10_000
+"""Audits that may wait: their own bound, so that a disk that is away doesn't cost them for the sake of answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +40,19 @@ class Batch:
     Attributes:
         tags: Entries that were on disk before this batch and carry any of these are forgotten first.
         changes: The last change of each key, in order of their calls.
+        classes: Answers' classes by key, for questions that aren't among the changes; applied after these.
         used: Hits by key since the last batch.
-        size_bytes: Bytes of the changes.
+        audits: Audits, oldest first.
+        kept: Values by name.
+        size_bytes: Bytes of the changes, classes and audits.
     """
 
     tags: set[str] = field(default_factory=set)
     changes: dict[bytes, Change] = field(default_factory=dict)
+    classes: dict[bytes, bytes] = field(default_factory=dict)
     used: dict[bytes, int] = field(default_factory=dict)
+    audits: deque[Audit] = field(default_factory=deque)
+    kept: dict[str, bytes] = field(default_factory=dict)
     size_bytes: int = 0
 
 
@@ -59,8 +70,9 @@ class Pending:
         self._size_bytes = 0
 
     def __len__(self) -> int:
-        """Changes that aren't committed."""
-        return len(self._waiting.changes) + len(self._committing.changes)
+        """Changes and audits that aren't committed."""
+        waiting, committing = self._waiting, self._committing
+        return len(waiting.changes) + len(committing.changes) + len(waiting.audits) + len(committing.audits)
 
     @property
     def size_bytes(self) -> int:
@@ -71,7 +83,10 @@ class Pending:
     def idle(self) -> bool:
         """Whether there is nothing at all to write."""
         batches = (self._waiting, self._committing)
-        return not any(batch.changes or batch.used or batch.tags for batch in batches)
+        return not any(
+            batch.changes or batch.used or batch.tags or batch.classes or batch.audits or batch.kept
+            for batch in batches
+        )
 
     def find(self, key: bytes) -> Change | None:
         """The uncommitted change under `key`."""
@@ -91,6 +106,44 @@ class Pending:
     def forget(self, key: bytes) -> None:
         """Takes a removal."""
         self._add(Change(key, None, None, _REMOVAL_BYTES))
+
+    def reclass(self, key: bytes, answer: bytes) -> bool:
+        """Takes the class of the answer to the question under `key`; False where the bound forbids it."""
+        change = self._waiting.changes.get(key)
+        if change is not None:
+            if change.question is not None:
+                question = replace(change.question, answer=answer)
+                self._waiting.changes[key] = replace(change, question=question)
+            return True
+        if key not in self._waiting.classes:
+            if self._size_bytes + _CLASS_BYTES > self._max_bytes:
+                return False
+            self._size_bytes += _CLASS_BYTES
+        self._waiting.classes[key] = answer
+        return True
+
+    def audit(self, audit: Audit) -> bool:
+        """Takes an audit; False where that costs the oldest that waits."""
+        waiting = self._waiting.audits
+        waiting.append(audit)
+        if len(waiting) <= _MOST_AUDITS:
+            return True
+        waiting.popleft()
+        return False
+
+    def audits(self, feature: str | None) -> list[Audit]:
+        """The uncommitted audits of a feature, or of all (None), newest last."""
+        both = (*self._committing.audits, *self._waiting.audits)
+        return [audit for audit in both if feature is None or audit.feature == feature]
+
+    def name(self, name: str, value: bytes) -> None:
+        """Takes a value to be kept under a name."""
+        self._waiting.kept[name] = value
+
+    def named(self, name: str) -> bytes | None:
+        """The uncommitted value of a name."""
+        value = self._waiting.kept.get(name)
+        return self._committing.kept.get(name) if value is None else value
 
     def invalidate(self, tags: Iterable[str]) -> list[bytes]:
         """Takes an invalidation; returns the keys of uncommitted entries that it forgets."""
@@ -120,9 +173,8 @@ class Pending:
 
     def take(self) -> Batch:
         """The next batch; it stays visible until `done` or `undo`."""
-        self._committing = Batch(
-            self._waiting.tags, self._waiting.changes, self._waiting.used, self._size_bytes
-        )
+        waiting = self._waiting
+        self._committing = replace(waiting, size_bytes=self._size_bytes + _AUDIT_BYTES * len(waiting.audits))
         self._waiting = Batch()
         self._size_bytes = 0
         return self._committing
@@ -135,26 +187,39 @@ class Pending:
         """The batch that was taken isn't on disk: it becomes part of the next one. Its hits are let go."""
         later, failed = self._waiting, self._committing
         self._committing = Batch()
-        self._waiting = Batch(failed.tags | later.tags, failed.changes, later.used)
+        self._waiting = replace(
+            failed,
+            tags=failed.tags | later.tags,
+            used=later.used,
+            audits=deque((*failed.audits, *later.audits)),
+            kept=failed.kept | later.kept,
+        )
         self._size_bytes = sum(change.size_bytes for change in failed.changes.values())
+        self._size_bytes += _CLASS_BYTES * len(failed.classes)
         for change in later.changes.values():
             self._add(change)
+        for key, answer in later.classes.items():
+            self.reclass(key, answer)
 
     def drop(self) -> int:
-        """The batch that was taken can't be written: its records are lost, its removals wait for the next one.
+        """The batch that was taken can't be written: only its removals wait for the next one.
 
-        Returns how many records were lost. What the disk has under their keys is older: it is removed too.
+        Returns how many records and audits were lost. What the disk has under their keys is older: it is removed too.
         """
         changes = self._committing.changes
         lost = [key for key, change in changes.items() if change.record is not None]
         for key in lost:
             changes[key] = Change(key, None, None, _REMOVAL_BYTES)
+        audits = len(self._committing.audits)
+        self._committing = Batch(self._committing.tags, changes)
         self.undo()
-        return len(lost)
+        return len(lost) + audits
 
     def _add(self, change: Change) -> None:
         before = self._waiting.changes.pop(change.key, None)
         if before is not None:
             self._size_bytes -= before.size_bytes
+        if self._waiting.classes.pop(change.key, None) is not None:
+            self._size_bytes -= _CLASS_BYTES
         self._waiting.changes[change.key] = change
         self._size_bytes += change.size_bytes

@@ -6,21 +6,23 @@ import asyncio
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
 
-from askonce.stores import rows
+from askonce.stores import audits, rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from askonce.model import Entry, Link, Question
+    from askonce.model import Audit, Entry, Link, Question
 
 __all__ = ["Found", "Reader"]
 
 _BUSY_TIMEOUT_S: Final = 0.1
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,10 @@ class _Lookup:
         named = {"after": after, "count": count, "now": now}
         found = self._open().execute(rows.QUESTIONS, named).fetchall()
         return (found[-1][0] if found else 0), [rows.question_from(row[1:-1]) for row in found if row[-1]]
+
+    def audits(self, feature: str | None, after: int, count: int) -> tuple[int, list[Audit]]:
+        """The next `count` audits of a feature, or of all, and where to go on (0 at the end)."""
+        return audits.find(self._open(), feature, after, count)
 
     def keys(self, after: bytes, count: int) -> list[bytes]:
         """The next `count` keys, in their own order."""
@@ -115,25 +121,15 @@ class Reader:
 
     async def questions(self, after: int, count: int, now: float) -> tuple[int, list[Question]]:
         """The live ones among the next `count` questions, and where to go on (0 at the end or on failure)."""
-        if self._closed:
-            return 0, []
-        loop = asyncio.get_running_loop()
-        try:
-            return await loop.run_in_executor(self._thread, self._lookup.questions, after, count, now)
-        except Exception as error:  # noqa: BLE001 - whatever a damaged row raises, there are no more questions
-            self._fail(error)
-            return 0, []
+        return await self._scan(partial(self._lookup.questions, after, count, now)) or (0, [])
+
+    async def audits(self, feature: str | None, after: int, count: int) -> tuple[int, list[Audit]]:
+        """The next `count` audits, and where to go on (0 at the end or on failure)."""
+        return await self._scan(partial(self._lookup.audits, feature, after, count)) or (0, [])
 
     async def keys(self, after: bytes, count: int) -> list[bytes] | None:
         """The next `count` keys of entries and links; empty at the end, None on failure."""
-        if self._closed:
-            return None
-        loop = asyncio.get_running_loop()
-        try:
-            return await loop.run_in_executor(self._thread, self._lookup.keys, after, count)
-        except Exception as error:  # noqa: BLE001 - whatever a damaged row raises, the keys aren't known
-            self._fail(error)
-            return None
+        return await self._scan(partial(self._lookup.keys, after, count))
 
     async def reopen(self) -> None:
         """Closes the connection; the next look-up opens the file as it is then."""
@@ -146,6 +142,16 @@ class Reader:
         closed = asyncio.get_running_loop().run_in_executor(self._thread, self._lookup.close)
         await asyncio.wait({closed}, timeout=self._wait_s)
         self._thread.shutdown(wait=False)
+
+    async def _scan(self, look: Callable[[], _Found]) -> _Found | None:
+        """A part of a table; None on failure."""
+        if self._closed:
+            return None
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, look)
+        except Exception as error:  # noqa: BLE001 - whatever a damaged row raises, the table ends there
+            self._fail(error)
+            return None
 
     def _fail(self, error: BaseException) -> None:
         # SQLite's messages are safe to repeat; others could quote what was asked.

@@ -39,11 +39,16 @@ CREATE INDEX tags_key ON tags (key);
     """
 ALTER TABLE questions ADD COLUMN tokens BLOB;
 ALTER TABLE questions ADD COLUMN answer BLOB;
+CREATE TABLE audits (
+    id INTEGER PRIMARY KEY, feature TEXT NOT NULL, at REAL, question BLOB NOT NULL, answer BLOB NOT NULL,
+    request_id TEXT NOT NULL, source TEXT NOT NULL, judge TEXT NOT NULL, correct INTEGER NOT NULL,
+    propensity REAL, probability REAL, threshold REAL, reason TEXT NOT NULL, evidence BLOB, engine TEXT NOT NULL);
+CREATE INDEX audits_feature ON audits (feature);
 """,
 )
 """What makes version 1 of an empty file, version 2 of version 1, and so on.
 
-Times are Unix seconds; a vector is little-endian float16; `worth` is nano-dollars saved by a hit per byte,
+Times are Unix seconds; vectors and evidence are little-endian float16; `worth` is nano-dollars saved by a hit per byte,
 `priority` the place in the order of eviction (see `database`). The large columns come last, so that what only
 looks at the others reads no overflow page. A question's `answer` is NULL where it is its own key."""
 

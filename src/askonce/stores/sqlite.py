@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
-    from askonce.model import Question
+    from askonce.model import Audit, Question
     from askonce.ports import Clock
     from askonce.stores.memory import MemoryStore
 
@@ -28,6 +28,7 @@ __all__ = ["SqliteStore"]
 _PENDING_BYTES: Final = 64 * 2**20
 _USE_INTERVAL_S: Final = 1.0
 _QUESTIONS_AT_ONCE: Final = 500
+_AUDITS_AT_ONCE: Final = 2_000
 _KEYS_AT_ONCE: Final = 5_000
 
 
@@ -144,10 +145,16 @@ class SqliteStore:
             self._write(link, question)
 
     def remove(self, key: bytes) -> None:
-        """Forgets the entry or link under `key` and its question."""
+        """Forgets the entry or link under `key` and its question; a link's target stays."""
         self._removals += 1
         self._memory.remove(key)
         self._pending.forget(key)
+        self._writer.changed()
+
+    def reclass(self, key: bytes, answer: bytes) -> None:
+        """Gives the question kept under `key`, if there is one, another answer's class."""
+        if not self._pending.reclass(key, answer):
+            self._writer.lose()
         self._writer.changed()
 
     async def invalidate(self, tags: Sequence[str]) -> list[bytes]:
@@ -176,6 +183,36 @@ class SqliteStore:
                 yield batch
             if not after:
                 return
+
+    def audited(self, audit: Audit) -> None:
+        """Keeps an audit: with the next group commit, and the newest of each feature."""
+        if not self._pending.audit(audit):
+            self._writer.lose()
+        self._writer.changed()
+
+    async def audits(self, feature: str | None) -> AsyncIterator[Sequence[Audit]]:
+        """What is kept of a feature's audits (None: of all), newest last: those on disk, then what waits for it."""
+        await self._writer.flush()
+        after = 0
+        while self._writer.readable:
+            after, batch = await self._reader.audits(feature, after, _AUDITS_AT_ONCE)
+            if batch:
+                yield batch
+            if not after:
+                break
+        waiting = self._pending.audits(feature)
+        if waiting:
+            yield waiting
+
+    def keep(self, name: str, value: bytes) -> None:
+        """Keeps a small value in place of the one of that name: seen at once, on disk with the next commit."""
+        self._pending.name(name, value)
+        self._writer.changed()
+
+    def kept(self, name: str) -> bytes | None:
+        """The value of that name, if one is known: what the file has isn't until it could be opened."""
+        value, applied = self._pending.named(name), self._writer.applied
+        return applied.kept.get(name) if value is None and applied is not None else value
 
     async def flush(self) -> None:
         """Waits until everything put so far is durable (or the store has degraded)."""
