@@ -366,6 +366,6 @@ def _pragma(connection: sqlite3.Connection, name: str) -> int:
 def _vacuum(connection: sqlite3.Connection, max_bytes: int) -> None:
     """Gives back free pages beyond the budget."""
     over = _pragma(connection, "page_count") - max_bytes // _pragma(connection, "page_size")
-    if over > 0:
-        # Every row fetched is a page given back.
-        connection.execute(f"PRAGMA incremental_vacuum({over})").fetchall()
+    for _ in range(over):
+        # Python's `execute` takes one step of it, which is one page; `executescript` would end the transaction.
+        connection.execute("PRAGMA incremental_vacuum(1)")
