@@ -24,7 +24,7 @@ from askonce.matching.calibration import Label, Source, refit
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from askonce.evaluation.measures import Floats
+    from askonce.evaluation.measures import Flags
     from askonce.evaluation.pairs import JudgedPairs
     from askonce.matching.calibration import Calibration, Refit
 
@@ -159,7 +159,8 @@ def _thresholds(
 def _cosine(pairs: JudgedPairs, budgets: Sequence[float]) -> Measured:
     curve = curve_of(pairs.cosines, pairs.right)
     fixed = {level: accepted(curve, level) for level in COSINES}
-    return _measured(COSINE, curve, budgets, {}, fixed, [])
+    rates, hindsight = _ranked(curve, budgets)
+    return Measured(COSINE, curve, rates, hindsight, {}, fixed, [])
 
 
 def _askonce(
@@ -168,25 +169,17 @@ def _askonce(
     curve = curve_of(pairs.scores(calibration), pairs.right)
     served = {budget: accepted(curve, threshold) for budget, threshold in thresholds.items()}
     bins = reliability(pairs.probabilities(calibration), pairs.right)
-    return _measured(name, curve, list(thresholds), served, {}, bins)
+    rates, hindsight = _ranked(curve, list(thresholds))
+    return Measured(name, curve, rates, hindsight, served, {}, bins)
 
 
-def _measured(
-    name: str,
-    curve: Curve,
-    budgets: Sequence[float],
-    served: Mapping[float, Accepted],
-    fixed: Mapping[float, Accepted],
-    bins: Sequence[Bin],
-) -> Measured:
-    return Measured(
-        name,
-        curve,
+def _ranked(
+    curve: Curve, budgets: Sequence[float]
+) -> tuple[dict[float, float | None], dict[float, Accepted]]:
+    """What any ranking has: false-hit rates by recall, and the best threshold in hindsight by budget."""
+    return (
         {recall: curve.false_hit_rate(recall) for recall in RECALLS},
         {budget: within_budget(curve, budget) for budget in budgets},
-        served,
-        fixed,
-        bins,
     )
 
 
@@ -199,7 +192,7 @@ def _categories(
         return []
     scores = pairs.scores(shipped)
     cosine, own = systems[0], systems[1]
-    rules: dict[str, Floats] = {}
+    rules: dict[str, Flags] = {}
     for budget in budgets:
         rules[f"{ASKONCE} {budget:.1%}"] = scores >= (own.served[budget].threshold or np.inf)
     for level in COSINES[::2]:
@@ -213,7 +206,7 @@ def _categories(
     return [_category(name, pairs, kinds == name, rules) for name in names]
 
 
-def _category(name: str, pairs: JudgedPairs, own: Floats, rules: Mapping[str, Floats]) -> Category:
+def _category(name: str, pairs: JudgedPairs, own: Flags, rules: Mapping[str, Flags]) -> Category:
     right, wrong = own & pairs.right, own & ~pairs.right
     reasons = Counter(pairs.vetoes[place] for place in np.flatnonzero(wrong).tolist() if pairs.vetoes[place])
     served = {rule: (_share(accepts, right), _share(accepts, wrong)) for rule, accepts in rules.items()}
@@ -221,5 +214,5 @@ def _category(name: str, pairs: JudgedPairs, own: Floats, rules: Mapping[str, Fl
     return Category(name, int(right.sum()), int(wrong.sum()), served, common[0][0] if common else "")
 
 
-def _share(accepts: Floats, among: Floats) -> float | None:
+def _share(accepts: Flags, among: Flags) -> float | None:
     return float(accepts[among].mean()) if among.any() else None

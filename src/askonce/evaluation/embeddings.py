@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import IO, TYPE_CHECKING, Final, TypeAlias
 from zipfile import BadZipFile
 
 import numpy as np
@@ -72,7 +72,7 @@ class Embeddings:
             return
         part = self._file.with_name(f"{self._file.name}.part")
         with part.open("wb") as file:
-            np.savez(file, **_packed(self._kept, self._embedder.engine))
+            _write(file, self._kept, self._embedder.engine)
         part.replace(self._file)
         self._saved = len(self._kept)
 
@@ -84,21 +84,20 @@ class Embeddings:
                 self._kept[text] = None
 
 
-def _packed(kept: Mapping[str, Embedded], engine: str) -> dict[str, NDArray[np.generic]]:
-    """Arrays for a file: texts that have an embedding with theirs, row by row; tokens end to end."""
+def _write(file: IO[bytes], kept: Mapping[str, Embedded], engine: str) -> None:
+    """Texts that have an embedding with theirs, row by row, tokens end to end; and the texts that were refused."""
     known = {text: embedding for text, embedding in kept.items() if embedding is not None}
     tokens = [embedding.tokens for embedding in known.values() if embedding.tokens is not None]
-    arrays: dict[str, NDArray[np.generic]] = {
-        "engine": np.array(engine),
-        "texts": np.frombuffer(orjson.dumps(list(known)), np.uint8),
-        "refused": np.frombuffer(orjson.dumps([text for text in kept if kept[text] is None]), np.uint8),
-        "vectors": np.array([embedding.vector for embedding in known.values()], np.float32),
-    }
-    if len(tokens) == len(known) and tokens:
-        arrays["lengths"] = np.array([len(each.ids) for each in tokens])
-        arrays["ids"] = np.concatenate([each.ids for each in tokens])
-        arrays["states"] = np.concatenate([each.states for each in tokens])
-    return arrays
+    np.savez(
+        file,
+        engine=np.array(engine),
+        texts=np.frombuffer(orjson.dumps(list(known)), np.uint8),
+        refused=np.frombuffer(orjson.dumps([text for text in kept if kept[text] is None]), np.uint8),
+        vectors=np.array([embedding.vector for embedding in known.values()], np.float32),
+        lengths=np.array([len(each.ids) for each in tokens], np.int64),
+        ids=np.concatenate([each.ids for each in tokens]) if tokens else np.empty(0, np.uint16),
+        states=np.concatenate([each.states for each in tokens]) if tokens else np.empty((0, 0), np.int8),
+    )
 
 
 def _read(file: Path, engine: str) -> _Kept:
@@ -115,7 +114,7 @@ def _unpacked(saved: Mapping[str, NDArray[np.generic]]) -> _Kept:
     texts = orjson.loads(saved["texts"].tobytes())
     vectors = saved["vectors"].astype(np.float32)
     tokens: list[Tokens | None] = [None] * len(texts)
-    if "lengths" in saved:
+    if len(saved["lengths"]):
         ends = saved["lengths"].astype(np.int64).cumsum()
         ids, states = saved["ids"].astype(np.uint16), saved["states"].astype(np.int8)
         starts = np.concatenate((np.zeros(1, np.int64), ends[:-1]))

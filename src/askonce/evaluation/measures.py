@@ -104,7 +104,7 @@ class Bin(NamedTuple):
 
     low: float
     high: float
-    count: int
+    size: int
     probability: float
     right: float
 
@@ -152,8 +152,8 @@ def reliability(probabilities: Floats, right: Flags, bins: int = 10) -> list[Bin
 
 def calibration_error(bins: Sequence[Bin]) -> float:
     """Expected calibration error: the bins' gaps between probability and share of right pairs, weighted by count."""
-    return sum(each.count * abs(each.probability - each.right) for each in bins) / sum(
-        each.count for each in bins
+    return sum(each.size * abs(each.probability - each.right) for each in bins) / sum(
+        each.size for each in bins
     )
 
 

@@ -11,7 +11,7 @@ from askonce.evaluation.engines import similarity
 from askonce.matching.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from askonce.evaluation.embeddings import Embeddings
     from askonce.evaluation.engines import LexicalJudge
@@ -76,7 +76,12 @@ class JudgedPairs:
 
 
 async def judge_pairs(
-    pairs: PairSet, embeddings: Embeddings, verifier: LexicalJudge, floor: float = -1.0
+    pairs: PairSet,
+    embeddings: Embeddings,
+    verifier: LexicalJudge,
+    *,
+    floor: float = -1.0,
+    advance: Callable[[int], None] = lambda _: None,
 ) -> JudgedPairs:
     """Embeds and judges each pair by itself, as if the stored question were the asked one's only neighbour.
 
@@ -87,6 +92,7 @@ async def judge_pairs(
         embeddings: Of one embedder.
         verifier: Under test.
         floor: Cosine below which the tier doesn't ask the verifier: such pairs count as vetoed.
+        advance: Told how many pairs were judged since it was last told.
 
     Raises:
         EmbedderUnavailable: The embedder can't load.
@@ -105,6 +111,7 @@ async def judge_pairs(
             cosines.append(cosine)
             vetoes.append(unasked or judgement.veto)
             evidence.append(judgement.evidence)
+        advance(len(block))
     return JudgedPairs(
         pairs.name,
         np.array([pair.right for pair in pairs.pairs]),

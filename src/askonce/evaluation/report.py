@@ -8,9 +8,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from askonce.evaluation.comparison import Category, Comparison, Measured
+    from askonce.evaluation.latency import Latency
     from askonce.evaluation.measures import Accepted
 
-__all__ = ["pairs_json", "pairs_text", "table"]
+__all__ = ["latency_text", "pairs_json", "pairs_text", "table"]
 
 _Json = dict[str, Any]
 
@@ -58,6 +59,15 @@ def pairs_text(comparison: Comparison) -> Iterator[str]:
         yield from ("", "  by kind: right pairs served / traps served")
         yield from table(_category_rows(comparison.categories))
     yield ""
+
+
+def latency_text(latency: Latency) -> str:
+    """How long verdicts take, as a line."""
+    return (
+        f"  verdict beyond the embedding, {latency.words:.0f} words a question: one candidate "
+        f"{latency.one_p50_ms:.2f} ms p50, {latency.one_p99_ms:.2f} ms p99; five candidates "
+        f"{latency.five_p50_ms:.2f} ms p50, {latency.five_p99_ms:.2f} ms p99 ({latency.questions} questions)"
+    )
 
 
 def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:

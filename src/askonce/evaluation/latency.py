@@ -1,0 +1,75 @@
+"""How long a verdict takes beyond the embedding."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from askonce.matching.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from askonce.evaluation.embeddings import Embeddings
+    from askonce.evaluation.engines import LexicalJudge
+    from askonce.evaluation.sets import PairSet
+
+__all__ = ["CANDIDATES", "Latency", "measure_latency"]
+
+CANDIDATES: Final = 5
+"""As many as the semantic tier asks about."""
+_QUESTIONS: Final = 300
+_WARM_UP: Final = 10
+
+
+class Latency(NamedTuple):
+    """Milliseconds of a verdict on one candidate, and of one on the five nearest, one thread: median and 99th percentile.
+
+    Attributes:
+        questions: Number of verdicts of each kind.
+        words: Mean number of words of an asked question.
+    """
+
+    questions: int
+    words: float
+    one_p50_ms: float
+    one_p99_ms: float
+    five_p50_ms: float
+    five_p99_ms: float
+
+
+async def measure_latency(pairs: PairSet, embeddings: Embeddings, verifier: LexicalJudge) -> Latency | None:
+    """Times verdicts on a set's first questions against their nearest stored ones; None if none can be embedded."""
+    chosen = pairs.pairs[:_QUESTIONS]
+    asked = [
+        (pair.asked, own)
+        for pair, own in zip(chosen, await embeddings.of([p.asked for p in chosen]), strict=True)
+    ]
+    texts = list(dict.fromkeys(pair.stored for pair in chosen))
+    embedded = await embeddings.of(texts)
+    stored = [(text, own) for text, own in zip(texts, embedded, strict=True) if own is not None]
+    asked = [(text, own) for text, own in asked if own is not None]
+    if not asked or not stored:
+        return None
+    vocabulary = Vocabulary(pair.stored for pair in pairs.pairs)
+    vectors = np.array([own.vector for _, own in stored if own is not None])
+    one, five = [], []
+    for text, own in [*asked[:_WARM_UP], *asked]:
+        if own is None:
+            continue
+        nearest = [stored[place] for place in np.argsort(-(vectors @ own.vector))[:CANDIDATES]]
+        started = time.perf_counter()
+        verifier.judge((text, own), nearest[:1], vocabulary)
+        between = time.perf_counter()
+        verifier.judge((text, own), nearest, vocabulary)
+        five.append((time.perf_counter() - between) * 1e3)
+        one.append((between - started) * 1e3)
+    warm = slice(min(_WARM_UP, len(asked)), None)
+    words = float(np.mean([len(text.split()) for text, _ in asked]))
+    return Latency(len(asked), words, *_quantiles(one[warm]), *_quantiles(five[warm]))
+
+
+def _quantiles(times: Sequence[float]) -> tuple[float, float]:
+    return float(np.quantile(times, 0.5)), float(np.quantile(times, 0.99))
