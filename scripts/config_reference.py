@@ -63,6 +63,10 @@ defaults:
 admin:
   keys: ["${ADMIN_KEY_HASH}"]
 
+audit:
+  daily_limit_usd: 5
+  judge: {model: gpt-4o-mini}
+
 limits: {max_body_bytes: 10MiB}
 cache: {memory_bytes: 256MiB, disk_bytes: 4GiB}
 log: {level: info, format: json}
@@ -108,6 +112,14 @@ def pages() -> Iterator[tuple[str, str, type[Section]]]:
             yield "Policies", "defaults.", PolicySettings
         else:
             yield name.capitalize(), f"{name}{_suffix(field.annotation)}.", models[0]
+            yield from _inner_pages(name, models[0])
+
+
+def _inner_pages(name: str, section: type[Section]) -> Iterator[tuple[str, str, type[Section]]]:
+    """The same of a section's own sections."""
+    for inner, field in section.model_fields.items():
+        for model in sections_of(field.annotation):
+            yield f"{name.capitalize()}: {inner}", f"{name}.{inner}.", model
 
 
 def _suffix(annotation: Any) -> str:

@@ -122,6 +122,8 @@ class Policy:
     linger_s: float | None
     """Seconds that an upstream call outlives its last caller; None lets it finish."""
     max_flight_age_s: float
+    audit_share: float = 0.02
+    """The share of semantic hits that is audited, in [0, 1]."""
     read: bool = True
     """False for `Cache-Control: no-cache`: stored and running answers are not used."""
     store: bool = True

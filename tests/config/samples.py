@@ -57,6 +57,7 @@ def complete() -> dict[str, Any]:
                     "inflight_high_temperature": "retries",
                     "semantic": True,
                     "error_budget": "1%",
+                    "audit_share": "2%",
                     "ttl": "1d",
                     "scope": "shared",
                     "pool": "everybody",
@@ -71,6 +72,15 @@ def complete() -> dict[str, Any]:
                 "search": None,
             },
             "defaults": {"semantic": "shadow", "linger": "5s"},
+            "audit": {
+                "daily_limit_usd": 2.5,
+                "unknown_price_usd": 0.01,
+                "max_queue": 100,
+                "concurrency": 1,
+                "timeout": "1m",
+                "pass_through": False,
+                "judge": {"model": "gpt-4.1-mini"},
+            },
             "admin": {"keys": [HASHES[2]]},
             "limits": {
                 "max_body_bytes": "10MiB",

@@ -65,3 +65,11 @@ def test_matching_without_an_embedder_is_pointed_out() -> None:
     """A feature asks for what is turned off everywhere."""
     found = warned(KEYED + KEPT + "embedder: {type: none}\nfeatures: {support: {semantic: on}}")
     assert found == "support asks for semantic matching, which embedder type none turns off"
+
+
+def test_hits_that_nobody_checks_are_pointed_out() -> None:
+    """Serving semantic hits with callers' own keys means no audits, unless that is wanted."""
+    found = warned(KEYLESS + KEPT + "features: {support: {semantic: on}}")
+    assert found.startswith("semantic hits of upstream vllm are not audited")
+    assert warned(KEYLESS + KEPT + "defaults: {semantic: on}\naudit: {pass_through: on}") == ""
+    assert warned(KEYLESS + KEPT + TENANTS + "defaults: {semantic: on}") == ""

@@ -81,6 +81,7 @@ def test_the_default_policy_is_the_agreed_one() -> None:
         "inflight": True,
         "inflight_high_temperature": "retries",
         "semantic": "shadow",
+        "audit_share": 0.02,
         "error_budget": 0.01,
         "ttl_s": 86400,
         "scope": "tenant",
@@ -225,3 +226,12 @@ def test_parts_are_checked_in_python_too() -> None:
     """What must hold between the parts holds for every `Settings` there is."""
     with pytest.raises(ValidationError, match="another upstream has this name"):
         Settings(upstreams=(SimulatedUpstream(), SimulatedUpstream()))
+
+
+def test_a_judge_must_be_served() -> None:
+    """The model that judges answers is one that some upstream answers, by pattern or alias."""
+    judge = "audit: {judge: {model: judge-1}}\n"
+    served = "upstreams: [{type: simulated, models: ['sim-*']%s}]\n"
+    assert "audit.judge.model: no upstream serves this model" in complaint(served % "" + judge)
+    assert settings(served % ", aliases: {judge-1: sim-a}" + judge).audit.judge is not None
+    assert settings(UPSTREAM + judge).audit.daily_limit_usd == 1.0

@@ -8,6 +8,7 @@ YAML keys don't (`ttl: 1d` is `ttl_s == 86400.0`).
 """
 
 from askonce.config.advice import warnings
+from askonce.config.audit import AuditSettings, JudgeSettings
 from askonce.config.forms import Address, MemoryStore, SqliteStore
 from askonce.config.loading import default_settings, load, loads
 from askonce.config.policy import PolicySettings
@@ -29,9 +30,11 @@ __all__ = [
     "DEFAULT_FEATURE",
     "Address",
     "AdminSettings",
+    "AuditSettings",
     "CacheSettings",
     "ConfigError",
     "EmbedderSettings",
+    "JudgeSettings",
     "LimitSettings",
     "LogSettings",
     "MemoryStore",

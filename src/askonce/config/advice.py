@@ -23,6 +23,7 @@ def warnings(settings: Settings) -> list[str]:
         *_forgetful_store(settings),
         *_unused_features(settings),
         *_semantic_without_embedder(settings),
+        *_semantic_without_audits(settings),
     ]
 
 
@@ -78,3 +79,15 @@ def _semantic_without_embedder(settings: Settings) -> Iterator[str]:
     for name, policy in said.items():
         if "semantic" in policy.model_fields_set and policy.semantic != "off":
             yield f"{name} asks for semantic matching, which embedder type none turns off"
+
+
+def _semantic_without_audits(settings: Settings) -> Iterator[str]:
+    served = any(settings.policy_settings(name).semantic == "on" for name in settings.feature_names)
+    if not served or settings.tenants is not None or settings.audit.pass_through:
+        return
+    for upstream in _openai_upstreams(settings):
+        if not _presents_own_key(upstream):
+            yield (
+                f"semantic hits of upstream {upstream.name} are not audited: that would spend the callers' own keys; "
+                "give it an api_key, or set audit.pass_through"
+            )

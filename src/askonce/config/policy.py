@@ -38,6 +38,11 @@ class PolicySettings(Section):
         le=0.5,
         description="The share of semantic hits that may be wrong; serving is held below it.",
     )
+    audit_share: Share = Field(
+        default=0.02,
+        description="The share of semantic hits that is checked in the background by asking the upstream after all; "
+        "a feature's first hits are checked more often. 0: none.",
+    )
     ttl_s: Seconds = Field(
         default=86_400.0, description="How long an answer is kept. A hit doesn't prolong it."
     )

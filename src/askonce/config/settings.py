@@ -3,11 +3,13 @@
 import difflib
 from collections import Counter
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from askonce.config.audit import AuditSettings
 from askonce.config.forms import (
     Address,
     Count,
@@ -185,6 +187,9 @@ class Settings(Section):
     defaults: PolicySettings = Field(
         default=PolicySettings(), description="The policy of every feature that doesn't say otherwise."
     )
+    audit: AuditSettings = Field(
+        default=AuditSettings(), description="How semantic hits are checked in the background."
+    )
     admin: AdminSettings = Field(default=AdminSettings(), description="Access to `/admin/`.")
     limits: LimitSettings = Field(default=LimitSettings(), description="What requests may take.")
     cache: CacheSettings = Field(default=CacheSettings(), description="How much is kept.")
@@ -230,6 +235,7 @@ class Settings(Section):
             *self._unknown_features(),
             *self._pools_without_owner(),
             *self._limits_out_of_order(),
+            *self._judge_nobody_serves(),
         ]
         if violations:
             sentences = "; ".join(message for _, message in violations)
@@ -293,3 +299,11 @@ class Settings(Section):
             yield ("cache", "max_entry_bytes"), "must not be larger than cache.memory_bytes"
         if self.limits.flight_log_bytes > self.limits.total_log_bytes:
             yield ("limits", "flight_log_bytes"), "must not be larger than limits.total_log_bytes"
+
+    def _judge_nobody_serves(self) -> Iterator[Violation]:
+        judge = self.audit.judge
+        if judge is not None and not any(
+            judge.model in one.aliases or any(fnmatchcase(judge.model, pattern) for pattern in one.models)
+            for one in self.upstreams
+        ):
+            yield ("audit", "judge", "model"), "no upstream serves this model"
