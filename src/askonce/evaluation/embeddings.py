@@ -102,7 +102,7 @@ def _write(file: IO[bytes], kept: Mapping[str, Embedded], engine: str) -> None:
 
 def _read(file: Path, engine: str) -> _Kept:
     try:
-        with np.load(file, allow_pickle=False) as saved:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as saved:
             if str(saved["engine"]) != engine:
                 return OrderedDict()
             return _unpacked(saved)
