@@ -14,7 +14,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from askonce.stores import reader, writer
-from askonce.stores.database import Database
+from askonce.stores.contents import Contents
 from askonce.stores.memory import MemoryStore
 from askonce.stores.sqlite import SqliteStore
 from stores.samples import FakeClock, entry, key, link, question, unit
@@ -286,7 +286,7 @@ async def test_a_mistake_of_ours_costs_one_group(
         raise KeyError("What is a?")
 
     with monkeypatch.context() as broken, capture_logs() as logs:
-        broken.setattr(Database, "_insert", fail)
+        broken.setattr(Contents, "_insert", fail)
         store.put(entry("a"), question("a"))
         await store.flush()
     assert "What is" not in str(logs)
@@ -321,15 +321,15 @@ async def test_a_commit_that_hangs_degrades(
     """Flushes don't wait for a disk that doesn't answer; when it does, the store is durable again."""
     monkeypatch.setattr(writer, "_SLOW_COMMIT_S", 0.01)
     hang = threading.Event()
-    plain = Database._measure
+    plain = Contents.pragma
 
-    def hanging(self: Database, connection: sqlite3.Connection) -> int:
+    def hanging(self: Contents, name: str) -> int:
         hang.wait()
-        return plain(self, connection)
+        return plain(self, name)
 
     store = make(tmp_path / "a.db", clock)
     await store.start()
-    monkeypatch.setattr(Database, "_measure", hanging)
+    monkeypatch.setattr(Contents, "pragma", hanging)
     store.put(entry("a"), None)
     await store.flush()
     assert "takes longer" in store.health().detail

@@ -35,7 +35,7 @@ _TRIM_FEATURE: Final = """
 DELETE FROM audits WHERE feature = :feature AND id <= (
     SELECT id FROM audits WHERE feature = :feature ORDER BY id DESC LIMIT 1 OFFSET :kept)
 """
-_TRIM_ALL: Final = "DELETE FROM audits WHERE id <= (SELECT id FROM audits ORDER BY id DESC LIMIT 1 OFFSET ?)"
+_TRIM_ALL: Final = "DELETE FROM audits WHERE id IN (SELECT id FROM audits ORDER BY id LIMIT ?)"
 _LARGEST: Final = float(np.finfo(np.float16).max)
 
 
@@ -53,15 +53,19 @@ def find(
     return (found[-1][0] if found else 0), [_audit(row[1:]) for row in found]
 
 
-def trim(connection: sqlite3.Connection, features: Iterable[str]) -> None:
-    """Drops these features' oldest audits beyond `KEPT_PER_FEATURE`."""
-    parameters = ({"feature": feature, "kept": KEPT_PER_FEATURE} for feature in features)
-    connection.executemany(_TRIM_FEATURE, parameters)
+def trim(connection: sqlite3.Connection, features: Iterable[str]) -> int:
+    """Drops these features' oldest audits beyond `KEPT_PER_FEATURE`; returns how many."""
+    parameters = [{"feature": feature, "kept": KEPT_PER_FEATURE} for feature in features]
+    return connection.executemany(_TRIM_FEATURE, parameters).rowcount if parameters else 0
 
 
-def trim_all(connection: sqlite3.Connection, max_bytes: int) -> None:
-    """Drops the oldest audits of all beyond their share of the file's budget: answers need it more."""
-    connection.execute(_TRIM_ALL, (max_bytes // (_SHARE * _AUDIT_BYTES),))
+def trim_all(connection: sqlite3.Connection, count: int, max_bytes: int) -> int:
+    """Drops the oldest of `count` audits beyond their share of the file's budget; returns how many.
+
+    Else a small file could fill with audits, for which every answer would be evicted.
+    """
+    over = count - max_bytes // (_SHARE * _AUDIT_BYTES)
+    return connection.execute(_TRIM_ALL, (over,)).rowcount if over > 0 else 0
 
 
 def _row(audit: Audit) -> tuple[Any, ...]:
