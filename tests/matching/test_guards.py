@@ -41,7 +41,7 @@ def _objections(left: str, right: str) -> tuple[str, ...]:
         (
             "translate the dog is here to italian",
             "translate a dog is here to italian",
-            "content-word-differs",
+            "slot-differs",
         ),
     ],
 )

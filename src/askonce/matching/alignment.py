@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from askonce.matching.arrangement import Arrangement, arrange
 from askonce.matching.lexicon import listed
 from askonce.matching.terms import Kind, Role
 from askonce.matching.words import lemma
@@ -36,14 +37,14 @@ class Alignment(NamedTuple):
         inverted: The terms around the first place where the common terms' orders differ; empty where they agree, or
             where one phrase with its preposition has moved from one end to the other (`in 2015 …`, `… in 2015`) or
             `from …` and `to …` have changed places.
-        places: Where the pairs stand among the stored text's terms.
+        arrangement: How the order of the pairs differs.
     """
 
     pairs: tuple[tuple[Term, Term], ...]
     asked_only: tuple[Term, ...]
     stored_only: tuple[Term, ...]
     inverted: tuple[Term, ...]
-    places: tuple[int, ...]
+    arrangement: Arrangement
 
 
 def _mistyped(left: str, right: str) -> bool:
@@ -65,6 +66,12 @@ def _mistyped(left: str, right: str) -> bool:
         return False
     place = next((index for index in range(len(short)) if short[index] != long[index]), len(short))
     return short[place:] == long[place + 1 :] and long[place] == long[place - 1]
+
+
+def _mistyped_forms(left: Term, right: Term) -> bool:
+    """Whether two words, as typed or in their base forms, differ by a slip."""
+    one, other = left.surface.lower(), right.surface.lower()
+    return one[0] == other[0] and (_mistyped(one, other) or _mistyped(lemma(one), lemma(other)))
 
 
 def _compound(parts: Sequence[int], terms: Sequence[Term], whole: Term) -> tuple[int, int] | None:
@@ -96,9 +103,7 @@ def _reconcile(
     for index in list(left):
         for other in right:
             words = asked[index], stored[other]
-            if words[0].kind is words[1].kind is Kind.WORD and _mistyped(
-                *(lemma(word.surface.lower()) for word in words)
-            ):
+            if words[0].kind is words[1].kind is Kind.WORD and _mistyped_forms(*words):
                 left.remove(index)
                 right.remove(other)
                 found.append((index, other))
@@ -164,5 +169,5 @@ def align(asked: Sequence[Term], stored: Sequence[Term]) -> Alignment:
         tuple([asked[index] for index in left]),
         tuple([stored[place] for place in right]),
         _inversion(asked, stored, pairs),
-        tuple([place for _, place in pairs]),
+        arrange([place for _, place in pairs]),
     )

@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from askonce.matching.lexicon.quantities import CARDINALS, MULTIPLIERS, ORDINALS, ROMANS, UNITS
 
-__all__ = ["NUMERIC_WORDS", "Spoken", "singular_name", "spoken_number", "written_number"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "NUMERIC_WORDS",
+    "Spoken",
+    "iso_date",
+    "singular_name",
+    "spoken_cardinal",
+    "spoken_number",
+    "written_number",
+]
 
 _NUMBER: Final = re.compile(r"(-?)(\d+(?:[.,:/]\d+)*|\.\d+)([^\W\d_]*)$")
+_ISO_DATE: Final = re.compile(r"(\d{4})-(\d{2})-(\d{2})$")
 _THOUSANDS: Final = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?$")
 _PLAIN: Final = re.compile(r"\d{1,15}(?:\.\d{1,15})?$")
 _LONGEST_VALUE: Final = 20  # longer digit strings are identifiers, not quantities
-_TENS: Final = frozenset(str(tens) for tens in range(20, 100, 10))
-_ONES: Final = range(1, 10)
+_TENS: Final = 10
+_TWENTY: Final = 20
+_HUNDRED: Final = 100
+_CENTURIES: Final = range(15, 21)  # `fifteen` to `twenty`: the first half of a year said in two
 
 NUMERIC_WORDS: Final = frozenset((*CARDINALS, *MULTIPLIERS, *ORDINALS, "am", "pm", "noon", "midnight"))
 """Words that may be or belong to a number."""
 
 
 class Spoken(NamedTuple):
-    """A number in words; `joins` says that it includes the number before it (`twenty` + `five`)."""
+    """A number in words; `joins` says that it includes the number before it (`5` + `million`)."""
 
     value: str
     joins: bool
@@ -56,6 +70,15 @@ def _times(value: str, factor: int) -> str:
     return f"{float(value) * factor:.10g}" if _PLAIN.match(value) else f"{value}*{factor}"
 
 
+def iso_date(text: str) -> tuple[int, int, int] | None:
+    """Year, month and day of `2024-07-04`; None for anything else."""
+    match = _ISO_DATE.match(text)
+    if match is None:
+        return None
+    year, month, day = (int(part) for part in match.groups())
+    return (year, month, day) if 1 <= month <= 12 and 1 <= day <= 31 else None  # noqa: PLR2004 - a calendar
+
+
 def written_number(text: str) -> tuple[str, str]:
     """A number in digits with what is attached to it, as (value, unit); the unit is "" where there is none."""
     match = _NUMBER.match(text)
@@ -72,8 +95,62 @@ def written_number(text: str) -> tuple[str, str]:
     return (value if suffix in {"", "st", "nd", "rd", "th"} else text), ""
 
 
+def spoken_cardinal(words: Sequence[str], start: int) -> tuple[str, int]:
+    """The number in words that begins at `start`, as (value, how many words it takes); ("", 0) where there is none.
+
+    `two hundred and fifty`, `twenty-one thousand`, `nineteen eighty four`, `three point five`, `twenty first`, and
+    `thousand` behind an article. `words` ends with two breaks (`.`).
+    """
+    value, position = _below_million_million(words, start)
+    if position == start:
+        return "", 0
+    if position == start + 1 and value in _CENTURIES:
+        rest, end = _below_million_million(words, position)
+        if _TENS <= rest < _HUNDRED:
+            return str(value * _HUNDRED + rest), end - start
+    decimals = ""
+    end = position + 1
+    while words[position] == "point" and CARDINALS.get(words[end], _TENS) < _TENS:
+        decimals += str(CARDINALS[words[end]])
+        end += 1
+    if decimals:
+        return _plain(f"{value}.{decimals}"), end - start
+    return str(value), position - start
+
+
+def _below_million_million(words: Sequence[str], start: int) -> tuple[int, int]:
+    """Value and end of the words from `start` that make one cardinal: each adds less than the one before leaves room for."""
+    total = group = 0
+    room = ceiling = MULTIPLIERS["trillion"] * 1_000
+    position = start
+    while True:
+        word = words[position]
+        if word in CARDINALS and CARDINALS[word] < room:
+            group += CARDINALS[word]
+            room = _TENS if CARDINALS[word] >= _TWENTY else 0
+        elif MULTIPLIERS.get(word, ceiling) < ceiling and (
+            position == start or 0 < group < _HUNDRED or (group and MULTIPLIERS[word] > _HUNDRED)
+        ):
+            factor = MULTIPLIERS[word]
+            group = group or 1
+            if factor <= _HUNDRED:
+                group, room = group * factor, factor if factor == _HUNDRED else 0
+            else:
+                total, group, room, ceiling = total + group * factor, 0, 1_000, factor
+        elif room == _TENS and ORDINALS.get(word, _TENS) < _TENS:
+            return total + group + ORDINALS[word], position + 1
+        elif not (
+            word == "and"
+            and words[position - 1] in MULTIPLIERS
+            and words[position + 1] in CARDINALS
+            and position > start
+        ):
+            return total + group, position
+        position += 1
+
+
 def spoken_number(word: str, last: str, previous: str) -> Spoken | None:
-    """A number in words.
+    """A number in one word other than a cardinal: numeral, multiplier, ordinal or time of day.
 
     Args:
         word: A numeric word in lower case, or a Roman numeral in capitals.
@@ -82,10 +159,6 @@ def spoken_number(word: str, last: str, previous: str) -> Spoken | None:
     """
     if word in ROMANS:
         return Spoken(str(ROMANS[word]), joins=False)
-    if word in CARDINALS:
-        value = CARDINALS[word]
-        tens = last in _TENS and previous in CARDINALS and value in _ONES
-        return Spoken(str(int(last) + value if tens else value), joins=tens)
     if word in MULTIPLIERS:
         counted = bool(last) or previous in {"a", "an"}
         return Spoken(_times(last or "1", MULTIPLIERS[word]), joins=bool(last)) if counted else None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from askonce.matching.analysis import Tense
+from askonce.matching.grammar import Tense
 from askonce.matching.terms import is_light
 
 if TYPE_CHECKING:

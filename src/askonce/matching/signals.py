@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from askonce.matching import objections
 from askonce.matching.lexicon.frequency import BANDS
+from askonce.matching.spelling import dice, trigrams
 from askonce.matching.terms import Kind, Role, is_light
 from askonce.matching.words import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from askonce.matching.analysis import Grammar
+    from askonce.matching.grammar import Grammar
     from askonce.matching.guards import Pair
     from askonce.matching.terms import Term
     from askonce.matching.vocabulary import Vocabulary
@@ -29,8 +29,6 @@ _RARITIES: Final = {
 }
 _MOST_WEIGHED: Final = 8.0
 _MOST_SPELLED: Final = 8
-_GRAM: Final = 3
-_TWO_PLACES: Final = 2
 _NAMING: Final = frozenset({Kind.NAME, Kind.ENTITY, Kind.NUMBER, Kind.LITERAL})
 
 
@@ -55,7 +53,7 @@ class Signals(NamedTuple):
         spelling: How far the words left over on both sides are spelled alike, by letter trigrams; 1 where none is contested.
         disorder: Share of the common words that must move for both orders to agree.
         inverted: The common words' order differs by more than a phrase that moved from one end to the other.
-        exchanged: Exactly two of the common words have changed places.
+        exchanged: Two phrases have changed places around what stands between.
         named_exchanged: A word out of order is a name, place or number.
         roles: Share of the common words that stand behind another preposition.
         question: Questions of kinds that exclude one another.
@@ -126,47 +124,19 @@ def _weigh(terms: Sequence[Term], vocabulary: Vocabulary) -> _Weights:
     return _Weights(min(_MOST_WEIGHED, partition), min(_MOST_WEIGHED, rare))
 
 
-def _grams(word: str) -> set[str]:
-    padded = f"^{word}$"
-    return {padded[start : start + _GRAM] for start in range(max(1, len(padded) - _GRAM + 1))}
-
-
 def _spelling(asked: Sequence[Term], stored: Sequence[Term]) -> float:
     """Mean over the shorter side's words of the best Dice coefficient of letter trigrams with a word of the other."""
     few, many = sorted((asked[:_MOST_SPELLED], stored[:_MOST_SPELLED]), key=len)
     if not few:
         return 1.0
-    left, right = ([_grams(term.surface.lower()) for term in side] for side in (few, many))
+    left, right = ([trigrams(term.surface.lower()) for term in side] for side in (few, many))
     if len(few) < len(many):
-        return sum([max([_dice(one, other) for other in right]) for one in left]) / len(few)
+        return sum([max([dice(one, other) for other in right]) for one in left]) / len(few)
     ways = [
-        sum([max([_dice(one, other) for other in two]) for one in one_side])
+        sum([max([dice(one, other) for other in two]) for one in one_side])
         for one_side, two in ((left, right), (right, left))
     ]
     return sum(ways) / (2 * len(few))
-
-
-def _dice(one: set[str], other: set[str]) -> float:
-    return 2 * len(one & other) / (len(one) + len(other))
-
-
-def _disorder(places: Sequence[int]) -> float:
-    """1 minus the share of the longest increasing run of places (Schensted 1961), in n log n."""
-    tails: list[int] = []
-    for place in places:
-        at = bisect_left(tails, place)
-        tails[at : at + 1] = [place]
-    return 1.0 - len(tails) / len(places) if places else 0.0
-
-
-def _moved(pair: Pair) -> list[tuple[Term, Term]]:
-    """Common terms whose rank differs on the two sides."""
-    order = sorted(pair.alignment.places)
-    return [
-        terms
-        for terms, place, expected in zip(pair.alignment.pairs, pair.alignment.places, order, strict=True)
-        if place != expected
-    ]
 
 
 def _question_gap(asked: Grammar, stored: Grammar) -> float:
@@ -194,7 +164,7 @@ def signals(pair: Pair, vocabulary: Vocabulary) -> Signals:
     shared = _weigh(common, vocabulary)
     extra = alignment.asked_only + alignment.stored_only
     terms = len(asked.terms) + len(stored.terms)
-    moved = _moved(pair)
+    arrangement = alignment.arrangement
     differing_roles = sum(
         [
             left.role is not right.role and Role.OTHER not in {left.role, right.role}
@@ -216,10 +186,10 @@ def signals(pair: Pair, vocabulary: Vocabulary) -> Signals:
         particles=_count(extra, Kind.PARTICLE),
         names=_count(extra, Kind.NAME),
         spelling=_spelling(alignment.asked_only, alignment.stored_only) if content else 1.0,
-        disorder=_disorder(alignment.places),
+        disorder=arrangement.disorder,
         inverted=float(objections.order(pair) is not None),
-        exchanged=float(len(moved) == _TWO_PLACES),
-        named_exchanged=float(any(left.kind in _NAMING for left, _ in moved)),
+        exchanged=float(arrangement.exchanged is not None),
+        named_exchanged=float(any(common[index].kind in _NAMING for index in arrangement.moved)),
         roles=differing_roles / len(common) if common else 0.0,
         question=float(objections.question(pair) is not None),
         question_gap=_question_gap(asked.grammar, stored.grammar),

@@ -19,8 +19,15 @@ from askonce.matching.lexicon.function_words import (
     PREPOSITIONS,
     SOURCES,
 )
-from askonce.matching.lexicon.quantities import CURRENCIES, ROMANS, UNITS
-from askonce.matching.numerals import NUMERIC_WORDS, singular_name, spoken_number, written_number
+from askonce.matching.lexicon.quantities import CARDINALS, CURRENCIES, MULTIPLIERS, ROMANS, UNITS
+from askonce.matching.numerals import (
+    NUMERIC_WORDS,
+    iso_date,
+    singular_name,
+    spoken_cardinal,
+    spoken_number,
+    written_number,
+)
 from askonce.matching.terms import Kind, Role, Term
 from askonce.matching.words import key_of, lemma
 
@@ -37,11 +44,24 @@ _NO_NUMBER_BEFORE_ONE: Final = listed(
 )
 _MONTH_CONTEXT: Final = listed("in of by until since last next this early late mid during")
 _SEPARABLE_IN_ON: Final = listed("turn switch log sign put fill check hand opt plug power get hold move kick")
+_ARTICLES: Final = frozenset({"a", "an"})
 _ASKING: Final = listed("why how what who where when")
 _LAST_DAY: Final = 31
 _SHORT_UNIT: Final = 2
 _PARTICLE_REACH: Final = 5
-_ROLES: Final = dict.fromkeys(SOURCES, Role.SOURCE) | dict.fromkeys(GOALS, Role.GOAL) | {"about": Role.TOPIC}
+_CURRENCY_KEYS: Final = frozenset(CURRENCIES.values())
+_ROLES: Final = (
+    dict.fromkeys(SOURCES, Role.SOURCE)
+    | dict.fromkeys(GOALS, Role.GOAL)
+    | {
+        "about": Role.TOPIC,
+        "before": Role.BEFORE,
+        "after": Role.AFTER,
+        "than": Role.COMPARED,
+        "then": Role.NEXT,
+    }
+)
+_ALONE: Final = listed("of by before after")
 
 
 class TermList:
@@ -76,12 +96,16 @@ class TermList:
     def of(cls, tokens: Sequence[Token]) -> TermList:
         """The terms of a text's tokens."""
         built = cls()
-        words = [token.lower for token in tokens]
+        words = [*[token.lower for token in tokens], ".", "."]
         named = _capitals_tell(tokens)
+        behind = 0
         for position, token in enumerate(tokens):
-            previous = words[position - 1] if position else "."
-            following = words[position + 1] if position + 1 < len(words) else "."
-            if token.kind == "word":
+            if position < behind:
+                continue
+            previous, following = words[position - 1], words[position + 1]
+            if token.lower in CARDINALS or (token.lower in MULTIPLIERS and previous in _ARTICLES):
+                behind = built._cardinal(words, position, token.surface)
+            elif token.kind == "word":
                 built._word(token, previous, following, named=named and previous != ".")
             elif token.kind == "number":
                 built._number(token)
@@ -114,7 +138,7 @@ class TermList:
 
     def _symbol(self, token: Token) -> None:
         if token.lower == ",":
-            self._join = self._follows
+            self._join = self._follows and not self._last_is(Kind.NUMBER)  # `July 4, 2024`
             self._follows = False
         elif token.lower == ".":
             self._end_phrase()
@@ -122,6 +146,8 @@ class TermList:
             self._currency = CURRENCIES[token.lower]
             if self._last_is(Kind.NUMBER):
                 self._currency_behind(token.surface)
+        elif token.lower == "°":
+            self._add("degree", token.surface, Kind.UNIT)
         elif token.lower == "%":
             self._add("percent", token.surface, Kind.UNIT)
         else:
@@ -130,23 +156,46 @@ class TermList:
     def _last_is(self, kind: Kind) -> bool:
         return self._follows and bool(self.terms) and self.terms[-1].kind is kind
 
+    def _measured(self) -> bool:
+        """Whether a unit may be one letter here: behind a number or `°`."""
+        return self._last_is(Kind.NUMBER) or (self._last_is(Kind.UNIT) and self.terms[-1].key == "degree")
+
     def _currency_behind(self, surface: str) -> None:
         if self._currency:
             self._add(self._currency, surface, Kind.UNIT)
             self._currency = ""
 
     def _number(self, token: Token) -> None:
+        date = iso_date(token.lower)
+        if date is not None:
+            year, month, day = date
+            self._add(_MONTH_NAMES[month], token.surface, Kind.ENTITY)
+            self._add(f"#{day}", token.surface, Kind.NUMBER)
+            self._add(f"#{year}", token.surface, Kind.NUMBER)
+            return
         value, unit = written_number(token.lower)
+        currency = self.terms.pop() if self._is_currency() else None
         self._add(f"#{value}", token.surface, Kind.NUMBER)
+        if currency is not None:
+            self.terms.append(currency)
         if unit:
             self._add(unit, token.surface, Kind.UNIT)
         self._currency_behind(token.surface)
+
+    def _cardinal(self, words: Sequence[str], position: int, surface: str) -> int:
+        """Takes a number in words; returns where it ends. `one` after `which` and its like is a pronoun."""
+        value, length = spoken_cardinal(words, position)
+        if length > 1 or words[position] != "one" or words[position - 1] not in _NO_NUMBER_BEFORE_ONE:
+            self._add(f"#{value}", surface, Kind.NUMBER)
+        else:
+            self._add(key_of("one"), surface, Kind.WORD)
+        return position + length
 
     def _number_word(self, word: str, token: Token, previous: str) -> bool:
         """Takes a number, multiplier, ordinal or time of day in words; False where it is none of them."""
         if word not in NUMERIC_WORDS and token.surface not in ROMANS:
             return False
-        if (word == "one" and previous in _NO_NUMBER_BEFORE_ONE) or word in DROPPED:
+        if word in DROPPED:
             return False
         last = self.terms[-1].key[1:] if self._last_is(Kind.NUMBER) else ""
         spoken = spoken_number(token.surface if token.surface in ROMANS else word, last, previous)
@@ -166,13 +215,18 @@ class TermList:
             self._add(_MONTH_NAMES[MONTHS[word]], token.surface, Kind.ENTITY)
             if day is not None:
                 self.terms.append(day)
-        elif base in UNITS and (len(base) > _SHORT_UNIT or self._last_is(Kind.NUMBER)):
+        elif base in UNITS and (len(base) > _SHORT_UNIT or self._measured()):
             self._add(UNITS[base], token.surface, Kind.UNIT)
         elif base in CURRENCIES:
             self._add(CURRENCIES[base], token.surface, Kind.UNIT)
         else:
             return False
         return True
+
+    def _is_currency(self) -> bool:
+        """Whether the last term is a currency that no number stands before (`USD 20`)."""
+        amount = len(self.terms) > 1 and self.terms[-2].kind is Kind.NUMBER
+        return self._last_is(Kind.UNIT) and self.terms[-1].key in _CURRENCY_KEYS and not amount
 
     def _is_day(self) -> bool:
         key = self.terms[-1].key[1:] if self._last_is(Kind.NUMBER) else ""
@@ -185,6 +239,8 @@ class TermList:
             return
         if (word == "may" or word not in DROPPED) and self._measure(word, token, previous):
             return
+        if word == "not" and previous == "or":
+            return  # `or not` asks the same
         if word in NEGATORS:
             self.negations += 1
             self._role = Role.OTHER if self._asked and not self.terms else Role.NONE
@@ -193,7 +249,7 @@ class TermList:
             return
         elif word == "us" and (token.surface == "US" or previous in {"the", "in"}):
             self._add("usa", token.surface, Kind.ENTITY)
-        elif word in {"of", "by"} and following in {".", ","}:
+        elif word in _ALONE and following in {".", ","}:
             self._add(word, token.surface, Kind.PARTICLE)
         elif word in DROPPED and not self._is_letter(token, following):
             self._grammar_word(word)

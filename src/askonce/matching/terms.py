@@ -28,12 +28,16 @@ class Kind(StrEnum):
 
 
 class Role(StrEnum):
-    """What the preposition before a term makes of it; OTHER on a negation: it leads, so its place says nothing."""
+    """What the preposition or `then` before a term makes of it; OTHER on a negation: it leads, so its place says nothing."""
 
     NONE = ""
     SOURCE = "source"
     GOAL = "goal"
     TOPIC = "topic"
+    BEFORE = "before"
+    AFTER = "after"
+    COMPARED = "compared"
+    NEXT = "next"
     OTHER = "other"
 
 

@@ -39,7 +39,7 @@ men/women boy/girl husband/wife father/mother dad/mom son/daughter brother/siste
 king/queen prince/princess groom/bride mr/mrs grandfather/grandmother actor/actress parent/child adult/child
 human/machine human/animal teacher/student doctor/patient lawyer/client landlord/tenant employer/employee
 manager/employee host/guest buyer/seller buy/sell purchase/sell purchase/sale sender/recipient sender/receiver
-send/receive sent/received give/take give/receive give/get lend/borrow lender/borrower loan/deposit
+send/receive sent/received give/take lend/borrow lender/borrower loan/deposit
 deposit/withdraw deposit/withdrawal credit/debit debtor/creditor asset/liability income/expense revenue/cost
 earn/spend earn/lose save/spend save/delete save/discard pay/refund charge/refund import/export importer/exporter
 upload/download upgrade/downgrade install/uninstall install/remove subscribe/unsubscribe follow/unfollow

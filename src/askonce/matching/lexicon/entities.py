@@ -6,7 +6,7 @@ from typing import Final
 
 from askonce.matching.lexicon import listed
 
-__all__ = ["CAMEL_BRANDS", "ENTITIES", "ENTITY_ALIASES", "MONTHS"]
+__all__ = ["CAMEL_BRANDS", "ENTITIES", "ENTITY_ALIASES", "MONTHS", "ORDINARY_NAMES"]
 
 MONTHS: Final = {
     name: number
@@ -67,8 +67,8 @@ american british canadian australian mexican brazilian indian european asian afr
 christian muslim jewish hindu buddhist catholic protestant islam christianity judaism hinduism buddhism
 """
 _MONEY: Final = """
-usd eur gbp jpy cny inr aud cad chf sek nok dkk pln czk huf rub try brl mxn zar sgd hkd nzd krw thb idr btc eth
-dollar euro yen yuan renminbi rupee franc krona krone zloty ruble lira peso rand won baht ringgit dirham
+usd eur gbp jpy cny inr aud cad chf sek nok dkk pln czk huf brl mxn zar sgd hkd nzd krw thb idr btc eth
+dollar euro yen yuan renminbi rupee franc krona krone zloty ruble lira peso baht ringgit dirham
 bitcoin ethereum litecoin dogecoin solana visa mastercard amex discover maestro paypal venmo zelle stripe klarna
 """
 _TIME: Final = """
@@ -92,6 +92,14 @@ playstation xbox nintendo alexa siri cortana chatgpt gemini claude llama mistral
 
 ENTITIES: Final = frozenset((_PLACES + _LANGUAGES + _MONEY + _TIME + _SOFTWARE).split())
 """Lower-case names; never matched by spelling distance."""
+
+ORDINARY_NAMES: Final = listed("""
+    brave discover target signal word excel edge notion slack teams arch spring express oracle spark react swift delta
+    safari opera rust ruby dart rails chrome zoom gemini apple amazon stripe polish turkey china jordan chad georgia
+    cologne florence charlotte phoenix reno nice cuba lima orange latin greek march may signal brave java visa amex
+    android windows uber venice american
+    """)
+"""Names that are ordinary words too, or go without saying: their absence on one side tells nothing."""
 
 _ALIASES: Final = """
 usa: united states of america|united states|u.s.a|u.s|the states

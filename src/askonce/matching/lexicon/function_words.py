@@ -93,7 +93,9 @@ SOURCES: Final = listed("from by off")
 GOALS: Final = listed("to into onto toward towards for")
 """Prepositions of the place, person or form that something goes to."""
 
-PREPOSITIONS: Final = SOURCES | GOALS | listed("in on at of with about as than via through during")
+PREPOSITIONS: Final = (
+    SOURCES | GOALS | listed("in on at of with about as than via through during before after then")
+)
 """Words that govern the term after them."""
 
 PARTICLES: Final = listed("on off up down in out over away back")

@@ -6,7 +6,17 @@ from typing import Final
 
 from askonce.matching.lexicon import listed_in_order
 
-__all__ = ["CARDINALS", "CURRENCIES", "MULTIPLIERS", "ORDINALS", "ROMANS", "UNITS"]
+__all__ = [
+    "BOUNDS",
+    "BOUNDS_BEHIND",
+    "CARDINALS",
+    "CURRENCIES",
+    "MULTIPLIERS",
+    "ORDINALS",
+    "QUANTIFIERS",
+    "ROMANS",
+    "UNITS",
+]
 
 CARDINALS: Final = {
     word: value
@@ -162,3 +172,42 @@ CURRENCIES: Final = {
     "cny": "cny",
 }
 """The currency that stands for its signs and spellings."""
+
+QUANTIFIERS: Final = {
+    word: quantity
+    for quantity, words in (
+        ("all", "all every each everyone everybody everything entire whole"),
+        ("some", "some several someone somebody something"),
+        ("most", "most majority"),
+        ("few", "few fewer fewest"),
+        ("both", "both"),
+        ("either", "either"),
+        ("neither", "neither"),
+        ("only", "only solely"),
+    )
+    for word in words.split()
+}
+"""Of how many a word speaks. Negative ones are negators."""
+
+
+def _phrases(lines: str) -> dict[tuple[str, ...], str]:
+    return {
+        tuple(phrase.split()): sign
+        for sign, phrases in (line.split(": ") for line in lines.strip().splitlines())
+        for phrase in phrases.split("/")
+    }
+
+
+BOUNDS: Final = _phrases("""
+≥: at least/no less than/not less than/no fewer than/minimum of/minimum/from at least
+≤: at most/no more than/not more than/up to/maximum of/maximum/at the most
+>: more than/over/above/greater than/longer than/older than/larger than/higher than/exceeding
+<: less than/fewer than/under/below/smaller than/shorter than/younger than/lower than
+""")
+"""What a phrase before a number makes of it."""
+
+BOUNDS_BEHIND: Final = _phrases("""
+≥: or more/or above/or older/or higher/or longer/at least
+≤: or less/or fewer/or below/or younger/or lower/at most/or shorter
+""")
+"""What a phrase behind a number, or behind its unit, makes of it."""
