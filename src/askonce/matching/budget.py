@@ -1,4 +1,14 @@
-"""An error budget kept: which calibration and which threshold serve at most a given share of wrong hits."""
+"""An error budget kept: which calibration and which threshold serve at most a given share of wrong hits.
+
+Two methods, for two questions.
+
+*From where on to serve* is decided before labels are plenty, most of them just below the threshold, where misses give
+them for free. So the threshold rests on a model (`matching.reliability`): how the calibrated probability relates to the
+truth, with a prior around "as shipped", and on its whole posterior rather than its best guess.
+
+*Whether the promise was kept* rests on no model at all: audits of served hits, drawn with known propensities, and
+bounds by betting (`matching.bounds`) that hold no matter how often one looks.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +19,19 @@ import numpy as np
 
 from askonce.matching.bounds import Interval, interval
 from askonce.matching.calibration import Calibration, Label, Source, refit
+from askonce.matching.reliability import Outcomes, safe_logit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Budget", "Setting", "Traffic", "audit_share", "settle"]
+    from numpy.typing import NDArray
+
+__all__ = ["NEVER", "Budget", "Setting", "Traffic", "audit_share", "settle"]
 
 NEVER: Final = 2.0
 """A threshold that no probability reaches."""
+_WARM_UP: Final = 50
+"""Hits that are all audited at first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +40,15 @@ class Budget:
 
     Attributes:
         error_rate: Largest share of wrong answers among semantic hits, in (0, 1).
-        confidence: Of each bound, in (0, 1).
+        confidence: With which the promise is to hold, and each reported bound does, in (0, 1).
         half_life_s: Age at which a label counts half.
+        judge_error: Share of verdicts that are known to be wrong, either way, in [0, 0.5).
     """
 
     error_rate: float
     confidence: float = 0.95
     half_life_s: float = 30 * 86_400.0
+    judge_error: float = 0.0
 
 
 class Traffic(NamedTuple):
@@ -81,45 +98,75 @@ def settle(
         budget: What was promised.
         traffic: What was answered so far, to relate wrong hits to all requests.
         now: Seconds, on the clock of the labels.
-        breached_at: When the feature's budget was found breached, if it was and nobody has lifted it. Then only
-            labels made since count towards recovery, and `Setting.breached` says whether the breach stands.
+        breached_at: When the feature's budget was found breached, if it was and nobody has lifted it. `breached`
+            then says whether the breach stands: it ends when labels made since show, at the new threshold and
+            without any model, a share of wrong answers within the budget.
     """
-    fitted = refit(shipped, [label for label in labels if label.propensity > 0])
-    rates = _served_rates(labels, budget, now)
+    drawn = sorted(
+        (label for label in labels if label.source is not Source.FEEDBACK), key=lambda label: label.at
+    )
+    fitted = refit(shipped, drawn)
+    ages = np.array([max(0.0, now - label.at) for label in drawn])
+    recency = 0.5 ** (ages / budget.half_life_s)
+    right = np.array([label.right for label in drawn], np.float64)
+    weights = np.array([1.0 / label.propensity for label in drawn])
+    outcomes = Outcomes(fitted.held_back, right, weights, recency)
+    threshold = _probability(safe_logit(outcomes, budget.error_rate, budget.confidence, budget.judge_error))
+    served = np.array([label.served for label in drawn], bool)
+    rates = _rate(outcomes, served, budget)
+    if breached_at is None:
+        breached = rates.low > budget.error_rate
+    else:
+        since = np.array([label.at > breached_at for label in drawn], bool)
+        certain = fitted.calibration.logits(_stacked(drawn, shipped)) >= _logit(threshold)
+        breached = _rate(outcomes, since & certain, budget).high > budget.error_rate
     share = traffic.hits / max(1, traffic.requests)
-    breached = rates.low > budget.error_rate if breached_at is None else True
-    threshold = NEVER if breached else 1.0 - budget.error_rate
+    among_all = Interval(*(bound * share for bound in rates))
     return Setting(
         fitted.calibration,
-        threshold,
+        NEVER if breached else threshold,
         rates,
-        Interval(rates.estimate * share, rates.low * share, rates.high * share),
+        among_all,
         breached,
-        len(labels),
+        len(drawn),
         fitted.used,
     )
 
 
-def audit_share(steady: float, audited: int) -> float:
+def audit_share(steady: float, hits: int) -> float:
     """The share of served hits to audit next: all of them at first, falling to the steady share.
 
     A label's propensity is the share that applied when its hit was served. The number of audits grows with the
-    logarithm of the hits until the steady share is reached.
+    logarithm of the hits until the steady share is reached: 50 of the first 50, 230 of the first 2,000.
 
     Args:
-        steady: The share to end at, in [0, 1].
-        audited: Hits served so far.
+        steady: The share to end at, in [0, 1]; 0 audits nothing.
+        hits: Hits served so far.
     """
-    return max(steady, min(1.0, _WARM_UP / max(1, audited)))
+    return max(steady, min(1.0, _WARM_UP / max(1, hits))) if steady > 0 else 0.0
 
 
-_WARM_UP: Final = 50
+def _rate(outcomes: Outcomes, use: NDArray[np.bool_], budget: Budget) -> Interval:
+    """The share of wrong answers among all from which the chosen labels were drawn, less what the judge gets wrong.
+
+    A judge that errs either way with rate e shows e + (1 - 2e) * rate (Rogan and Gladen, 1978).
+    """
+    seen = interval(
+        1.0 - outcomes.right[use], outcomes.weights[use], outcomes.recency[use], budget.confidence
+    )
+    error = budget.judge_error
+    return Interval(*(min(1.0, max(0.0, (bound - error) / (1.0 - 2.0 * error))) for bound in seen))
 
 
-def _served_rates(labels: Sequence[Label], budget: Budget, now: float) -> Interval:
-    """The served hits' share of wrong answers, from audits."""
-    audits = [label for label in labels if label.served and label.source is Source.AUDIT]
-    ages = np.array([max(0.0, now - label.at) for label in audits])
-    wrong = np.array([not label.right for label in audits], np.float64)
-    weights = np.array([1.0 / label.propensity for label in audits])
-    return interval(wrong, weights, 0.5 ** (ages / budget.half_life_s), budget.confidence)
+def _stacked(labels: Sequence[Label], shipped: Calibration) -> NDArray[np.float32]:
+    if not labels:
+        return np.empty((0, len(shipped.weights)), np.float32)
+    return np.stack([label.evidence for label in labels])
+
+
+def _probability(logit: float) -> float:
+    return NEVER if logit == np.inf else float(1.0 / (1.0 + np.exp(-logit)))
+
+
+def _logit(probability: float) -> float:
+    return np.inf if probability >= 1.0 else float(np.log(probability / (1.0 - probability)))

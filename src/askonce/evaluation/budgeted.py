@@ -1,0 +1,214 @@
+"""The gateway's semantic tier in small, for streams: evidence, calibration, budget, audits, classes and records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from askonce.evaluation.streams import play
+from askonce.matching.budget import NEVER, Budget, Traffic, audit_share, settle
+from askonce.matching.calibration import Calibration, Label, Source, refit
+from askonce.matching.neighbourhood import Near, Neighbourhood, Record, neighbourhood
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from numpy.typing import NDArray
+
+    from askonce.evaluation.streams import Stream
+    from askonce.matching.budget import Setting
+    from askonce.matching.calibration import Evidence
+
+__all__ = ["BudgetedPolicy", "Rules", "train"]
+
+_NEAREST: Final = 10
+_SHARE: Final = 0.02
+_FIRST_SETTLE: Final = 50
+_GROWTH: Final = 1.25
+"""Settle again when there are this many times as many labels."""
+_SECONDS: Final = 60.0
+"""Between two questions."""
+_EXPLORED: Final = 3
+_ROUNDS: Final = 2
+_TRAINING_THRESHOLDS: Final = (NEVER, 0.98, 0.95, 0.9)
+_UNHEARD: Final = Record()
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a policy is told.
+
+    Attributes:
+        calibration: The shipped last layer, over `Neighbourhood`.
+        budget: None for a fixed threshold.
+        threshold: Where there is no budget: serve from this probability on.
+        judge_error: Share of verdicts that come out wrong.
+        seed: Of audits and of the judge's errors.
+        explore: Keep labels of further candidates, to train on; the served ones' too.
+    """
+
+    calibration: Calibration
+    budget: Budget | None
+    threshold: float = NEVER
+    judge_error: float = 0.0
+    seed: int = 0
+    explore: bool = False
+
+
+class _Best(NamedTuple):
+    """The best candidate: its answer's class, its evidence and its probability."""
+
+    answer: int
+    evidence: Evidence
+    probability: float
+
+
+class BudgetedPolicy:
+    """A cache for one partition. A class is numbered by the stored question whose answer stands for it.
+
+    Attributes:
+        rules: What it was told.
+        labels: What it learned.
+        setting: How it serves, once there are labels.
+        breaches: How often the budget was found breached.
+    """
+
+    def __init__(self, rules: Rules, length: int) -> None:
+        self.rules = rules
+        self.labels: list[Label] = []
+        self.setting: Setting | None = None
+        self.breaches = 0
+        self._random = np.random.default_rng(rules.seed)
+        self._places = np.empty(length, np.int64)
+        self._classes = np.empty(length, np.int64)
+        self._answers = np.empty(length, np.int64)
+        self._records: dict[int, Record] = {}
+        self._stored = 0
+        self._requests = 0
+        self._hits = 0
+        self._settle_at = 0
+        self._calibration = self.rules.calibration
+        self._threshold = self.rules.threshold
+        self._breached_at: float | None = None
+
+    def answer(self, place: int, similarities: NDArray[np.float32], fresh: Callable[[], int]) -> int | None:
+        """See `streams.Policy.answer`."""
+        self._requests += 1
+        nearest = self._nearest(similarities)
+        ranked = self._ranked(nearest, similarities)
+        best = ranked[0] if ranked else None
+        serve = best is not None and best.probability >= self._threshold and self._breached_at is None
+        would_audit = audit_share(_SHARE, self._hits)
+        self._hits += serve
+        if serve and not self.rules.explore and self._random.random() >= would_audit:
+            return int(self._answers[best.answer])
+        truth = fresh()
+        verdicts = [self._judge(truth, candidate) for candidate in ranked]
+        if best is not None:
+            for candidate, same in zip(
+                ranked[: _EXPLORED if self.rules.explore else 1], verdicts, strict=False
+            ):
+                self._learn(candidate, same, place, would_audit if serve else 1.0, serve)
+        if serve and self.rules.explore:
+            return int(self._answers[best.answer]) if best is not None else None
+        self._store(
+            place, truth, next((one.answer for one, same in zip(ranked, verdicts, strict=True) if same), None)
+        )
+        return int(self._answers[best.answer]) if serve else None
+
+    def _nearest(self, similarities: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Rows of the nearest stored questions, nearest first."""
+        near = similarities[self._places[: self._stored]]
+        rows = (
+            np.argpartition(-near, _NEAREST)[:_NEAREST]
+            if self._stored > _NEAREST
+            else np.arange(self._stored)
+        )
+        return rows[np.argsort(-near[rows], kind="stable")]
+
+    def _ranked(self, rows: NDArray[np.int64], similarities: NDArray[np.float32]) -> list[_Best]:
+        """The best candidate of each class, most probable first."""
+        if not len(rows):
+            return []
+        classes = self._classes[rows].tolist()
+        nears = [
+            Near(similarity, 0.0, answer.to_bytes(4, "big"), self._records.get(answer, _UNHEARD))
+            for similarity, answer in zip(similarities[self._places[rows]].tolist(), classes, strict=True)
+        ]
+        evidence = np.array(neighbourhood(nears), np.float32)
+        chances = self._calibration.probabilities(evidence)
+        ranked: dict[int, _Best] = {}
+        for place in np.argsort(-chances, kind="stable").tolist():
+            ranked.setdefault(classes[place], _Best(classes[place], evidence[place], float(chances[place])))
+        return list(ranked.values())
+
+    def _judge(self, truth: int, candidate: _Best) -> bool:
+        """Whether the fresh answer is the candidate's, as a judge says it who errs at times."""
+        same = bool(self._answers[candidate.answer] == truth)
+        return same != (self._random.random() < self.rules.judge_error)
+
+    def _learn(self, candidate: _Best, right: bool, place: int, propensity: float, served: bool) -> None:
+        self.labels.append(
+            Label(
+                candidate.evidence,
+                right,
+                propensity,
+                place * _SECONDS,
+                served,
+                Source.AUDIT if served else Source.MISS,
+            )
+        )
+        record = self._records.get(candidate.answer, _UNHEARD)
+        self._records[candidate.answer] = record.after(right=right, probability=candidate.probability)
+
+    def _store(self, place: int, truth: int, joined: int | None) -> None:
+        row = self._stored
+        self._places[row], self._answers[row] = place, truth
+        self._classes[row] = row if joined is None else joined
+        self._stored += 1
+        self._settle(place)
+
+    def _settle(self, place: int) -> None:
+        if self.rules.budget is None or len(self.labels) < self._settle_at:
+            return
+        self._settle_at = max(_FIRST_SETTLE, int(_GROWTH * len(self.labels)))
+        now = place * _SECONDS
+        setting = settle(
+            self.rules.calibration,
+            self.labels,
+            self.rules.budget,
+            traffic=Traffic(self._requests, self._hits),
+            now=now,
+            breached_at=self._breached_at,
+        )
+        if setting.breached and self._breached_at is None:
+            self._breached_at = now
+            self.breaches += 1
+        elif not setting.breached:
+            self._breached_at = None
+        self.setting, self._calibration, self._threshold = setting, setting.calibration, setting.threshold
+
+
+def train(streams: Iterable[Stream]) -> Calibration:
+    """The last layer for `Neighbourhood`, from streams of another data set than it will serve.
+
+    The first round follows the vote alone; the second is played by its result, at thresholds from one that serves
+    hardly anything on, since what is stored depends on what was served.
+    """
+    width = len(Neighbourhood._fields)
+    weights = np.zeros(width)
+    weights[Neighbourhood._fields.index("vote")] = 1.0
+    calibration = Calibration(weights, 0.0)
+    played = list(streams)
+    for _ in range(_ROUNDS):
+        labels: list[Label] = []
+        for number, stream in enumerate(played):
+            threshold = _TRAINING_THRESHOLDS[number % len(_TRAINING_THRESHOLDS)]
+            rules = Rules(calibration, None, threshold, seed=number, explore=True)
+            policy = BudgetedPolicy(rules, len(stream.answers))
+            play(stream, policy)
+            labels.extend(replace(label, propensity=1.0) for label in policy.labels)
+        calibration = refit(Calibration(np.zeros(width), 0.0), labels).calibration
+    return calibration

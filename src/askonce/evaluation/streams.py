@@ -1,0 +1,210 @@
+"""Streams of questions with known answers, against which a cache's policy is played.
+
+Questions come in a seeded random order. Each has one right answer at the time that it is asked; a policy serves a
+stored answer or asks afresh, and only what it serves counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from askonce.embedders.minilm import MiniLMEmbedder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+__all__ = [
+    "CosinePolicy",
+    "Drift",
+    "Policy",
+    "Questions",
+    "Stream",
+    "Tally",
+    "embed",
+    "load",
+    "most_hits",
+    "play",
+    "stream_of",
+]
+
+_AT_ONCE: Final = 2
+
+
+class Questions(NamedTuple):
+    """A labelled data set: unit vectors (n, d) and the intent of each, numbered from 0, (n,)."""
+
+    vectors: NDArray[np.float32]
+    intents: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """What changes half-way.
+
+    Attributes:
+        new: Share of the intents that nobody asks about before.
+        changed: Share of the intents whose right answer is another one from then on.
+    """
+
+    new: float = 0.1
+    changed: float = 0.03
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stream:
+    """Questions in the order of arrival.
+
+    Attributes:
+        similarity: Cosines of all pairs, (n, n).
+        answers: The answer that is right for each at its arrival, (n,).
+    """
+
+    similarity: NDArray[np.float32]
+    answers: NDArray[np.int64]
+
+
+class Policy(Protocol):
+    """A cache under test."""
+
+    def answer(self, place: int, similarities: NDArray[np.float32], fresh: Callable[[], int]) -> int | None:
+        """Serves the question at `place`.
+
+        Args:
+            place: Its place in the stream; questions before it may be stored.
+            similarities: Cosines to those before it, (place,).
+            fresh: Asks upstream for the right answer. Asking for a hit too is an audit.
+
+        Returns:
+            The stored answer that is served; None where the fresh one is.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What a policy came to on a stream: counts."""
+
+    requests: int
+    hits: int
+    wrong: int
+    asked_beside: int
+
+    @property
+    def hit_rate(self) -> float:
+        """Share of requests that were served from the cache."""
+        return self.hits / max(1, self.requests)
+
+    @property
+    def false_hit_rate(self) -> float:
+        """Share of hits that were wrong; 0 without hits."""
+        return self.wrong / max(1, self.hits)
+
+
+def play(stream: Stream, policy: Policy) -> Tally:
+    """Plays a whole stream against a policy and counts, `asked_beside` being hits that were asked upstream too."""
+    hits = wrong = beside = 0
+    for place, right in enumerate(stream.answers.tolist()):
+        asked: list[int] = []
+
+        def fresh(right: int = right, asked: list[int] = asked) -> int:
+            asked.append(right)
+            return right
+
+        served = policy.answer(place, stream.similarity[place, :place], fresh)
+        if served is not None:
+            hits += 1
+            wrong += served != right
+            beside += bool(asked)
+    return Tally(len(stream.answers), hits, wrong, beside)
+
+
+def stream_of(questions: Questions, seed: int, length: int, drift: Drift | None = None) -> Stream:
+    """A random stream without repetition; with drift, new intents come and answers change half-way."""
+    random = np.random.default_rng(seed)
+    order = random.permutation(len(questions.intents))
+    kinds = int(questions.intents.max()) + 1
+    if drift is None:
+        order = order[:length]
+        answers = questions.intents[order]
+    else:
+        shuffled = random.permutation(kinds)
+        late = shuffled[: round(drift.new * kinds)]
+        changed = shuffled[::-1][: round(drift.changed * kinds)]
+        early = order[~np.isin(questions.intents[order], late)][: length // 2]
+        order = np.concatenate((early, order[~np.isin(order, early)][: length - len(early)]))
+        answers = questions.intents[order].copy()
+        answers[(np.arange(len(order)) >= len(early)) & np.isin(answers, changed)] += kinds
+    vectors = questions.vectors[order]
+    return Stream(vectors @ vectors.T, answers)
+
+
+class CosinePolicy:
+    """Serves the nearest stored question's answer from a fixed cosine on, and stores every miss."""
+
+    def __init__(self, threshold: float, length: int) -> None:
+        self._threshold = threshold
+        self._places = np.empty(length, np.int64)
+        self._answers = np.empty(length, np.int64)
+        self._stored = 0
+
+    def answer(self, place: int, similarities: NDArray[np.float32], fresh: Callable[[], int]) -> int | None:
+        """See `Policy.answer`."""
+        if self._stored:
+            near = similarities[self._places[: self._stored]]
+            best = int(near.argmax())
+            if near[best] >= self._threshold:
+                return int(self._answers[best])
+        self._places[self._stored] = place
+        self._answers[self._stored] = fresh()
+        self._stored += 1
+        return None
+
+
+def most_hits(tallies: Sequence[Tally], rate: float) -> float:
+    """The highest hit rate among tallies that kept the false-hit rate: a threshold picked in hindsight."""
+    return max((tally.hit_rate for tally in tallies if tally.false_hit_rate <= rate), default=0.0)
+
+
+def load(folder: Path, name: str, cache: Path | None = None) -> Questions:
+    """A data set's training and test questions, each text once, embedded by the packaged embedder.
+
+    Args:
+        folder: Where `intents/NAME_train.jsonl` and `intents/NAME_test.jsonl` are.
+        name: `banking77` or `clinc150`, say.
+        cache: Where vectors are kept between runs, `.npz`; None to embed each time.
+    """
+    kinds: dict[str, str] = {}
+    for part in ("train", "test"):
+        lines = (folder / "intents" / f"{name}_{part}.jsonl").read_text(encoding="utf-8").splitlines()
+        for row in map(json.loads, lines):
+            kinds.setdefault(row["t"], row["c"])
+    intents = np.unique(list(kinds.values()), return_inverse=True)[1].astype(np.int64)
+    return Questions(asyncio.run(embed(list(kinds), cache)), intents)
+
+
+async def embed(texts: Sequence[str], cache: Path | None = None) -> NDArray[np.float32]:
+    """Vectors of texts, (n, d), by the packaged embedder; read from `cache` if that holds those of these texts."""
+    if cache is not None and cache.exists():
+        with np.load(cache) as kept:
+            if kept["texts"].tolist() == list(texts):
+                return np.asarray(kept["vectors"], np.float32)
+    embedder = MiniLMEmbedder()
+    try:
+        await embedder.ready()
+        rows = []
+        for start in range(0, len(texts), _AT_ONCE):
+            some = await asyncio.gather(*(embedder.embed(text) for text in texts[start : start + _AT_ONCE]))
+            rows.extend(embedding.vector for embedding in some)
+    finally:
+        await embedder.close()
+    vectors = np.stack(rows).astype(np.float32)
+    if cache is not None:
+        np.savez(cache, vectors=vectors, texts=np.array(texts))
+    return vectors
