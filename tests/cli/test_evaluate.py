@@ -101,6 +101,26 @@ def test_a_policy_brings_its_floor_and_its_budget(tmp_path: Path) -> None:
     assert "no feature 'none'" in missing.stderr
 
 
+def test_a_stream_beside_pairs(tmp_path: Path) -> None:
+    """Each system's best hits at equal shares of wrong ones; a repeated text is left out; several sets by name."""
+    rows = [
+        {"t": f"{text} {word}", "c": text} for word in ("now", "please", "again", "now") for text, _ in _RIGHT
+    ]
+    stream = tmp_path / "asked.jsonl"
+    stream.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    outputs = ["--json", tmp_path / "all.json", "--png", tmp_path / "all.png"]
+    result = _run("--stream", stream, "--pairs", _pairs(tmp_path / "mine.jsonl"), "--shuffle", 1, *outputs)
+    assert result.exit_code == 0
+    content = json.loads((tmp_path / "all.json").read_bytes())["sets"]
+    assert set(content) == {"asked", "mine"}
+    asked = content["asked"]
+    assert (asked["questions"], asked["intents"], asked["repeats"]) == (12, 4, 4)
+    assert asked["systems"]["cosine"]["best_at_wrong_rate"]["0.01"]["hit_ratio"] == 8 / 12
+    assert set(asked["systems"]["vcache"]["best_at_wrong_rate"]) == {"0.01", "0.02", "0.03", "0.04", "0.05"}
+    assert "asked: a stream of 12 questions with 4 intents" in result.stdout
+    assert (tmp_path / "all.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_one_kind_of_pair_alone_is_measured_as_far_as_it_goes(tmp_path: Path) -> None:
     """Without look-alikes there is no false-hit rate: null, not an error and no made-up number."""
     path = tmp_path / "right.jsonl"
@@ -116,6 +136,7 @@ def test_one_kind_of_pair_alone_is_measured_as_far_as_it_goes(tmp_path: Path) ->
     ("arguments", "message"),
     [
         (["--pairs", "{}/broken.jsonl"], "broken.jsonl, line 2: not JSON"),
+        (["--stream", "{}/mine.jsonl"], 'mine.jsonl, line 1: "c" must be'),
         (["--pairs", "{}/none.jsonl"], "none.jsonl: No such file"),
         (["--pairs", "{}/mine.jsonl", "--refit", "8"], "--refit 8 leaves none of 8 pairs"),
         (["--pairs", "{}/mine.jsonl", "--json", "{}/nowhere/all.json"], "there is no folder"),

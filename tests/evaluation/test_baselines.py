@@ -7,73 +7,89 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from askonce.evaluation.baselines import Served, cosine_streams, vcache_stream
+from askonce.evaluation.baselines import VCachePolicy, play_together
+from askonce.evaluation.sets import StreamSet
+from askonce.evaluation.streams import CosinePolicy, Stream, Tally, play
+from askonce.evaluation.traffic import StreamSystem, compare_on, vectors_of
 
 _SEEDS = st.integers(0, 1_000)
 
 
-def _stream(seed: int, count: int, intents: int) -> tuple[np.ndarray, list[str]]:
+def _stream(seed: int, count: int, intents: int) -> tuple[np.ndarray, np.ndarray]:
     """Questions around a centre for each intent, some far from it."""
     generator = np.random.default_rng(seed)
     centres = generator.normal(size=(intents, 6))
     labels = generator.integers(0, intents, count)
     vectors = centres[labels] + generator.normal(scale=0.5, size=(count, 6))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors.astype(np.float32), [f"intent {label}" for label in labels]
+    return vectors.astype(np.float32), labels
 
 
 @given(_SEEDS, st.floats(0.5, 0.99))
-@settings(max_examples=20, deadline=None)
-def test_one_threshold_serves_the_nearest_stored_question(seed: int, threshold: float) -> None:
-    """As a cache kept by hand does; several thresholds at once don't touch one another."""
-    vectors, intents = _stream(seed, 60, 5)
-    stored: list[int] = []
-    expected = Served(np.zeros(60, bool), np.zeros(60, bool))
-    for place in range(60):
-        near = max(stored, key=lambda other: float(vectors[place] @ vectors[other]), default=None)
-        if near is not None and float(vectors[place] @ vectors[near]) >= threshold:
-            expected.hits[place] = True
-            expected.wrong[place] = intents[near] != intents[place]
-        else:
-            stored.append(place)
-    _, found, _ = cosine_streams(vectors, intents, [0.3, threshold, 1.1])
-    assert (found.hits == expected.hits).mean() > 0.98  # sums in another order may tip a similarity
-    assert found.wrong_among_hits == pytest.approx(expected.wrong_among_hits, abs=0.05)
-
-
-@given(_SEEDS)
 @settings(max_examples=10, deadline=None)
-def test_out_of_reach_nothing_is_served_and_below_all_everything_is(seed: int) -> None:
-    """All but the first question."""
-    vectors, intents = _stream(seed, 40, 4)
-    all_of_it, nothing = cosine_streams(vectors, intents, [-1.1, 1.1])
-    assert all_of_it.hits.sum() == 39
-    assert nothing.hits.sum() == 0
-    assert nothing.wrong_among_hits == 0.0
+def test_policies_played_together_do_not_touch_one_another(seed: int, threshold: float) -> None:
+    """Each comes to what it comes to alone, over the whole table of similarities."""
+    vectors, labels = _stream(seed, 300, 5)
+    together = play_together(
+        vectors,
+        labels,
+        [CosinePolicy(0.3, 300), CosinePolicy(threshold, 300), VCachePolicy(0.1, 300, seed)],
+    )
+    table = Stream(vectors @ vectors.T, labels)
+    assert together[0] == play(table, CosinePolicy(0.3, 300))
+    alone = play(table, CosinePolicy(threshold, 300))
+    assert together[1].hits == pytest.approx(alone.hits, abs=3)  # sums in another order may tip a similarity
+    assert together[2].asked_beside == 0
 
 
 def test_vcache_keeps_its_bound_among_all_answers_and_serves_more_with_a_looser_one() -> None:
     """Seeded; wrong among all questions stays below delta, hits grow with it, a seed gives the same decisions."""
-    vectors, intents = _stream(3, 1_500, 12)
-    tight, loose = (vcache_stream(vectors, intents, delta, 1) for delta in (0.01, 0.2))
-    assert 0 < tight.hit_ratio < loose.hit_ratio
-    assert tight.wrong.mean() <= 0.02
-    assert loose.wrong.mean() <= 0.2
-    assert (loose.wrong <= loose.hits).all()
-    assert (vcache_stream(vectors, intents, 0.2, 1).hits == loose.hits).all()
+    vectors, labels = _stream(3, 1_500, 12)
+    policies = [VCachePolicy(delta, 1_500, 1) for delta in (0.01, 0.2, 0.2)]
+    tight, loose, again = play_together(vectors, labels, policies)
+    assert 0 < tight.hits < loose.hits
+    assert tight.wrong / 1_500 <= 0.02
+    assert loose.wrong / 1_500 <= 0.2
+    assert loose == again
 
 
-def test_vcache_learns_which_entries_are_right() -> None:
-    """Where neighbours are right, hits are many times those where they are wrong; there the bound is what is served."""
+@pytest.mark.parametrize(("mixed", "least", "most"), [(False, 0.2, 1.0), (True, 0.02, 0.09)])
+def test_vcache_learns_which_entries_are_right(*, mixed: bool, least: float, most: float) -> None:
+    """Where neighbours are right it comes to serve them; where they are wrong it serves as much as its bound allows."""
     generator = np.random.default_rng(0)
-    pure, mixed = np.eye(2, 8)
-    kinds = generator.integers(0, 2, 800)
-    vectors = np.where(kinds[:, None] == 0, pure, mixed) + generator.normal(scale=0.02, size=(800, 8))
+    vectors = np.eye(1, 8) + generator.normal(scale=0.02, size=(800, 8))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    intents = [
-        "pure" if kind == 0 else f"mixed {label}"
-        for kind, label in zip(kinds, generator.integers(0, 40, 800), strict=True)
-    ]
-    served = vcache_stream(vectors.astype(np.float32), intents, 0.05, 2)
-    assert served.hits[kinds == 0].mean() > 4 * served.hits[kinds == 1].mean()
-    assert served.hits[kinds == 1].mean() == pytest.approx(0.05, abs=0.03)
+    labels = generator.integers(0, 40, 800) if mixed else np.zeros(800, np.int64)
+    (tally,) = play_together(vectors.astype(np.float32), labels, [VCachePolicy(0.05, 800, 2)])
+    assert least < tally.hit_rate < most
+
+
+def test_the_best_setting_is_the_one_with_most_hits_within_the_rate() -> None:
+    """In hindsight; none where nothing was served within it."""
+    tallies = {
+        0.8: Tally(100, 50, 10, 0),
+        0.9: Tally(100, 30, 1, 0),
+        0.95: Tally(100, 5, 0, 0),
+        0.99: Tally(100, 0, 0, 0),
+    }
+    system = StreamSystem("cosine", "threshold", tallies)
+    assert system.best(0.05) == (0.9, tallies[0.9])
+    assert system.best(0.01) == (0.95, tallies[0.95])
+    assert StreamSystem("cosine", "threshold", {0.99: tallies[0.99]}).best(0.05) is None
+
+
+def test_a_stream_is_compared_whatever_its_texts() -> None:
+    """Texts without a vector are near nothing and answered afresh; each system has a tally for each setting."""
+    assert vectors_of([None]).tolist() == [[0.0]]
+    vectors, labels = _stream(1, 200, 3)
+    vectors[:20] = 0
+    steps: list[int] = []
+    stream = StreamSet("mine", ["text"] * 200, [f"intent {label}" for label in labels], 0)
+    comparison = compare_on(stream, vectors, 0, steps.append)
+    assert sum(steps) == comparison.questions == 200
+    assert comparison.intents == 3
+    cosine, vcache = comparison.systems[:2]
+    assert (cosine.name, vcache.name) == ("cosine", "vcache")
+    rates = [tally.hit_rate for tally in cosine.tallies.values()]
+    assert rates == sorted(rates, reverse=True)
+    assert all(tally.requests == 200 for tally in vcache.tallies.values())

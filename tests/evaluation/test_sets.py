@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from askonce.evaluation.sets import BadFile, read_pairs, read_stream, sampled
+from askonce.evaluation.sets import BadFile, arriving, read_pairs, read_stream, sampled
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +60,7 @@ def test_a_split_can_be_chosen(tmp_path: Path) -> None:
 )
 def test_a_broken_row_is_named_with_its_line(tmp_path: Path, line: object, reason: str) -> None:
     """Counting blank lines too."""
-    with pytest.raises(BadFile, match="rows.jsonl, line 3: ") as caught:
+    with pytest.raises(BadFile, match=r"rows\.jsonl, line 3: ") as caught:
         read_pairs(_file(tmp_path, _GOOD, "", line, _GOOD))
     assert reason in str(caught.value)
 
@@ -103,3 +103,19 @@ def test_a_sample_is_a_part_in_order(count: int, limit: int, seed: int) -> None:
     assert len(places) == min(count, limit)
     assert set(places) <= set(range(count))
     assert sampled(count, None, seed) == list(range(count))
+
+
+def test_a_stream_arrives_in_order_or_shuffled_without_repeats() -> None:
+    """The same shuffle for the same seed; a repeated text is the exact tier's business and only counted."""
+    texts, intents = ["a", "b", "a", "c", "d"], ["1", "2", "1", "3", "4"]
+    stream = arriving("mine", texts, intents, limit=None, shuffle=None)
+    assert (stream.texts, stream.intents, stream.repeats) == (["a", "b", "c", "d"], ["1", "2", "3", "4"], 1)
+    short = arriving("mine", texts, intents, limit=2, shuffle=None)
+    assert (short.texts, short.repeats) == (["a", "b"], 0)
+    shuffled = [arriving("mine", texts, intents, limit=None, shuffle=seed) for seed in (0, 1, 2, 0)]
+    assert shuffled[0] == shuffled[3]
+    assert len({tuple(each.texts) for each in shuffled}) > 1
+    assert all(
+        dict(zip(each.texts, each.intents, strict=True)) == dict(zip("abcd", "1234", strict=True))
+        for each in shuffled
+    )

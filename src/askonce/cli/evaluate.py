@@ -7,6 +7,7 @@ import importlib.util
 import os
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
@@ -17,18 +18,31 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from askonce.config import DEFAULT_FEATURE, ConfigError, load
 from askonce.errors import EmbedderUnavailable
-from askonce.evaluation.comparison import BUDGETS, compare
+from askonce.evaluation.comparison import BUDGETS, Comparison, compare
 from askonce.evaluation.embeddings import Embeddings
 from askonce.evaluation.engines import EMBEDDERS, VERIFIERS
 from askonce.evaluation.latency import measure_latency
 from askonce.evaluation.pairs import judge_pairs
 from askonce.evaluation.plots import draw
 from askonce.evaluation.report import latency_text, pairs_json, pairs_text
-from askonce.evaluation.sets import PAIR_SETS, BadFile, PairSet, read_pairs, sampled
+from askonce.evaluation.sets import (
+    PAIR_SETS,
+    STREAM_SETS,
+    BadFile,
+    PairSet,
+    StreamSet,
+    arriving,
+    read_pairs,
+    read_stream,
+    sampled,
+)
+from askonce.evaluation.stream_report import stream_json, stream_text
+from askonce.evaluation.traffic import StreamComparison, compare_on, vectors_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
     from askonce.config import PolicySettings
-    from askonce.evaluation.comparison import Comparison
     from askonce.evaluation.latency import Latency
 
 __all__ = ["evaluate"]
@@ -39,7 +53,9 @@ _STDOUT: Final = Path("-")
 
 class _Options(TypedDict):
     pairs: tuple[Path, ...]
+    streams: tuple[Path, ...]
     limit: int | None
+    shuffle: int | None
     seed: int
     embedder: str
     verifier: str
@@ -51,8 +67,10 @@ class _Options(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
-    comparison: Comparison
-    latency: Latency | None
+    """What a set came to; `latency` only with pairs."""
+
+    result: Comparison | StreamComparison
+    latency: Latency | None = None
 
 
 @click.command(short_help="Measure the semantic tier on labelled questions.")
@@ -61,6 +79,19 @@ class _Measured:
     type=_FILE,
     multiple=True,
     help="JSON lines of {a, b, y}, also kind; may be given more than once.",
+)
+@click.option(
+    "--stream",
+    "streams",
+    type=_FILE,
+    multiple=True,
+    help="JSON lines of {t, c}: a question and its intent, in order of arrival; may be given more than once.",
+)
+@click.option(
+    "--shuffle",
+    type=click.IntRange(0),
+    metavar="SEED",
+    help="Let streams arrive in the random order of SEED.",
 )
 @click.option(
     "--limit", type=click.IntRange(1), metavar="N", help="Measure N rows of each set, chosen by --seed."
@@ -96,7 +127,7 @@ class _Measured:
 def evaluate(json_file: Path | None, png: Path | None, **options: Unpack[_Options]) -> None:
     """Measure how well askonce tells questions that share an answer from look-alikes, beside plain cosine.
 
-    Without --pairs: the evaluation sets in the folder that ASKONCE_DATA names.
+    Without --pairs and --stream: the evaluation sets in the folder that ASKONCE_DATA names.
     """
     if png is not None and importlib.util.find_spec("matplotlib") is None:
         raise click.ClickException("Plots need matplotlib: pip install 'askonce[evaluate]'")
@@ -104,10 +135,12 @@ def evaluate(json_file: Path | None, png: Path | None, **options: Unpack[_Option
         if file is not None and not file.parent.is_dir():
             raise click.ClickException(f"{file}: there is no folder {file.parent}")
     try:
-        measured = asyncio.run(_measure(_sets(options), _policy(options), options))
+        measured = asyncio.run(
+            _measure(_pair_sets(options), _stream_sets(options), _policy(options), options)
+        )
         _show(measured, json_file)
         if png is not None:
-            draw([each.comparison for each in measured], png)
+            draw([each.result for each in measured], png)
     except (BadFile, ConfigError, EmbedderUnavailable) as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
@@ -117,26 +150,36 @@ def evaluate(json_file: Path | None, png: Path | None, **options: Unpack[_Option
 def _show(measured: list[_Measured], json_file: Path | None) -> None:
     if json_file != _STDOUT:
         for each in measured:
-            click.echo("\n".join(pairs_text(each.comparison)))
-            if each.latency is not None:
-                click.echo(latency_text(each.latency) + "\n")
+            click.echo("\n".join(_text(each)))
     if json_file is None:
         return
-    content = orjson.dumps(_json(measured), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    sets = {each.result.name: _json(each) for each in measured}
+    # The only set's content stands on top too.
+    content = {**(next(iter(sets.values())) if len(sets) == 1 else {}), "sets": sets}
+    text = orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     if json_file == _STDOUT:
-        click.echo(content, nl=False)
+        click.echo(text, nl=False)
     else:
-        json_file.write_bytes(content)
+        json_file.write_bytes(text)
 
 
-def _json(measured: list[_Measured]) -> dict[str, Any]:
-    """All sets by name; the only set's content on top too."""
-    sets = {}
-    for each in measured:
-        sets[each.comparison.name] = pairs_json(each.comparison)
-        sets[each.comparison.name]["latency"] = None if each.latency is None else each.latency._asdict()
-    only = next(iter(sets.values())) if len(sets) == 1 else {}
-    return {**only, "sets": sets}
+def _text(measured: _Measured) -> Iterator[str]:
+    match measured.result:
+        case Comparison():
+            yield from pairs_text(measured.result)
+        case StreamComparison():
+            yield from stream_text(measured.result)
+    if measured.latency is not None:
+        yield latency_text(measured.latency) + "\n"
+
+
+def _json(measured: _Measured) -> dict[str, Any]:
+    match measured.result:
+        case Comparison():
+            latency = measured.latency
+            return {**pairs_json(measured.result), "latency": None if latency is None else latency._asdict()}
+        case StreamComparison():
+            return stream_json(measured.result)
 
 
 def _policy(options: _Options) -> PolicySettings | None:
@@ -148,50 +191,94 @@ def _policy(options: _Options) -> PolicySettings | None:
     return settings.policy_settings(options["feature"])
 
 
-def _sets(options: _Options) -> list[PairSet]:
-    data = Path(os.environ.get("ASKONCE_DATA", "../shared/data")) / "pairs"
+def _data(folder: str) -> Path:
+    return Path(os.environ.get("ASKONCE_DATA", "../shared/data")) / folder
+
+
+def _given(options: _Options) -> bool:
+    return bool(options["pairs"] or options["streams"])
+
+
+def _pair_sets(options: _Options) -> list[PairSet]:
     named = [(path, "") for path in options["pairs"]]
+    if not _given(options):
+        named = [(_data("pairs") / f"{name}.jsonl", split) for name, split in PAIR_SETS]
     sets = []
-    seen: Counter[str] = Counter()
-    for path, split in named or [(data / f"{name}.jsonl", split) for name, split in PAIR_SETS]:
+    for (path, split), name in zip(named, _names([path for path, _ in named]), strict=True):
         rows = read_pairs(path, split)
         chosen = [rows[place] for place in sampled(len(rows), options["limit"], options["seed"])]
         if options["labels"] >= len(chosen):
             raise BadFile(
                 path, None, f"--refit {options['labels']} leaves none of {len(chosen)} pairs to measure on"
             )
-        seen[path.stem] += 1
-        name = path.stem if seen[path.stem] == 1 else f"{path.stem}-{seen[path.stem]}"
         sets.append(PairSet(name, chosen))
     return sets
 
 
-async def _measure(sets: list[PairSet], policy: PolicySettings | None, options: _Options) -> list[_Measured]:
-    verifier = VERIFIERS[options["verifier"]]()
+def _stream_sets(options: _Options) -> list[StreamSet]:
+    """The files given, in their order unless it is to be shuffled; the evaluation data's are sorted by intent."""
+    limit, shuffle = options["limit"], options["shuffle"]
+    files = [[path] for path in options["streams"]]
+    if not _given(options):
+        folder = _data("intents")
+        files = [[folder / f"{name}_{part}.jsonl" for part in ("train", "test")] for name in STREAM_SETS]
+        shuffle = options["seed"] if shuffle is None else shuffle
+    names = _names(options["streams"]) if _given(options) else STREAM_SETS
+    sets = []
+    for paths, name in zip(files, names, strict=True):
+        parts = [read_stream(path) for path in paths]
+        texts = [text for part, _ in parts for text in part]
+        intents = [intent for _, part in parts for intent in part]
+        sets.append(arriving(name, texts, intents, limit=limit, shuffle=shuffle))
+    return sets
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """Files' names without their endings, told apart by numbers where they are the same."""
+    seen: Counter[str] = Counter()
+    names = []
+    for path in paths:
+        seen[path.stem] += 1
+        names.append(path.stem if seen[path.stem] == 1 else f"{path.stem}-{seen[path.stem]}")
+    return names
+
+
+async def _measure(
+    pair_sets: list[PairSet], stream_sets: list[StreamSet], policy: PolicySettings | None, options: _Options
+) -> list[_Measured]:
     embedder = EMBEDDERS[options["embedder"]]()
     embedder.start()
-    budgets = sorted({*BUDGETS, policy.error_budget} if policy is not None else BUDGETS)
-    floor = policy.similarity_floor if policy is not None else -1.0
-    measured = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    measured = []
     try:
         embeddings = Embeddings(embedder, options["cache"])
         with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-            for pairs in sets:
-                task = progress.add_task(pairs.name, total=len(pairs.pairs))
-                judged = await judge_pairs(
-                    pairs,
-                    embeddings,
-                    verifier,
-                    floor=floor,
-                    advance=lambda count, task=task: progress.advance(task, count),  # type: ignore[misc]
-                )
+            for pairs in pair_sets:
+                advance = partial(progress.advance, progress.add_task(pairs.name, total=len(pairs.pairs)))
+                measured.append(await _measure_pairs(pairs, embeddings, policy, options, advance))
+            for stream in stream_sets:
+                advance = partial(progress.advance, progress.add_task(stream.name, total=len(stream.texts)))
+                vectors = vectors_of(await embeddings.of(stream.texts))
                 embeddings.save()
-                comparison = compare(
-                    judged, verifier.calibration, budgets, labels=options["labels"], seed=options["seed"]
-                )
-                measured.append(_Measured(comparison, await measure_latency(pairs, embeddings, verifier)))
-        embeddings.save()
+                measured.append(_Measured(compare_on(stream, vectors, options["seed"], advance)))
     finally:
         await embedder.close()
     return measured
+
+
+async def _measure_pairs(
+    pairs: PairSet,
+    embeddings: Embeddings,
+    policy: PolicySettings | None,
+    options: _Options,
+    advance: Callable[[int], None],
+) -> _Measured:
+    verifier = VERIFIERS[options["verifier"]]()
+    budgets = sorted({*BUDGETS, policy.error_budget} if policy is not None else BUDGETS)
+    floor = policy.similarity_floor if policy is not None else -1.0
+    judged = await judge_pairs(pairs, embeddings, verifier, floor=floor, advance=advance)
+    latency = await measure_latency(pairs, embeddings, verifier)
+    embeddings.save()
+    calibration = verifier.calibration
+    comparison = compare(judged, calibration, budgets, labels=options["labels"], seed=options["seed"])
+    return _Measured(comparison, latency)

@@ -1,105 +1,96 @@
-"""How other semantic caches do on a stream: one cosine threshold for all, and vCache's learned ones.
-
-Each question is asked once, in the stream's order. The nearest stored question decides; what isn't served is asked
-upstream and stored. A hit is wrong where the intents differ.
-"""
+"""vCache's policy on a stream, and several policies played on the same stream at once."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections import defaultdict
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from askonce.evaluation.streams import Tally
 from askonce.evaluation.vcache import VCacheEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from askonce.evaluation.measures import Flags
+    from askonce.evaluation.streams import Policy
 
-__all__ = ["Served", "cosine_streams", "vcache_stream"]
+__all__ = ["VCachePolicy", "play_together"]
 
 _BLOCK: Final = 256
 """Questions whose similarities to all earlier ones are computed together."""
 
 
-class Served(NamedTuple):
-    """What became of each question of a stream.
-
-    Attributes:
-        hits: Whether a stored answer was served, (n,).
-        wrong: Whether that answer was another intent's, (n,); never without a hit.
-    """
-
-    hits: Flags
-    wrong: Flags
-
-    @property
-    def hit_ratio(self) -> float:
-        """Hits among all questions."""
-        return float(self.hits.mean())
-
-    @property
-    def wrong_among_hits(self) -> float:
-        """Wrong ones among the hits; 0 without any."""
-        return float(self.wrong.sum() / max(1, self.hits.sum()))
-
-
-def cosine_streams(
-    vectors: NDArray[np.float32], intents: Sequence[str], thresholds: Sequence[float]
-) -> list[Served]:
-    """Serves the nearest stored question's answer from a similarity on, for each threshold on its own.
+class VCachePolicy:
+    """Asks with the probability that the nearest entry has learned, stores whatever was asked; see `vcache`.
 
     Args:
-        vectors: Unit vectors in the stream's order, (n, d).
-        intents: What each question's answer serves, n of them.
-        thresholds: Similarities.
-    """
-    labels = _labels(intents)
-    stored = np.zeros((len(thresholds), len(vectors)), np.bool_)
-    served = [Served(np.zeros(len(vectors), np.bool_), np.zeros(len(vectors), np.bool_)) for _ in thresholds]
-    for place, similarities in _similarities(vectors):
-        closest = float(similarities.max(initial=-np.inf))
-        for threshold, known, outcome in zip(thresholds, stored, served, strict=True):
-            # Most questions have nothing so near, stored or not: no need to look which of it is stored.
-            nearest = _nearest(similarities, known[:place]) if closest >= threshold else None
-            if nearest is not None and similarities[nearest] >= threshold:
-                outcome.hits[place] = True
-                outcome.wrong[place] = labels[nearest] != labels[place]
-            else:
-                known[place] = True
-    return served
-
-
-def vcache_stream(vectors: NDArray[np.float32], intents: Sequence[str], delta: float, seed: int) -> Served:
-    """vCache's decisions (see `VCacheEntry`); the upstream's answer to what was asked tells whether an entry was right.
-
-    Args:
-        vectors: Unit vectors in the stream's order, (n, d).
-        intents: What each question's answer serves, n of them.
         delta: Largest share of wrong answers among all answers.
+        length: Of the stream.
         seed: Of the draws between asking and serving.
     """
-    labels = _labels(intents)
-    draws = np.random.default_rng(seed).random(len(vectors))
-    known = np.zeros(len(vectors), np.bool_)
-    entries: dict[int, VCacheEntry] = {}
-    served = Served(np.zeros(len(vectors), np.bool_), np.zeros(len(vectors), np.bool_))
+
+    def __init__(self, delta: float, length: int, seed: int) -> None:
+        self._delta = delta
+        self._draws = np.random.default_rng(seed).random(length)
+        self._places = np.empty(length, np.int64)
+        self._answers = np.empty(length, np.int64)
+        self._stored = 0
+        self._entries: defaultdict[int, VCacheEntry] = defaultdict(VCacheEntry)
+
+    def answer(self, place: int, similarities: NDArray[np.float32], fresh: Callable[[], int]) -> int | None:
+        """See `streams.Policy.answer`."""
+        right = None
+        if self._stored:
+            near = similarities[self._places[: self._stored]]
+            nearest = int(near.argmax())
+            similarity, stored = float(near[nearest]), int(self._answers[nearest])
+            if self._draws[place] >= self._entries[nearest].ask_probability(similarity, self._delta):
+                return stored
+            right = fresh()
+            self._entries[nearest].observe(similarity, right=right == stored)
+        self._places[self._stored] = place
+        self._answers[self._stored] = fresh() if right is None else right
+        self._stored += 1
+        return None
+
+
+def play_together(
+    vectors: NDArray[np.float32],
+    answers: NDArray[np.int64],
+    policies: Sequence[Policy],
+    advance: Callable[[int], None] = lambda _: None,
+) -> list[Tally]:
+    """Plays a stream against several policies, each on its own; memory grows with the stream, not with its square.
+
+    Args:
+        vectors: Unit vectors in order of arrival, (n, d).
+        answers: The answer that is right for each, (n,).
+        policies: Fresh ones.
+        advance: Told how many questions were played since it was last told.
+
+    Returns:
+        What each policy came to.
+    """
+    hits, wrong, beside = (np.zeros(len(policies), np.int64) for _ in range(3))
     for place, similarities in _similarities(vectors):
-        nearest = _nearest(similarities, known[:place])
-        if nearest is not None:
-            similarity = float(similarities[nearest])
-            right = bool(labels[nearest] == labels[place])
-            entry = entries.get(nearest)
-            if entry is not None and draws[place] >= entry.ask_probability(similarity, delta):
-                served.hits[place] = True
-                served.wrong[place] = not right
-                continue
-            entries.setdefault(nearest, VCacheEntry()).observe(similarity, right=right)
-        known[place] = True
-    return served
+        right = int(answers[place])
+        for number, policy in enumerate(policies):
+            asked: list[int] = []
+
+            def fresh(right: int = right, asked: list[int] = asked) -> int:
+                asked.append(right)
+                return right
+
+            served = policy.answer(place, similarities, fresh)
+            if served is not None:
+                hits[number] += 1
+                wrong[number] += served != right
+                beside[number] += bool(asked)
+        advance(1)
+    return [Tally(len(answers), *map(int, counts)) for counts in zip(hits, wrong, beside, strict=True)]
 
 
 def _similarities(vectors: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.float32]]]:
@@ -109,15 +100,3 @@ def _similarities(vectors: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[n
         similarities = block @ vectors[: start + len(block)].T
         for row, place in enumerate(range(start, start + len(block))):
             yield place, similarities[row, :place]
-
-
-def _nearest(similarities: NDArray[np.float32], known: Flags) -> int | None:
-    """The most similar of those that are known."""
-    if not known.any():
-        return None
-    closest = int(similarities.argmax())
-    return closest if known[closest] else int(np.where(known, similarities, -np.inf).argmax())
-
-
-def _labels(intents: Sequence[str]) -> NDArray[np.intp]:
-    return np.unique(np.array(intents), return_inverse=True)[1]

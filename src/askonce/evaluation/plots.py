@@ -6,28 +6,26 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from askonce.evaluation.stream_plots import COLOURS, STYLES, stream_row
+from askonce.evaluation.traffic import StreamComparison
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from matplotlib.axes import Axes
 
-    from askonce.evaluation.comparison import Comparison, Measured
+    from askonce.evaluation.comparison import Comparison
 
 __all__ = ["draw"]
 
-_COLOURS: Final[Mapping[str, str]] = {
-    "cosine": "#8c8c8c",
-    "askonce": "#1f6fb4",
-    "askonce-refitted": "#2a9d5c",
-    "vcache": "#d1682b",
-}
 _INCHES: Final = (15.0, 4.6)
 _FEWEST: Final = 10
 """Precision of fewer hits than that is noise, and not drawn."""
+_MOST_RECALL: Final = 0.8
 
 
-def draw(comparisons: Sequence[Comparison], file: Path) -> None:
+def draw(comparisons: Sequence[Comparison | StreamComparison], file: Path) -> None:
     """Writes a PNG. Raises ImportError where matplotlib isn't installed and OSError where the file can't be written."""
     from matplotlib.figure import Figure  # noqa: PLC0415 - an extra that the gateway does without
 
@@ -35,9 +33,12 @@ def draw(comparisons: Sequence[Comparison], file: Path) -> None:
     figure = Figure(figsize=(width, height * len(comparisons)), layout="constrained")
     axes = figure.subplots(len(comparisons), 3, squeeze=False)
     for row, comparison in zip(axes, comparisons, strict=True):
-        _precision(row[0], comparison)
-        _errors(row[1], comparison)
-        _reliability(row[2], comparison)
+        if isinstance(comparison, StreamComparison):
+            stream_row(row, comparison)
+        else:
+            _precision(row[0], comparison)
+            _errors(row[1], comparison)
+            _reliability(row[2], comparison)
     figure.savefig(file, dpi=110, format="png")
 
 
@@ -46,13 +47,15 @@ def _precision(axes: Axes, comparison: Comparison) -> None:
     for system in comparison.systems:
         curve = system.curve
         enough = curve.right + curve.wrong >= _FEWEST
-        axes.plot(curve.hit_ratio[enough], curve.precision[enough], color=_colour(system), label=system.name)
+        axes.plot(
+            curve.hit_ratio[enough], curve.precision[enough], color=COLOURS[system.name], label=system.name
+        )
         for marks, shape in ((system.fixed, "s"), (system.served, "o")):
             for setting, point in marks.items():
                 if point.wrong_among_hits is None:
                     continue
                 text = f"{setting:.2f}" if shape == "s" else f"{setting:.1%}"
-                _mark(axes, (point.hit_ratio, 1 - point.wrong_among_hits), text, _colour(system), shape)
+                _mark(axes, (point.hit_ratio, 1 - point.wrong_among_hits), text, COLOURS[system.name], shape)
     axes.set_title(f"{comparison.name}: precision against hit ratio", fontsize=10)
     axes.set_xlabel("hits among all pairs")
     axes.set_ylabel("right ones among hits")
@@ -71,14 +74,16 @@ def _errors(axes: Axes, comparison: Comparison) -> None:
         axes.plot(
             curve.right / curve.right[-1],
             curve.wrong / curve.wrong[-1],
-            color=_colour(system),
+            STYLES[system.name],
+            color=COLOURS[system.name],
             label=f"{system.name}, AUC {system.curve.auc:.3f}",
         )
+    rates = [system.curve.false_hit_rate(_MOST_RECALL) or 0.0 for system in comparison.systems]
     axes.set_title("false-hit rate against recall", fontsize=10)
     axes.set_xlabel("right pairs accepted")
     axes.set_ylabel("wrong pairs accepted")
-    axes.set_xlim(0, 1)
-    axes.set_ylim(0, 1)
+    axes.set_xlim(0, _MOST_RECALL)
+    axes.set_ylim(0, max(0.01, 1.05 * max(rates)))
     axes.legend(loc="upper left", fontsize=8)
     axes.grid(alpha=0.3)
 
@@ -93,22 +98,18 @@ def _reliability(axes: Axes, comparison: Comparison) -> None:
         claimed = [each.probability for each in system.bins]
         right = [each.right for each in system.bins]
         label = f"{system.name}, ECE {system.calibration_error:.3f}"
-        axes.plot(claimed, right, color=_colour(system), linewidth=1, label=label)
+        axes.plot(claimed, right, color=COLOURS[system.name], linewidth=1, alpha=0.4, label=label)
         areas = [12 + 400 * np.sqrt(each.size / total) / 2 for each in system.bins]
-        axes.scatter(claimed, right, s=areas, color=_colour(system), alpha=0.5)
+        axes.scatter(claimed, right, s=areas, color=COLOURS[system.name], alpha=0.5)
     axes.set_title("reliability", fontsize=10)
     axes.set_xlabel("probability claimed")
     axes.set_ylabel("right pairs")
     axes.set_xlim(-0.03, 1.03)
     axes.set_ylim(-0.03, 1.03)
-    axes.legend(loc="upper left", fontsize=8)
+    axes.legend(loc="best", fontsize=8)
     axes.grid(alpha=0.3)
 
 
 def _mark(axes: Axes, at: tuple[float, float], text: str, colour: str, shape: str) -> None:
     axes.plot(*at, shape, color=colour, markersize=5)
     axes.annotate(text, at, textcoords="offset points", xytext=(4, 4), fontsize=7, color=colour)
-
-
-def _colour(system: Measured) -> str:
-    return _COLOURS[system.name]

@@ -19,6 +19,7 @@ __all__ = [
     "PairSet",
     "Row",
     "StreamSet",
+    "arriving",
     "read_pairs",
     "read_stream",
     "rows_of",
@@ -71,11 +72,19 @@ class PairSet(NamedTuple):
 
 
 class StreamSet(NamedTuple):
-    """Questions in the order in which they arrive, each with the intent that its answer serves."""
+    """Different questions in the order in which they arrive, each with the intent that its answer serves.
+
+    Attributes:
+        name: The set's.
+        texts: What is asked, n of them.
+        intents: Theirs, n of them.
+        repeats: Questions left out because the same text came before: the exact tier answers those.
+    """
 
     name: str
     texts: Sequence[str]
     intents: Sequence[str]
+    repeats: int
 
 
 def rows_of(path: Path) -> Iterator[tuple[int, Row]]:
@@ -139,6 +148,25 @@ def read_stream(path: Path) -> tuple[list[str], list[str]]:
     if not texts:
         raise BadFile(path, None, "has no question")
     return texts, intents
+
+
+def arriving(
+    name: str, texts: Sequence[str], intents: Sequence[str], *, limit: int | None, shuffle: int | None
+) -> StreamSet:
+    """The first `limit` questions of a stream, in the order given or in the random order of the seed `shuffle`."""
+    order = (
+        range(len(texts))
+        if shuffle is None
+        else np.random.default_rng(shuffle).permutation(len(texts)).tolist()
+    )
+    first: dict[str, str] = {}
+    taken = 0
+    for place in order:
+        if len(first) == limit:
+            break
+        taken += 1
+        first.setdefault(texts[place], intents[place])
+    return StreamSet(name, list(first), list(first.values()), taken - len(first))
 
 
 def sampled(count: int, limit: int | None, seed: int) -> list[int]:
