@@ -4,9 +4,10 @@ AskonceError
 ├── Refusal                what a caller is told instead of an answer → `http.errors` renders it
 │   └── UpstreamFailure    the upstream's share of the blame → `pipeline.inflight` decides who is told
 ├── EmbedderUnavailable    no vector for this text now → `pipeline.semantic` goes on without
+├── AuditDropped           an audit that brings no label → `pipeline.audit` counts it and goes on
 └── CallerGone             the caller left while it waited → `http` closes the exchange silently
 
-(`config.ConfigError` is the fifth: raised before anything runs, consumed by `cli`.)
+(`config.ConfigError` is the sixth: raised before anything runs, consumed by `cli`.)
 """
 
 from __future__ import annotations
@@ -14,7 +15,15 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-__all__ = ["AskonceError", "CallerGone", "EmbedderUnavailable", "Refusal", "Sharing", "UpstreamFailure"]
+__all__ = [
+    "AskonceError",
+    "AuditDropped",
+    "CallerGone",
+    "EmbedderUnavailable",
+    "Refusal",
+    "Sharing",
+    "UpstreamFailure",
+]
 
 _TYPES: Final[dict[int, str]] = {
     400: "invalid_request_error",
@@ -107,6 +116,19 @@ class EmbedderUnavailable(AskonceError):
 
     Attributes:
         reason: `embedder-loading`, `embedder-failed`, `embedder-busy` or `text-too-long`.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class AuditDropped(AskonceError):
+    """An audit that brings no label.
+
+    Attributes:
+        reason: `queue-full`, `pass-through`, `spend-limit`, `upstream-failed`, `timeout`, `answer-gone`,
+            `not-comparable`, `embedder` or `failed`.
     """
 
     def __init__(self, reason: str) -> None:

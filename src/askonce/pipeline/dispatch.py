@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from askonce.model import Caller, Request
     from askonce.ports import Upstream, UpstreamReply
 
-__all__ = ["Dispatcher", "Served"]
+__all__ = ["Dispatcher", "Served", "unstreamed"]
 
 _MEMO: Final = 1_000
+_STREAMING: Final = frozenset({"stream", "stream_options"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,8 @@ class Served:
     aliases: Mapping[str, str]
     stream_usage: bool = True
     """Whether streams ask for the usage event, so that they can be accounted for."""
+    own_key: bool = False
+    """Whether calls go out with a key of the gateway's own (or need none) rather than the caller's."""
 
 
 class Dispatcher:
@@ -68,6 +71,10 @@ class Dispatcher:
         """Sends the request on. Raises UpstreamFailure."""
         served = self._served[request.ask.route.upstream]
         return await served.upstream.open(_call(request, served))
+
+    def spends_callers_key(self, request: Request) -> bool:
+        """Whether a request's call is billed to its caller's own credential."""
+        return request.caller.credential is not None and not self._served[request.ask.route.upstream].own_key
 
     async def models(self, caller: Caller) -> list[Json]:
         """All upstreams' models (those that answer), and the aliases.
@@ -149,6 +156,15 @@ def _call(request: Request, served: Served) -> Call:
         credential=request.caller.credential,
         headers=request.headers,
     )
+
+
+def unstreamed(request: Request) -> Request:
+    """The same question, to be answered as a whole."""
+    ask = request.ask
+    if not ask.stream:
+        return request
+    body = {name: value for name, value in ask.body.items() if name not in _STREAMING}
+    return request._replace(ask=ask._replace(raw=_dump(body), body=body, stream=False, include_usage=False))
 
 
 def _dump(body: Json) -> bytes:

@@ -1,0 +1,140 @@
+"""Upstream calls that no caller waits for: within a daily limit, and never with a caller's own key unasked."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from askonce.errors import AuditDropped, UpstreamFailure
+from askonce.pipeline.answers import parse_whole
+
+if TYPE_CHECKING:
+    from askonce.model import Answer, Request
+    from askonce.pipeline.dispatch import Dispatcher
+    from askonce.pipeline.prices import Prices
+    from askonce.ports import Clock, Observer, Store
+
+__all__ = ["BackgroundCalls", "Purse"]
+
+_DAY_S: Final = 86_400
+_KEPT: Final = "audit-spend"
+
+
+class Purse:
+    """What may be spent per day (UTC); what was spent today outlives a restart.
+
+    Attributes:
+        total_nanousd: Spent since the start of this process.
+    """
+
+    def __init__(self, store: Store, clock: Clock, daily_limit_nanousd: int) -> None:
+        self.total_nanousd = 0
+        self._store = store
+        self._clock = clock
+        self._limit = daily_limit_nanousd
+        self._day = self._today()
+        self._spent = 0
+        self._reserved = 0
+
+    def load(self) -> None:
+        """Takes up what was spent today before a restart."""
+        kept = self._store.kept(_KEPT)
+        if kept is not None:
+            day, spent = orjson.loads(kept)
+            self._spent = spent if day == self._day else 0
+
+    @property
+    def spent_nanousd(self) -> int:
+        """Spent today."""
+        self._turn_page()
+        return self._spent
+
+    def reserve(self, nanousd: int) -> bool:
+        """Sets money aside for a call; False where the day's limit doesn't allow for it."""
+        self._turn_page()
+        if self._spent + self._reserved + nanousd > self._limit:
+            return False
+        self._reserved += nanousd
+        return True
+
+    def settle(self, reserved_nanousd: int, spent_nanousd: int) -> None:
+        """Ends a call that money was set aside for: what it did cost."""
+        self._turn_page()
+        self._reserved -= reserved_nanousd
+        self._spent += spent_nanousd
+        self.total_nanousd += spent_nanousd
+        self._store.keep(_KEPT, orjson.dumps([self._day, self._spent]))
+
+    def _turn_page(self) -> None:
+        """Another day, a full purse; a clock that is set back doesn't fill it."""
+        today = self._today()
+        if today > self._day:
+            self._day, self._spent = today, 0
+
+    def _today(self) -> int:
+        return int(self._clock.now() // _DAY_S)
+
+
+class BackgroundCalls:
+    """Asks upstreams on nobody's time. Joins no flight and stores nothing."""
+
+    def __init__(  # noqa: PLR0917 - its parts
+        self,
+        dispatcher: Dispatcher,
+        prices: Prices,
+        purse: Purse,
+        observer: Observer,
+        unknown_price_nanousd: int,
+        pass_through: bool,  # noqa: FBT001 - a setting by that name
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._prices = prices
+        self._purse = purse
+        self._observer = observer
+        self._unknown_price_nanousd = unknown_price_nanousd
+        self._pass_through = pass_through
+
+    def allowed(self, request: Request) -> bool:
+        """Whether a call may be made for a request: not with its caller's own key, unless that is configured."""
+        return self._pass_through or not self._dispatcher.spends_callers_key(request)
+
+    async def ask(self, request: Request, expected_nanousd: int | None) -> Answer:
+        """The upstream's plain answer.
+
+        A call that fails counts as expected: it may have been billed.
+
+        Raises:
+            AuditDropped: it may not be asked, or doesn't answer.
+        """
+        if not self.allowed(request):
+            raise AuditDropped("pass-through")
+        reserved = self._unknown_price_nanousd if expected_nanousd is None else expected_nanousd
+        if not self._purse.reserve(reserved):
+            raise AuditDropped("spend-limit")
+        cost, began, status = reserved, perf_counter(), "cancelled"
+        try:
+            answer = await self._ask(request)
+            status = "ok"
+            cost = self._unknown_price_nanousd if answer.cost_nanousd is None else answer.cost_nanousd
+        except UpstreamFailure as failure:
+            status = failure.code if failure.code.startswith("upstream_") else str(failure.status)
+            raise AuditDropped("upstream-failed") from failure
+        finally:
+            self._purse.settle(reserved, cost)
+            self._observer.upstream_call(request.ask.route.upstream, status, perf_counter() - began)
+        return answer
+
+    async def _ask(self, request: Request) -> Answer:
+        reply = await self._dispatcher.open(request)
+        try:
+            model = request.ask.route.model
+            answer, _, _ = parse_whole(
+                await reply.body(),
+                request.ask.endpoint,
+                lambda usage: self._prices.cost_nanousd(model, usage),
+            )
+            return answer
+        finally:
+            await reply.aclose()

@@ -1,0 +1,155 @@
+"""Whether two answers to one question are the same: by form, else by likeness, else by a language model.
+
+Each judge is cheaper than the next and says so where it can't tell. None of them ever turns a failure into a verdict.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import orjson
+
+from askonce.errors import AuditDropped, EmbedderUnavailable
+from askonce.model import Ask, Endpoint
+from askonce.pipeline.equality import Verdict, compare, said
+
+if TYPE_CHECKING:
+    from askonce.matching.calibration import Evidence
+    from askonce.model import Answer, Request, Route
+    from askonce.pipeline.background import BackgroundCalls
+    from askonce.pipeline.similarity import AnswerSimilarity
+    from askonce.ports import Clock
+
+__all__ = ["Judge", "LanguageModelJudge", "Ruling", "brief"]
+
+_TRIES: Final = 2
+_MOST_CHARACTERS: Final = 20_000
+"""Longer answers aren't sent to a language model."""
+
+
+class Ruling(NamedTuple):
+    """What was said of two answers, and by whom: `equality`, `similarity` or `model`.
+
+    `likeness` is the evidence that the judge of similarity weighed, where it was asked.
+    """
+
+    verdict: Verdict
+    judge: str
+    likeness: Evidence | None = None
+
+
+class LanguageModelJudge:
+    """Asks a model, as `data/judge.md` says; its output counts only where it is exactly what was asked for."""
+
+    def __init__(self, calls: BackgroundCalls, model: str, route: Route) -> None:
+        self._calls = calls
+        self._model = model
+        self._route = route
+        self._instructions = importlib.resources.files("askonce.data").joinpath("judge.md").read_text("utf-8")
+
+    async def compare(self, request: Request, one: str, other: str) -> Verdict:
+        """The model's verdict on two answers to a request's question; undecided where it gives none.
+
+        Raises:
+            AuditDropped: it can't be asked.
+        """
+        if max(len(one), len(other)) > _MOST_CHARACTERS:
+            return Verdict.UNDECIDED
+        asking = self._request(request, brief(request.ask.text or "", one, other))
+        for _ in range(_TRIES):
+            told = said(await self._calls.ask(asking, None))
+            verdict = _read(told.text) if told is not None else None
+            if verdict is not None:
+                return verdict
+        return Verdict.UNDECIDED
+
+    def _request(self, request: Request, material: str) -> Request:
+        body = {
+            "model": self._model,
+            "messages": [
+                {"role": "system", "content": self._instructions},
+                {"role": "user", "content": material},
+            ],
+        }
+        ask = Ask(
+            endpoint=Endpoint.CHAT,
+            route=self._route,
+            model=self._model,
+            raw=orjson.dumps(body),
+            body=body,
+            stream=False,
+            include_usage=False,
+            exact_key=None,
+            partition=None,
+            text=None,
+            turns=1,
+            unshared="audit",
+            unmatched="audit",
+            hot=False,
+        )
+        return request._replace(ask=ask, headers=())
+
+
+class Judge:
+    """All judges, the cheapest first."""
+
+    def __init__(
+        self, similarity: AnswerSimilarity | None, model: LanguageModelJudge | None, clock: Clock
+    ) -> None:
+        self._similarity = similarity
+        self._model = model
+        self._clock = clock
+
+    async def compare(self, request: Request, one: Answer, other: Answer) -> Ruling:
+        """A ruling on two answers to a request's question.
+
+        Raises:
+            AuditDropped: they can't be compared, now or at all.
+        """
+        texts = said(one), said(other)
+        if texts[0] is None or texts[1] is None:
+            raise AuditDropped("not-comparable")
+        form = compare(texts[0], texts[1])
+        if form.verdict is not Verdict.UNDECIDED:
+            return Ruling(form.verdict, "equality")
+        ruling = await self._by_likeness(form.rest)
+        if ruling.verdict is not Verdict.UNDECIDED or self._model is None:
+            return ruling
+        verdict = await self._model.compare(request, texts[0].text, texts[1].text)
+        await self.learn(ruling.likeness, verdict)
+        return Ruling(verdict, "model", ruling.likeness)
+
+    async def learn(self, likeness: Evidence | None, verdict: Verdict) -> None:
+        """Lets the judge of similarity know what others said of answers that it has compared."""
+        if self._similarity is not None and likeness is not None and verdict is not Verdict.UNDECIDED:
+            same = verdict is Verdict.SAME
+            await self._similarity.learn(likeness, same=same, at=self._clock.now())
+
+    async def _by_likeness(self, pairs: tuple[tuple[str, str], ...]) -> Ruling:
+        if self._similarity is None:
+            return Ruling(Verdict.UNDECIDED, "equality")
+        try:
+            verdict, likeness = await self._similarity.compare(pairs)
+        except EmbedderUnavailable:
+            raise AuditDropped("embedder") from None
+        return Ruling(verdict, "similarity", likeness)
+
+
+def brief(question: str, one: str, other: str) -> str:
+    """What a language model is shown: data in one JSON object, so that nothing in it can pose as anything else."""
+    return orjson.dumps({"question": question, "answer_1": one, "answer_2": other}).decode()
+
+
+def _read(text: str) -> Verdict | None:
+    """The verdict in a model's output; None for anything but the one form that was asked for."""
+    try:
+        body = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(body, dict) or body.keys() != {"verdict"} or not isinstance(body["verdict"], str):
+        return None
+    try:
+        return Verdict(body["verdict"])
+    except ValueError:
+        return None
