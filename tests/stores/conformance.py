@@ -4,13 +4,36 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from askonce.model import Stored
-from stores.samples import FakeClock, entry, key, link, question
+from askonce.stores import audits
+from stores.samples import FakeClock, audit, entry, key, link, question
 
 if TYPE_CHECKING:
+    import pytest
+
+    from askonce.model import Audit
     from askonce.ports import Store
 
-__all__ = ["StoreConformance"]
+__all__ = ["StoreConformance", "all_audits", "unequal"]
+
+
+async def all_audits(store: Store, feature: str | None = None) -> list[Audit]:
+    return [one async for batch in store.audits(feature) for one in batch]
+
+
+def unequal(one: Audit, other: Audit) -> list[str]:
+    """The attributes in which two audits differ; evidence may differ by what float16 costs."""
+    differing = [
+        name for name in one.__slots__ if name != "evidence" and getattr(one, name) != getattr(other, name)
+    ]
+    if (one.evidence is None) != (other.evidence is None):
+        return [*differing, "evidence"]
+    if one.evidence is not None and other.evidence is not None:
+        assert one.evidence.dtype == other.evidence.dtype == np.float32
+        assert np.allclose(one.evidence, other.evidence, rtol=1e-3), "evidence"
+    return differing
 
 
 class StoreConformance:
@@ -166,3 +189,81 @@ class StoreConformance:
         assert health.memory_bytes > 200
         assert (health.pending_writes, health.evictions, health.lost_writes) == (0, 0, 0)
         assert health.detail
+
+    async def test_members_of_a_class_outlive_the_entry_that_named_it(self, store: Store) -> None:
+        """A question with an answer of its own is served by it, whatever becomes of its class's entry.
+
+        Only what is answered by that entry (a link) finds nothing meanwhile.
+        """
+        store.put(entry("a"), question("a"))
+        store.put(entry("own"), question("own", answer="a"))
+        store.link(link("linked", "a"), question("linked", answer="a"))
+        store.remove(key("a"))
+        await store.flush()
+        assert await store.get(key("own")) == Stored(entry("own"))
+        assert await store.get(key("linked")) is None
+        store.put(entry("a", text="new"), question("a"))
+        await store.flush()
+        assert await store.get(key("linked")) == Stored(entry("a", text="new"), link("linked", "a"))
+
+    async def test_reclassing_touches_no_answer(self, store: Store) -> None:
+        """Neither a question's own answer, nor a link, nor a key that nothing is under."""
+        store.put(entry("a"), question("a"))
+        store.link(link("b", "a"), question("b", answer="a"))
+        for name in "abc":
+            store.reclass(key(name), key("elsewhere"))
+        await store.flush()
+        assert await store.get(key("a")) == Stored(entry("a"))
+        assert await store.get(key("b")) == Stored(entry("a"), link("b", "a"))
+        assert await store.get(key("c")) is None
+
+    async def test_audits_come_back_whole_and_in_order(self, store: Store) -> None:
+        """Everything that an audit says, newest last, by feature or all; with and without evidence."""
+        assert await all_audits(store) == []
+        put = [
+            audit(number, "ab"[number % 2], evidence=None if number % 5 == 0 else (number, -0.25, 1e-3))
+            for number in range(20)
+        ]
+        for one in put[:10]:
+            store.audited(one)
+        await store.flush()
+        for one in put[10:]:
+            store.audited(one)
+        for feature, expected in ((None, put), ("a", put[::2]), ("b", put[1::2]), ("c", [])):
+            found = await all_audits(store, feature)
+            assert [one.request_id for one in found] == [one.request_id for one in expected]
+            assert [unequal(*pair) for pair in zip(found, expected, strict=True)] == [[]] * len(expected)
+
+    async def test_a_features_oldest_audits_go(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The bound holds for each feature by itself: a busy one costs a quiet one nothing."""
+        monkeypatch.setattr(audits, "KEPT_PER_FEATURE", 5)
+        store.audited(audit(0, "quiet"))
+        for number in range(1, 31):
+            store.audited(audit(number, "busy"))
+            if number % 7 == 0:
+                await store.flush()
+        kept = [f"request-{number}" for number in (0, *range(26, 31))]
+        assert [one.request_id for one in await all_audits(store)] == kept
+
+    async def test_audits_outlive_their_entries(self, store: Store, clock: FakeClock) -> None:
+        """What was judged stays judged when the answer is forgotten or too old."""
+        store.put(entry("a0", ttl_s=5), question("a0"))
+        store.audited(audit(0))
+        store.remove(key("a0"))
+        clock.time += 1_000
+        await store.flush()
+        assert len(await all_audits(store, "support")) == 1
+
+    async def test_values_are_kept_by_name(self, store: Store) -> None:
+        """The last value of a name is the one, before and after it is on disk; other names have none."""
+        assert store.kept("budget:support") is None
+        store.keep("budget:support", b"1")
+        assert store.kept("budget:support") == b"1"
+        await store.flush()
+        store.keep("budget:support", b"")
+        store.keep("secret", b"not the store's own")
+        assert store.kept("budget:support") == b""
+        await store.flush()
+        assert store.kept("budget:support") == b""
+        assert store.kept("budget:other") is None
+        assert await store.secret() != store.kept("secret")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from askonce.model import Answer, Entry, Link, Question, Tokens, Usage, Vector
+from askonce.model import Answer, Audit, Entry, Link, Question, Tokens, Usage, Vector
 
-__all__ = ["FakeClock", "entry", "key", "link", "question", "tokens", "unit"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["FakeClock", "audit", "entry", "key", "link", "question", "tokens", "unit"]
 
 
 class FakeClock:
@@ -66,3 +70,22 @@ def question(
 ) -> Question:
     answered = key(name if answer is None else answer)
     return Question(key(name), key(partition), f"What is {name}?", "engine-1", vector, tokens, answered)
+
+
+def audit(number: int, feature: str = "support", *, evidence: Sequence[float] | None = (0.5, -2.0)) -> Audit:
+    return Audit(
+        feature=feature,
+        at=1_000_000.0 + number,
+        question=key(f"q{number}"),
+        answer=key(f"a{number}"),
+        request_id=f"request-{number}",
+        source="shadow",
+        judge="equality",
+        right=number % 3 > 0,
+        propensity=0.02,
+        probability=0.9 + number / 1e6,
+        threshold=0.97,
+        reason="low-confidence",
+        evidence=None if evidence is None else np.array(evidence, dtype=np.float32),
+        engine="engine-1",
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,7 @@ MEMORY_BYTES = st.sampled_from([0, 3_000, 2**20])
 
 
 class Stores(RuleBasedStateMachine):
-    """Puts, links, removals, invalidations, time, flushes and restarts, in any order."""
+    """Puts, links, removals, changes of class, invalidations, time, flushes and restarts, in any order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -81,6 +82,13 @@ class Stores(RuleBasedStateMachine):
         self.records.pop(key(name), None)
         self.questions.pop(key(name), None)
         self.run(self.everywhere("remove", key(name)))
+
+    @rule(name=NAMES, answer=NAMES)
+    def reclass(self, name: str, answer: str) -> None:
+        asked = self.questions.get(key(name))
+        if asked is not None:
+            self.questions[key(name)] = replace(asked, answer=key(answer))
+        self.run(self.everywhere("reclass", key(name), key(answer)))
 
     @rule(tags=st.sets(st.sampled_from("xyz"), min_size=1))
     def invalidate(self, tags: set[str]) -> None:

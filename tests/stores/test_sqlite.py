@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -12,14 +13,42 @@ import pytest
 from askonce.model import Stored
 from askonce.stores.memory import MemoryStore
 from askonce.stores.sqlite import SqliteStore
-from stores.conformance import StoreConformance
-from stores.samples import FakeClock, entry, key, link, question, unit
+from stores.conformance import StoreConformance, all_audits, unequal
+from stores.samples import FakeClock, audit, entry, key, link, question, tokens, unit
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
     from askonce.ports import Store
+
+VERSION_1 = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE entries (
+    key BLOB PRIMARY KEY, created_at REAL NOT NULL, expires_at REAL NOT NULL, last_used REAL NOT NULL,
+    hits INTEGER NOT NULL, cost_nanousd INTEGER, size_bytes INTEGER NOT NULL,
+    worth REAL NOT NULL, priority REAL NOT NULL,
+    tenant TEXT NOT NULL, feature TEXT NOT NULL, model TEXT NOT NULL, tags TEXT NOT NULL,
+    answer_model TEXT NOT NULL, id_prefix TEXT NOT NULL, prompt_tokens INTEGER NOT NULL,
+    completion_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL,
+    usage_json BLOB NOT NULL, fields BLOB NOT NULL);
+CREATE INDEX entries_created_at ON entries (created_at);
+CREATE INDEX entries_expires_at ON entries (expires_at);
+CREATE INDEX entries_priority ON entries (priority);
+CREATE TABLE links (
+    key BLOB PRIMARY KEY, target BLOB NOT NULL, confidence REAL NOT NULL, expires_at REAL NOT NULL);
+CREATE INDEX links_target ON links (target);
+CREATE INDEX links_expires_at ON links (expires_at);
+CREATE TABLE questions (
+    key BLOB PRIMARY KEY, partition BLOB NOT NULL, text TEXT NOT NULL, engine TEXT NOT NULL, vector BLOB);
+CREATE TABLE tags (
+    tag TEXT NOT NULL, key BLOB NOT NULL, PRIMARY KEY (tag, key)) WITHOUT ROWID;
+CREATE INDEX tags_key ON tags (key);
+PRAGMA application_id = 0x61736B31;
+PRAGMA user_version = 1;
+INSERT INTO meta VALUES ('secret', zeroblob(32)), ('floor', 0.25);
+"""
+"""The schema as the first version of the gateway made it."""
 
 TABLES = ("entries", "links", "questions", "tags")
 
@@ -287,4 +316,178 @@ async def test_a_lowered_budget_gives_pages_back(tmp_path: Path, clock: FakeCloc
     second = make(tmp_path, clock, disk_bytes=2**20)
     await second.start()
     await second.close()
+    assert (tmp_path / "a.db").stat().st_size <= 2**20
+
+
+async def restarted(path: Path, clock: FakeClock, store: SqliteStore) -> SqliteStore:
+    await store.close()
+    again = make(path, clock)
+    await again.start()
+    return again
+
+
+async def test_a_file_of_the_first_schema_is_taken_over(tmp_path: Path, clock: FakeClock) -> None:
+    """Entries, links and the secret stay; its questions come back without tokens, each its own class."""
+    vector = unit(1).astype("<f2").tobytes()
+    columns = ("gpt", "chatcmpl-", 1, 2, 0, b'{"total_tokens":3}', b'"text":"old"')
+    with sqlite3.connect(tmp_path / "a.db") as old:
+        old.executescript(VERSION_1)
+        times = (1_000_000.0, 1_000_100.0, 1_000_000.0)
+        old.execute(
+            "INSERT INTO entries VALUES (?,?,?,?,0,5,900,1,1,'acme','support','model','[\"x\"]',?,?,?,?,?,?,?)",
+            (key("a"), *times, *columns),
+        )
+        old.execute("INSERT INTO tags VALUES ('x', ?)", (key("a"),))
+        old.execute("INSERT INTO links VALUES (?,?,0.9,1000100.0)", (key("b"), key("a")))
+        for name in "ab":
+            asked = question(name)
+            old.execute(
+                "INSERT INTO questions VALUES (?,?,?,?,?)",
+                (asked.key, asked.partition, asked.text, asked.engine, vector),
+            )
+    old.close()
+    store = make(tmp_path, clock)
+    await store.start()
+    assert store.health().durable
+    assert await store.secret() == bytes(32)
+    found = await store.get(key("b"))
+    assert found is not None
+    assert found.entry.answer.fields == b'"text":"old"'
+    asked_before = [one async for batch in store.questions() for one in batch]
+    assert [(one.key, one.tokens, one.answer) for one in asked_before] == [
+        (key("a"), None, key("a")),
+        (key("b"), None, key("b")),
+    ]
+    store.put(entry("c"), question("c", tokens=tokens(3), answer="a"))
+    store.audited(audit(1))
+    store = await restarted(tmp_path, clock, store)
+    new = [one async for batch in store.questions() for one in batch][-1]
+    assert new.tokens is not None
+    assert new.answer == key("a")
+    assert len(await all_audits(store)) == 1
+    assert await store.invalidate(["x"]) == [key("a")]
+    await store.close()
+
+
+async def test_tokens_and_classes_come_back(tmp_path: Path, clock: FakeClock) -> None:
+    """To the bit, also those of a text without tokens, and none where there were none."""
+    store = make(tmp_path, clock)
+    await store.start()
+    given = {"none": None, "empty": tokens(0), "short": tokens(1), "long": tokens(254, seed=2)}
+    for name, some in given.items():
+        store.put(entry(name), question(name, vector=unit(1), tokens=some, answer="short"))
+    store = await restarted(tmp_path, clock, store)
+    asked = {one.key: one async for batch in store.questions() for one in batch}
+    for name, some in given.items():
+        one = asked[key(name)]
+        assert one.answer == key("short")
+        assert (one.tokens is None) == (some is None)
+        if some is not None and one.tokens is not None:
+            np.testing.assert_array_equal(one.tokens.ids, some.ids)
+            np.testing.assert_array_equal(one.tokens.states, some.states)
+            assert one.tokens.states.shape == some.states.shape
+    await store.close()
+
+
+async def test_a_change_of_class_is_kept(tmp_path: Path, clock: FakeClock) -> None:
+    """Whether the question waits for its commit or is on disk; the last change counts, a new question starts anew."""
+    store = make(tmp_path, clock)
+    await store.start()
+    for name in ("disk", "back", "again"):
+        store.put(entry(name), question(name))
+    await store.flush()
+    store.put(entry("waiting"), question("waiting"))
+    for name in ("disk", "back", "waiting", "again"):
+        store.reclass(key(name), key("first"))
+        store.reclass(key(name), key("last"))
+    store.reclass(key("back"), key("back"))
+    store.put(entry("again"), question("again"))
+    store = await restarted(tmp_path, clock, store)
+    classes = {one.key: one.answer async for batch in store.questions() for one in batch}
+    expected = {"disk": "last", "back": "back", "waiting": "last", "again": "again"}
+    assert classes == {key(name): key(answer) for name, answer in expected.items()}
+    await store.close()
+
+
+@pytest.mark.parametrize("end", ["removed", "expired", "evicted"])
+async def test_a_class_survives_its_entry_on_disk(tmp_path: Path, clock: FakeClock, end: str) -> None:
+    """However the entry that named a class ends, members with answers of their own stay members of it.
+
+    Two of them share an answer still, and must not look like rivals. What was answered by that entry goes with it.
+    """
+    store = make(tmp_path, clock, disk_bytes=2**20)
+    await store.start()
+    store.put(entry("a", ttl_s=5, cost=1), question("a"))
+    for name in ("own", "other"):
+        store.put(entry(name, cost=10**12), question(name, answer="a"))
+    store.link(link("linked", "a"), question("linked", answer="a"))
+    await store.flush()
+    if end == "removed":
+        store.remove(key("a"))
+    elif end == "expired":
+        clock.time += 5
+    else:
+        for number in range(1_000):
+            store.put(entry(number, size=2_000), None)
+            if number % 50 == 0:
+                await store.flush()
+    store = await restarted(tmp_path, clock, store)
+    asked = [one async for batch in store.questions() for one in batch]
+    assert [(one.key, one.answer) for one in asked] == [(key("own"), key("a")), (key("other"), key("a"))]
+    assert await store.get(key("own")) == Stored(entry("own", cost=10**12))
+    await store.close()
+
+
+async def test_audits_and_values_survive_a_restart(tmp_path: Path, clock: FakeClock) -> None:
+    """More of them than one read brings, in order; numbers that float16 or SQLite can't express do no harm."""
+    store = make(tmp_path, clock)
+    await store.start()
+    put = [audit(number) for number in range(4_500)]
+    computed: dict[str, Any] = {"probability": np.float32(np.nan), "threshold": np.inf, "right": np.True_}
+    odd = replace(audit(4_500, evidence=(1e9, -1e9, np.nan)), **computed)
+    for one in (*put, odd):
+        store.audited(one)
+    store.keep("budget:support", b'{"breached":true}')
+    store = await restarted(tmp_path, clock, store)
+    found = await all_audits(store, "support")
+    assert [unequal(*pair) for pair in zip(found[:-1], put, strict=True)] == [[]] * len(put)
+    last = found[-1]
+    assert last.evidence is not None
+    np.testing.assert_allclose(last.evidence, [65_504, -65_504, np.nan])
+    assert np.isnan(last.probability)
+    assert (last.threshold, last.right) == (np.inf, True)
+    assert store.kept("budget:support") == b'{"breached":true}'
+    assert store.health().lost_writes == 0
+    await store.close()
+
+
+async def test_an_audit_that_cannot_be_written_costs_itself_alone(tmp_path: Path, clock: FakeClock) -> None:
+    """A request id that SQLite can't express: counted as lost, and the rest of its group is written."""
+    store = make(tmp_path, clock)
+    await store.start()
+    store.put(entry("a"), None)
+    store.audited(audit(1))
+    store.audited(replace(audit(2), request_id="\ud800"))
+    store.keep("\ud800", b"unspeakable")
+    store = await restarted(tmp_path, clock, store)
+    assert await store.get(key("a")) is not None
+    assert [one.request_id for one in await all_audits(store)] == ["request-1"]
+    await store.close()
+
+
+async def test_audits_leave_answers_their_room(tmp_path: Path, clock: FakeClock) -> None:
+    """In a small file the oldest audits go before they crowd out what the file is for."""
+    store = make(tmp_path, clock, disk_bytes=2**20)
+    await store.start()
+    for number in range(100):
+        store.put(entry(number), question(number))
+    for number in range(5_000):
+        store.audited(audit(number))
+        if number % 100 == 0:
+            await store.flush()
+    found = await all_audits(store)
+    health = store.health()
+    await store.close()
+    assert (health.entries, health.evictions) == (100, 0)
+    assert [one.request_id for one in found] == [f"request-{number}" for number in range(4_744, 5_000)]
     assert (tmp_path / "a.db").stat().st_size <= 2**20

@@ -17,7 +17,8 @@ from askonce.stores import reader, writer
 from askonce.stores.contents import Contents
 from askonce.stores.memory import MemoryStore
 from askonce.stores.sqlite import SqliteStore
-from stores.samples import FakeClock, entry, key, link, question, unit
+from stores.conformance import all_audits
+from stores.samples import FakeClock, audit, entry, key, link, question, unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -356,3 +357,71 @@ async def test_a_deleted_file_is_noticed_and_replaced(tmp_path: Path, clock: Fak
     await again.start()
     assert await again.get(key("b")) is not None
     await again.close()
+
+
+async def test_audits_and_values_wait_for_the_disk(tmp_path: Path, clock: FakeClock) -> None:
+    """While the disk is away they are seen all the same; once it is back they are on it, once each."""
+    store = make(tmp_path / "none" / "a.db", clock)
+    await store.start()
+    for number in range(3):
+        store.audited(audit(number))
+        store.keep("budget", b"%d" % number)
+        await store.flush()
+    assert not store.health().durable
+    assert store.health().pending_writes == 3
+    assert [one.request_id for one in await all_audits(store)] == ["request-0", "request-1", "request-2"]
+    assert store.kept("budget") == b"2"
+    (tmp_path / "none").mkdir()
+    await until(lambda: store.health().durable)
+    await store.close()
+    again = make(tmp_path / "none" / "a.db", clock)
+    await again.start()
+    assert [one.request_id for one in await all_audits(again)] == ["request-0", "request-1", "request-2"]
+    assert again.kept("budget") == b"2"
+    assert again.health().lost_writes == 0
+    await again.close()
+
+
+async def test_values_move_into_the_file_that_replaces_a_corrupt_one(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    """A breached budget stays breached though the file that said so is gone."""
+    store = make(tmp_path / "a.db", clock)
+    await store.start()
+    store.keep("budget", b"breached")
+    await store.flush()
+    malformed = sqlite3.DatabaseError("database disk image is malformed")
+    malformed.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    with capture_logs() as logs:
+        store._read_failed(malformed)
+        await until(lambda: store.health().durable)
+    assert "store_was_corrupt" in [log["event"] for log in logs]
+    await store.close()
+    again = make(tmp_path / "a.db", clock)
+    await again.start()
+    assert again.kept("budget") == b"breached"
+    await again.close()
+
+
+async def test_tidying_that_fails_takes_its_batch_along(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch is written with its tidying or not at all: tried again, no audit is there twice."""
+    failures = iter([sqlite3.OperationalError("disk I/O error"), None])
+    plain = Contents._tidy
+
+    def failing(self: Contents, now: float) -> None:
+        failure = next(failures, None)
+        if failure is not None:
+            raise failure
+        plain(self, now)
+
+    store = make(tmp_path / "a.db", clock)
+    await store.start()
+    monkeypatch.setattr(Contents, "_tidy", failing)
+    store._writer.tidy()
+    store.audited(audit(1))
+    await store.flush()
+    await until(lambda: store.health().durable and not store.health().pending_writes)
+    assert len(await all_audits(store)) == 1
+    await store.close()

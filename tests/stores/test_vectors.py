@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,9 @@ from hypothesis import strategies as st
 
 from askonce.model import Question
 from askonce.stores import vectors
+from askonce.stores.chunks import Row
 from askonce.stores.vectors import PartitionedIndex
-from stores.samples import key, unit
+from stores.samples import key, question, tokens, unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,6 +61,66 @@ async def test_the_nearest_come_first(index: PartitionedIndex) -> None:
     assert [one.key for one in found] == [key(number) for number in order]
     assert [one.text for one in found] == [f"text {number}" for number in order]
     np.testing.assert_allclose([one.similarity for one in found], (rows @ asked)[order], atol=1e-6)
+
+
+async def test_neighbours_carry_tokens_and_the_class_of_their_answer(index: PartitionedIndex) -> None:
+    """As they were added: tokens of any length or none, the own class or another's."""
+    given = {"none": None, "empty": tokens(0), "short": tokens(1), "long": tokens(254, seed=2)}
+    for seed, (name, some) in enumerate(given.items()):
+        answer = "short" if seed % 2 else None
+        index.add(question(name, vector=unit(seed), tokens=some, answer=answer))
+    found = {one.key: one for one in await index.search(key("p"), unit(1), 10)}
+    assert len(found) == 4
+    for seed, (name, some) in enumerate(given.items()):
+        one = found[key(name)]
+        assert one.answer == key("short" if seed % 2 else name)
+        assert (one.tokens is None) == (some is None)
+        if one.tokens is not None and some is not None:
+            np.testing.assert_array_equal(one.tokens.ids, some.ids)
+            np.testing.assert_array_equal(one.tokens.states, some.states)
+
+
+async def test_a_row_changes_its_class(index: PartitionedIndex) -> None:
+    """At once, there and back, without its vector; a key without a row is nothing; accounts stay balanced."""
+    index.add(question("a", vector=unit(1), tokens=tokens(5)))
+    before = index.size_bytes
+    index.reclass(key("nobody"), key("b"))
+    index.reclass(key("a"), key("b"))
+    assert [one.answer for one in await index.search(key("p"), unit(1), 1)] == [key("b")]
+    assert index.size_bytes > before
+    index.reclass(key("a"), key("a"))
+    assert [one.answer for one in await index.search(key("p"), unit(1), 1)] == [key("a")]
+    assert index.size_bytes == before
+    index.reclass(key("a"), key("b"))
+    index.remove(key("a"))
+    assert index.size_bytes == 0
+
+
+async def test_a_question_without_vector_is_refused(index: PartitionedIndex) -> None:
+    """It can't be found, so adding it is a mistake; what is under its key stays."""
+    index.add(question("a", vector=unit(1)))
+    with pytest.raises(ValueError, match="without vector"):
+        index.add(question("a"))
+    assert index.rows == 1
+
+
+def rows_in_memory(name: str) -> int:
+    """Rows of this key that Python hasn't freed."""
+    return sum(isinstance(one, Row) and one.key == key(name) for one in gc.get_objects())
+
+
+async def test_tokens_count_and_go_with_their_row(index: PartitionedIndex) -> None:
+    """66 bytes a token are counted, and given back when the row goes, though its chunk stays."""
+    index.add(question("stays", vector=unit(1)))
+    index.add(question("stays too", vector=unit(2)))
+    index.add(question("and a third", vector=unit(3)))
+    before = index.size_bytes
+    index.add(question("passes", vector=unit(4), tokens=tokens(200)))
+    assert index.size_bytes - before > 200 * 66
+    assert rows_in_memory("passes") == 1
+    index.remove(key("passes"))
+    assert index.size_bytes == before
+    assert rows_in_memory("passes") == 0
 
 
 async def test_partitions_are_apart(index: PartitionedIndex) -> None:
