@@ -1,4 +1,4 @@
-"""The command line: `askonce serve`, `demo`, `simulate`, `check`, `keys`, `evaluate`."""
+"""The command line: `askonce serve`, `demo`, `simulate`, `check`, `keys`, `evaluate`, `tune`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from askonce.cli.evaluate import evaluate
 from askonce.cli.keys import keys
 from askonce.cli.serve import serve
 from askonce.cli.simulate import simulate
+from askonce.cli.tune import tune
 
 __all__ = ["cli"]
 
@@ -21,5 +22,5 @@ def cli() -> None:
     """An LLM gateway that never pays twice for the same answer."""
 
 
-for command in (serve, demo, simulate, check, keys, evaluate):
+for command in (serve, demo, simulate, check, keys, evaluate, tune):
     cli.add_command(command)

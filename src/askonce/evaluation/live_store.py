@@ -1,0 +1,76 @@
+"""A gateway's store, read beside the running gateway without touching it."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from askonce.evaluation.sets import BadFile
+from askonce.evaluation.tuning import FeatureRecord
+from askonce.stores import audits as audit_rows
+from askonce.stores.schema import VERSION, version_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from askonce.model import Audit
+
+__all__ = ["read_store"]
+
+_BUSY_TIMEOUT_S: Final = 5.0
+_AUDITS_AT_ONCE: Final = 2_000
+_COSTS: Final = """
+SELECT feature, avg(cost_nanousd) / 1e9 FROM entries WHERE cost_nanousd IS NOT NULL GROUP BY feature
+"""
+_COUNTS: Final = "SELECT substr(name, 13), value FROM meta WHERE name LIKE 'kept:budget/%'"
+
+
+def read_store(path: Path) -> list[FeatureRecord]:
+    """What the store knows of each feature that it has audits of, by name.
+
+    Raises:
+        BadFile: There is no such file, it isn't askonce's, it is of another version, or it can't be read.
+    """
+    if not path.is_file():
+        raise BadFile(path, None, "no such store")
+    try:
+        with closing(_open(path)) as connection:
+            version = version_of(connection)
+            if version != VERSION:
+                raise BadFile(
+                    path, None, f"has schema {version}, not {VERSION}: a gateway of this version renews it"
+                )
+            return _records(connection)
+    except (sqlite3.Error, OSError) as error:
+        raise BadFile(path, None, str(error)) from None
+
+
+def _records(connection: sqlite3.Connection) -> list[FeatureRecord]:
+    costs: dict[str, float] = dict(connection.execute(_COSTS).fetchall())
+    counts = {name: orjson.loads(value)["requests"] for name, value in connection.execute(_COUNTS)}
+    features: dict[str, list[Audit]] = {}
+    for audit in _audits(connection):
+        features.setdefault(audit.feature, []).append(audit)
+    return [
+        FeatureRecord(name, features[name], counts.get(name), costs.get(name)) for name in sorted(features)
+    ]
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    """Read-only; where no gateway runs there is no log beside the file, and nothing that could change it."""
+    running = path.with_name(f"{path.name}-wal").exists()
+    address = f"{path.absolute().as_uri()}?mode=ro{'' if running else '&immutable=1'}"
+    return sqlite3.connect(address, timeout=_BUSY_TIMEOUT_S, uri=True)
+
+
+def _audits(connection: sqlite3.Connection) -> Iterator[Audit]:
+    after = 0
+    while True:
+        after, batch = audit_rows.find(connection, None, after, _AUDITS_AT_ONCE)
+        yield from batch
+        if not after:
+            return
