@@ -41,10 +41,13 @@ def pair_of(asked: Analysis, stored: Analysis) -> Pair:
     return Pair(asked, stored, align(asked.terms, stored.terms))
 
 
+_FIRST: Final = "#1"  # the key of `one` and `first`
+
+
 def _antonym_table() -> dict[str, frozenset[str]]:
     table: dict[str, set[str]] = {}
     for one, other in ANTONYM_PAIRS:
-        left, right = key_of(one), key_of(other)
+        left, right = (_FIRST if word == "first" else key_of(word) for word in (one, other))
         if left != right:
             table.setdefault(left, set()).add(right)
             table.setdefault(right, set()).add(left)
@@ -62,12 +65,13 @@ _NAMING: Final = frozenset({Kind.NAME, Kind.ENTITY, Kind.NUMBER, Kind.UNIT, Kind
 _ORDINARY_UNITS: Final = listed(
     "second minute hour day night week month year decade century degree cup bit stone token"
 )
-_UNCOUNTED: Final = frozenset({"#1"})
+_UNCOUNTED: Final = frozenset({_FIRST})
 _ALIKE: Final = 0.5
 _TASK_KEYS: Final = frozenset(key_of(word) for word in TASKS)
 _ABOUT_CASE: Final = re.compile(
     r"\b(?:capital|upper|lower|case|punctuat|proofread|correct|fix|edit|format|spell)", re.IGNORECASE
 )
+_OPENING_TERMS: Final = 2
 _WORDS: Final = re.compile(r"\w+")
 _WHO_WHEN_WHERE: Final = frozenset({"when", "where", "who"})
 _VERBATIM: Final = frozenset(
@@ -75,6 +79,11 @@ _VERBATIM: Final = frozenset(
 )
 _SAYING: Final = key_of("say")
 _VERBATIM_FREE: Final = listed("to into in for me this the following how sentence phrase word text")
+
+
+def _is_prose(pair: Pair) -> bool:
+    """Whether both are statements: neither asks nor orders."""
+    return not (pair.asked.grammar.question or pair.stored.grammar.question)
 
 
 def _left_over(pair: Pair) -> tuple[Term, ...]:
@@ -138,12 +147,10 @@ def quoted(pair: Pair) -> str | None:
         return None
     if sorted(asked) == sorted(stored):
         return "direction-differs"
-    if len(asked) == len(stored) and {quote.lower() for quote in asked} == {
-        quote.lower() for quote in stored
-    }:
-        return "quoted-differs"
-    if not pair.asked.grammar.question and not pair.stored.grammar.question and not _contested(asked, stored):
+    if _is_prose(pair) and not _contested(asked, stored):
         return None
+    if asked and stored and {quote.lower() for quote in asked} == {quote.lower() for quote in stored}:
+        return "quoted-differs"
     kept = all(_stands_in(quote, pair.stored.text) for quote in asked) and all(
         _stands_in(quote, pair.asked.text) for quote in stored
     )
@@ -235,7 +242,7 @@ def _misspelled(entity: Term, others: Sequence[Term]) -> bool:
 
 
 def entities(pair: Pair) -> str | None:
-    """Places, languages, products, months are the same ones; other names aren't replaced by names spelled otherwise."""
+    """Places, languages, products, months are the same ones; a question's other names aren't replaced by other ones."""
     asked, stored = _sides(pair, Kind.ENTITY)
     if asked and stored:
         return "entity-differs"
@@ -243,6 +250,8 @@ def entities(pair: Pair) -> str | None:
         others = pair.alignment.stored_only if asked else pair.alignment.asked_only
         if entity.key not in ORDINARY_NAMES and not _misspelled(entity, others):
             return "entity-differs"
+    if _is_prose(pair):
+        return None
     asked, stored = _sides(pair, Kind.NAME)
     for left in asked[:_MOST_COMPARED]:
         for right in stored[:_MOST_COMPARED]:
@@ -258,7 +267,8 @@ def direction(pair: Pair) -> str | None:
     lost: set[Role] = set()
     for asked, stored in pair.alignment.pairs:
         if asked.role is not stored.role:
-            if asked.role in _TELLING_ROLES and stored.role in _TELLING_ROLES and not contested:
+            telling = asked.role in _TELLING_ROLES and stored.role in _TELLING_ROLES
+            if telling and (not contested or asked.kind in _NAMING):
                 return "direction-differs"
             lost.add(asked.role)
             gained.add(stored.role)
@@ -268,19 +278,21 @@ def direction(pair: Pair) -> str | None:
 def exchange(pair: Pair) -> str | None:
     """No two names have changed places while what stands between stayed (`Ann called Bob`).
 
-    The same holds for two other phrases in questions of one kind where no word is added or left out.
+    The same holds for two other phrases in questions of one kind where no word is added or left out; what stands between
+    them may be a mere preposition (`French into German`).
     """
     pairs, arrangement = pair.alignment.pairs, pair.alignment.arrangement
-    if arrangement.rotated is not None:
-        (one, middle), (_, end) = arrangement.rotated
-        opposed = end - one == 2 and _opposed(pairs[one][0].key, pairs[middle][0].key)  # noqa: PLR2004 - a word each
-        return "direction-differs" if opposed else None
-    if arrangement.exchanged is None:
+    blocks = arrangement.exchanged or arrangement.rotated
+    if blocks is None:
         return None
-    left, right = ([pairs[index] for index in range(*block)] for block in arrangement.exchanged)
+    left, right = ([pairs[index] for index in range(*block)] for block in blocks)
     stay = left[0][0].role is right[0][1].role and right[0][0].role is left[0][1].role
-    named = [all(term.kind in _NAMING for term, _ in block) for block in (left, right)]
     alike = pair.asked.grammar.question == pair.stored.grammar.question and not _left_over(pair)
+    if arrangement.rotated is not None:
+        opposed = len(left) == len(right) == 1 and _opposed(left[0][0].key, right[0][0].key)
+        governed = right[0][0].role not in {Role.NONE, Role.OTHER, left[0][0].role}
+        return "direction-differs" if opposed or (governed and stay and alike) else None
+    named = [all(term.kind in _NAMING for term, _ in block) for block in (left, right)]
     return "direction-differs" if stay and (all(named) or (alike and not any(named))) else None
 
 
@@ -306,7 +318,7 @@ def question(pair: Pair) -> str | None:
 
 def wording(pair: Pair) -> str | None:
     """Where the words themselves are the material (`translate …`, `how do you say …`), small ones count too."""
-    keys = {asked.key for asked, _ in pair.alignment.pairs}
+    keys = {asked.key for asked, _ in pair.alignment.pairs[:_OPENING_TERMS]}
     says = _SAYING in keys and pair.asked.grammar.question == pair.stored.grammar.question == "how"
     if not says and keys.isdisjoint(_VERBATIM):
         return None

@@ -250,7 +250,7 @@ class TermList:
         elif word == "us" and (token.surface == "US" or previous in {"the", "in"}):
             self._add("usa", token.surface, Kind.ENTITY)
         elif word in _ALONE and following in {".", ","}:
-            self._add(word, token.surface, Kind.PARTICLE)
+            self._add(key_of(word), token.surface, Kind.PARTICLE)
         elif word in DROPPED and not self._is_letter(token, following):
             self._grammar_word(word)
         elif word in ENTITIES or singular_name(word) in ENTITIES:

@@ -45,7 +45,7 @@ LIGHT: Final = listed("""
 """Words that a paraphrase often adds or leaves out; harmless on one side, never against another word."""
 
 NEGATORS: Final = listed(
-    "not no never none nothing nobody nowhere neither nor without unable cannot except unless lack hardly"
+    "not no never none nothing nobody nowhere neither nor without unable impossible cannot except unless lack hardly"
 )
 """Each counts as one negation."""
 

@@ -89,7 +89,9 @@ for: in order for/on behalf of
 to: in order to/so as to
 before: prior to
 after: subsequent to
-in: inside of/within
+in: within
+inside: inside of
+outside: outside of
 a lot of: lots of/plenty of/loads of
 many: a large number of/a great deal of/numerous
 going to: gonna
