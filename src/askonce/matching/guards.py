@@ -7,16 +7,15 @@ the most telling reason first; any one forbids the match. What merely speaks aga
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-from askonce.matching.alignment import Alignment, align
 from askonce.matching.lexicon import listed
 from askonce.matching.lexicon.antonyms import ANTONYM_PAIRS, NEGATING_PREFIXES, NEGATING_SUFFIXES
 from askonce.matching.lexicon.entities import ORDINARY_NAMES
-from askonce.matching.material import TASKS, is_code
+from askonce.matching.literal_guards import payload, quoted, slot, wording
+from askonce.matching.pair import Pair, is_prose, left_over, pair_of
 from askonce.matching.spelling import likeness
-from askonce.matching.terms import Kind, Role, is_light
+from askonce.matching.terms import Kind, Role
 from askonce.matching.words import key_of
 
 if TYPE_CHECKING:
@@ -26,20 +25,6 @@ if TYPE_CHECKING:
     from askonce.matching.terms import Term
 
 __all__ = ["GUARDS", "Pair", "first_veto", "pair_of"]
-
-
-class Pair(NamedTuple):
-    """Two analysed questions and how their words match."""
-
-    asked: Analysis
-    stored: Analysis
-    alignment: Alignment
-
-
-def pair_of(asked: Analysis, stored: Analysis) -> Pair:
-    """The two, aligned."""
-    return Pair(asked, stored, align(asked.terms, stored.terms))
-
 
 _FIRST: Final = "#1"  # the key of `one` and `first`
 
@@ -55,7 +40,6 @@ def _antonym_table() -> dict[str, frozenset[str]]:
 
 
 _ANTONYMS: Final = _antonym_table()
-_ARTICLES: Final = frozenset({"a", "an", "the"})
 _SHORTEST_BASE: Final = 3
 _MOST_COMPARED: Final = 12
 _TELLING_ROLES: Final = frozenset({Role.SOURCE, Role.GOAL, Role.TOPIC, Role.BEFORE, Role.AFTER})
@@ -67,27 +51,7 @@ _ORDINARY_UNITS: Final = listed(
 )
 _UNCOUNTED: Final = frozenset({_FIRST})
 _ALIKE: Final = 0.5
-_TASK_KEYS: Final = frozenset(key_of(word) for word in TASKS)
-_ABOUT_CASE: Final = re.compile(
-    r"\b(?:capital|upper|lower|case|punctuat|proofread|correct|fix|edit|format|spell)", re.IGNORECASE
-)
-_OPENING_TERMS: Final = 2
-_WORDS: Final = re.compile(r"\w+")
 _WHO_WHEN_WHERE: Final = frozenset({"when", "where", "who"})
-_VERBATIM: Final = frozenset(
-    key_of(word) for word in listed("translate rewrite paraphrase rephrase proofread pronounce")
-)
-_SAYING: Final = key_of("say")
-_VERBATIM_FREE: Final = listed("to into in for me this the following how sentence phrase word text")
-
-
-def _is_prose(pair: Pair) -> bool:
-    """Whether both are statements: neither asks nor orders."""
-    return not (pair.asked.grammar.question or pair.stored.grammar.question)
-
-
-def _left_over(pair: Pair) -> tuple[Term, ...]:
-    return pair.alignment.asked_only + pair.alignment.stored_only
 
 
 def _new(kinds: frozenset[Kind], terms: Sequence[Term], other: Analysis) -> list[Term]:
@@ -111,63 +75,11 @@ def code(pair: Pair) -> str | None:
     """Marked code, identifiers, paths and flags are compared as they stand, case included."""
     if pair.asked.literals.code != pair.stored.literals.code:
         return "code-differs"
-    for term in _left_over(pair):
+    for term in left_over(pair):
         if term.kind is Kind.LITERAL:
             address = "://" in term.key or "@" in term.key or term.key.startswith("www.")
             return "url-differs" if address else "code-differs"
     return None
-
-
-def _folded(text: str) -> str:
-    """A text's words in lower case, one space between and around them."""
-    return " ".join(["", *_WORDS.findall(text.lower()), ""])
-
-
-def _stands_in(piece: str, text: str) -> bool:
-    folded = _folded(piece)
-    return folded in _folded(text) if folded.strip() else piece in text
-
-
-def _contested(asked: Sequence[str], stored: Sequence[str]) -> bool:
-    """Whether both sides have quotations and one of them is like none of the other side's."""
-    sides = [(quote, stored) for quote in asked] + [(quote, asked) for quote in stored]
-    return bool(asked and stored) and any(
-        max([likeness(quote.lower(), other.lower()) for other in others[:_MOST_COMPARED]]) < _ALIKE
-        for quote, others in sides[:_MOST_COMPARED]
-    )
-
-
-def quoted(pair: Pair) -> str | None:
-    """Quotations match verbatim; one side may leave the quotation marks out, not change what stands in them.
-
-    A statement's quotation is part of its prose, so there only another quotation counts.
-    """
-    asked, stored = pair.asked.literals.quoted, pair.stored.literals.quoted
-    if asked == stored:
-        return None
-    if sorted(asked) == sorted(stored):
-        return "direction-differs"
-    if _is_prose(pair) and not _contested(asked, stored):
-        return None
-    if asked and stored and {quote.lower() for quote in asked} == {quote.lower() for quote in stored}:
-        return "quoted-differs"
-    kept = all(_stands_in(quote, pair.stored.text) for quote in asked) and all(
-        _stands_in(quote, pair.asked.text) for quote in stored
-    )
-    return None if kept else "quoted-differs"
-
-
-def payload(pair: Pair) -> str | None:
-    """Material to work on (behind a colon or line break, or code) is the same; one side may write it in one line."""
-    asked, stored = pair.asked.payload, pair.stored.payload
-    if asked == stored:
-        return None
-    if is_code(pair.asked.text) or is_code(pair.stored.text):
-        return "quoted-differs"
-    pieces = [(piece, pair.stored.text) for piece in asked] + [(piece, pair.asked.text) for piece in stored]
-    if not all(_stands_in(piece, text) for piece, text in pieces):
-        return "quoted-differs"
-    return "quoted-differs" if asked and stored and _ABOUT_CASE.search(pair.asked.text) else None
 
 
 def language(pair: Pair) -> str | None:
@@ -176,11 +88,12 @@ def language(pair: Pair) -> str | None:
 
 
 def numbers(pair: Pair) -> str | None:
-    """Numbers, in digits or words, are the same ones; a lone `one` or `first` may be missing."""
+    """Numbers, in digits or words, are the same ones; a lone `one` or `first` may be missing, and in prose any."""
     asked, stored = _sides(pair, Kind.NUMBER)
     if asked and stored:
         return "number-differs"
-    return "number-differs" if any(term.key not in _UNCOUNTED for term in asked + stored) else None
+    told = any(term.key not in _UNCOUNTED for term in asked + stored)
+    return "number-differs" if told and not is_prose(pair) else None
 
 
 def bounds(pair: Pair) -> str | None:
@@ -242,16 +155,16 @@ def _misspelled(entity: Term, others: Sequence[Term]) -> bool:
 
 
 def entities(pair: Pair) -> str | None:
-    """Places, languages, products, months are the same ones; a question's other names aren't replaced by other ones."""
+    """Places, languages, products, months are the same ones, and other names aren't replaced; prose may leave one out."""
     asked, stored = _sides(pair, Kind.ENTITY)
     if asked and stored:
         return "entity-differs"
+    if is_prose(pair):
+        return None
     for entity in asked + stored:
         others = pair.alignment.stored_only if asked else pair.alignment.asked_only
         if entity.key not in ORDINARY_NAMES and not _misspelled(entity, others):
             return "entity-differs"
-    if _is_prose(pair):
-        return None
     asked, stored = _sides(pair, Kind.NAME)
     for left in asked[:_MOST_COMPARED]:
         for right in stored[:_MOST_COMPARED]:
@@ -287,7 +200,7 @@ def exchange(pair: Pair) -> str | None:
         return None
     left, right = ([pairs[index] for index in range(*block)] for block in blocks)
     stay = left[0][0].role is right[0][1].role and right[0][0].role is left[0][1].role
-    alike = pair.asked.grammar.question == pair.stored.grammar.question and not _left_over(pair)
+    alike = pair.asked.grammar.question == pair.stored.grammar.question and not left_over(pair)
     if arrangement.rotated is not None:
         opposed = len(left) == len(right) == 1 and _opposed(left[0][0].key, right[0][0].key)
         governed = right[0][0].role not in {Role.NONE, Role.OTHER, left[0][0].role}
@@ -303,9 +216,7 @@ def persons(pair: Pair) -> str | None:
         return None
     if {"he", "she"} == set(asked) ^ set(stored):
         return "person-differs"
-    swapped = (
-        set(asked) == set(stored) and pair.alignment.arrangement.disorder == 0.0 and not _left_over(pair)
-    )
+    swapped = set(asked) == set(stored) and pair.alignment.arrangement.disorder == 0.0 and not left_over(pair)
     return "direction-differs" if swapped else None
 
 
@@ -314,38 +225,6 @@ def question(pair: Pair) -> str | None:
     asked, stored = pair.asked.grammar.question, pair.stored.grammar.question
     differ = asked != stored and {asked, stored} <= _WHO_WHEN_WHERE
     return "question-differs" if differ else None
-
-
-def wording(pair: Pair) -> str | None:
-    """Where the words themselves are the material (`translate …`, `how do you say …`), small ones count too."""
-    keys = {asked.key for asked, _ in pair.alignment.pairs[:_OPENING_TERMS]}
-    says = _SAYING in keys and pair.asked.grammar.question == pair.stored.grammar.question == "how"
-    if not says and keys.isdisjoint(_VERBATIM):
-        return None
-    differing = set(pair.asked.normal).symmetric_difference(pair.stored.normal)
-    articles = [
-        [word for word in side.text.lower().split() if word in _ARTICLES]
-        for side in (pair.asked, pair.stored)
-    ]
-    return "slot-differs" if differing - _VERBATIM_FREE or articles[0] != articles[1] else None
-
-
-def slot(pair: Pair) -> str | None:
-    """Two orders that differ in one place alone (`write a poem about …`, `explain … to a child`) ask for different work."""
-    asked, stored = pair.asked.terms, pair.stored.terms
-    if not (asked and stored and asked[0].key == stored[0].key and asked[0].key in _TASK_KEYS):
-        return None
-    ahead = 1
-    while ahead < min(len(asked), len(stored)) and asked[ahead].key == stored[ahead].key:
-        ahead += 1
-    behind = 0
-    while behind < min(len(asked), len(stored)) - ahead and asked[-1 - behind].key == stored[-1 - behind].key:
-        behind += 1
-    left, right = asked[ahead : len(asked) - behind], stored[ahead : len(stored) - behind]
-    if not left or not right or all(map(is_light, left)) or all(map(is_light, right)):
-        return None
-    spelled = [" ".join([term.surface.lower() for term in side]) for side in (left, right)]
-    return "slot-differs" if likeness(*spelled) < _ALIKE else None
 
 
 GUARDS: Final[tuple[Callable[[Pair], str | None], ...]] = (

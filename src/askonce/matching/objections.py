@@ -13,7 +13,7 @@ from askonce.matching.terms import is_light
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from askonce.matching.guards import Pair
+    from askonce.matching.pair import Pair
 
 __all__ = ["OBJECTIONS", "objections"]
 

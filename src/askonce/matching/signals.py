@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from askonce.matching.grammar import Grammar
-    from askonce.matching.guards import Pair
+    from askonce.matching.pair import Pair
     from askonce.matching.terms import Term
     from askonce.matching.vocabulary import Vocabulary
 
