@@ -14,6 +14,7 @@ from askonce.model import Stored
 from askonce.stores.memory import MemoryStore
 from askonce.stores.sqlite import SqliteStore
 from stores.conformance import StoreConformance, all_audits, unequal
+from stores.first_schema import write_first_schema
 from stores.samples import FakeClock, audit, entry, key, link, question, tokens, unit
 
 if TYPE_CHECKING:
@@ -21,34 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from askonce.ports import Store
-
-VERSION_1 = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE entries (
-    key BLOB PRIMARY KEY, created_at REAL NOT NULL, expires_at REAL NOT NULL, last_used REAL NOT NULL,
-    hits INTEGER NOT NULL, cost_nanousd INTEGER, size_bytes INTEGER NOT NULL,
-    worth REAL NOT NULL, priority REAL NOT NULL,
-    tenant TEXT NOT NULL, feature TEXT NOT NULL, model TEXT NOT NULL, tags TEXT NOT NULL,
-    answer_model TEXT NOT NULL, id_prefix TEXT NOT NULL, prompt_tokens INTEGER NOT NULL,
-    completion_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL,
-    usage_json BLOB NOT NULL, fields BLOB NOT NULL);
-CREATE INDEX entries_created_at ON entries (created_at);
-CREATE INDEX entries_expires_at ON entries (expires_at);
-CREATE INDEX entries_priority ON entries (priority);
-CREATE TABLE links (
-    key BLOB PRIMARY KEY, target BLOB NOT NULL, confidence REAL NOT NULL, expires_at REAL NOT NULL);
-CREATE INDEX links_target ON links (target);
-CREATE INDEX links_expires_at ON links (expires_at);
-CREATE TABLE questions (
-    key BLOB PRIMARY KEY, partition BLOB NOT NULL, text TEXT NOT NULL, engine TEXT NOT NULL, vector BLOB);
-CREATE TABLE tags (
-    tag TEXT NOT NULL, key BLOB NOT NULL, PRIMARY KEY (tag, key)) WITHOUT ROWID;
-CREATE INDEX tags_key ON tags (key);
-PRAGMA application_id = 0x61736B31;
-PRAGMA user_version = 1;
-INSERT INTO meta VALUES ('secret', zeroblob(32)), ('floor', 0.25);
-"""
-"""The schema as the first version of the gateway made it."""
 
 TABLES = ("entries", "links", "questions", "tags")
 
@@ -328,24 +301,7 @@ async def restarted(path: Path, clock: FakeClock, store: SqliteStore) -> SqliteS
 
 async def test_a_file_of_the_first_schema_is_taken_over(tmp_path: Path, clock: FakeClock) -> None:
     """Entries, links and the secret stay; its questions come back without tokens, each its own class."""
-    vector = unit(1).astype("<f2").tobytes()
-    columns = ("gpt", "chatcmpl-", 1, 2, 0, b'{"total_tokens":3}', b'"text":"old"')
-    with sqlite3.connect(tmp_path / "a.db") as old:
-        old.executescript(VERSION_1)
-        times = (1_000_000.0, 1_000_100.0, 1_000_000.0)
-        old.execute(
-            "INSERT INTO entries VALUES (?,?,?,?,0,5,900,1,1,'acme','support','model','[\"x\"]',?,?,?,?,?,?,?)",
-            (key("a"), *times, *columns),
-        )
-        old.execute("INSERT INTO tags VALUES ('x', ?)", (key("a"),))
-        old.execute("INSERT INTO links VALUES (?,?,0.9,1000100.0)", (key("b"), key("a")))
-        for name in "ab":
-            asked = question(name)
-            old.execute(
-                "INSERT INTO questions VALUES (?,?,?,?,?)",
-                (asked.key, asked.partition, asked.text, asked.engine, vector),
-            )
-    old.close()
+    write_first_schema(tmp_path / "a.db")
     store = make(tmp_path, clock)
     await store.start()
     assert store.health().durable

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
-from askonce.stores import reader, writer
+from askonce.stores import reader, schema, writer
 from askonce.stores.contents import Contents
 from askonce.stores.memory import MemoryStore
 from askonce.stores.sqlite import SqliteStore
 from stores.conformance import all_audits
+from stores.first_schema import write_first_schema
 from stores.samples import FakeClock, audit, entry, key, link, question, unit
 
 if TYPE_CHECKING:
@@ -424,4 +425,24 @@ async def test_tidying_that_fails_takes_its_batch_along(
     await store.flush()
     await until(lambda: store.health().durable and not store.health().pending_writes)
     assert len(await all_audits(store)) == 1
+    await store.close()
+
+
+async def test_an_upgrade_that_fails_leaves_the_file_as_it_was(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stops half-way: the old file stays whole, and is upgraded once that works."""
+    write_first_schema(tmp_path / "a.db")
+    broken = (*schema._STEPS[:-1], schema._STEPS[-1] + "DROP TABLE nothing")
+    with monkeypatch.context() as failing:
+        failing.setattr(schema, "_STEPS", broken)
+        store = make(tmp_path / "a.db", clock)
+        await store.start()
+        await works_in_memory(store, "nothing")
+        with closing(sqlite3.connect(tmp_path / "a.db")) as reading:
+            assert reading.execute("PRAGMA user_version").fetchone() == (1,)
+            assert reading.execute("SELECT count(*) FROM entries").fetchone() == (1,)
+            assert len(reading.execute("SELECT * FROM questions").fetchone()) == 5
+    await until(lambda: store.health().durable)
+    assert await store.get(key("b")) is not None
     await store.close()
