@@ -1,140 +1,234 @@
-"""Decides whether the answer stored for one question is right for another."""
+"""Decides, from two questions and what is stored around them, how likely one's answer is right for the other."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from askonce.matching.analysis import Analysis, analyse
+import numpy as np
+
+from askonce.matching.aligner import closeness
+from askonce.matching.analysis import analyse
 from askonce.matching.guards import first_veto, pair_of
+from askonce.matching.neighbourhood import Near, Neighbourhood, Record, neighbourhood
 from askonce.matching.objections import objections
 from askonce.matching.signals import Signals, signals
-from askonce.matching.terms import is_light
 from askonce.matching.text import MAX_CHARACTERS
 
 if TYPE_CHECKING:
-    from askonce.matching.vocabulary import Vocabulary
+    from collections.abc import Sequence
 
-__all__ = ["Candidate", "LexicalVerifier", "Verdict", "Verifier"]
+    from askonce.matching.aligner import Aligner
+    from askonce.matching.analysis import Analysis
+    from askonce.matching.calibration import Calibration, Evidence
+    from askonce.matching.vocabulary import Vocabulary
+    from askonce.model import Tokens
+
+__all__ = ["EVIDENCE", "Asked", "Candidate", "Crowd", "Judgement", "TokenVerifier", "Verifier"]
+
+_UNHEARD: Final = Record()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The asked question."""
+
+    text: str
+    tokens: Tokens
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A stored or in-flight question near the asked one; `similarity` is the cosine, in [-1, 1]."""
+    """A stored or in-flight question near the asked one.
+
+    Attributes:
+        text: What was asked then.
+        similarity: Cosine to the asked question, in [-1, 1].
+        tokens: Its tokens.
+        answer: The class of its answer: candidates with the same answer share it.
+        record: What audits said of that answer.
+    """
 
     text: str
     similarity: float
+    tokens: Tokens
+    answer: bytes
+    record: Record = _UNHEARD
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether an answer may be shared.
+class Judgement(NamedTuple):
+    """What there is to say of one candidate.
 
     Attributes:
-        accepted: Whether it may.
-        confidence: 0 to 1, ordered like a probability; uncalibrated until a deployment has audited its own hits.
-        reason: Stable code: `match`, or what spoke against it.
+        veto: Reason code of the guard that forbids the match, "" for none.
+        doubt: Reason code of what speaks most against it without forbidding it, "" for nothing.
+        evidence: What the last layer weighs, (len(EVIDENCE),) in the order of `EVIDENCE`.
     """
 
-    accepted: bool
-    confidence: float
-    reason: str
+    veto: str
+    doubt: str
+    evidence: Evidence
 
 
 class Verifier(Protocol):
-    """The place of any verifier, this one or a learned one."""
+    """The place of any verifier."""
 
-    def verify(
-        self, asked: str, candidate: Candidate, rival: Candidate | None, vocabulary: Vocabulary
-    ) -> Verdict:
-        """Judges whether `candidate`'s answer is right for `asked`.
+    @property
+    def calibration(self) -> Calibration:
+        """The last layer that ships with it: evidence to probability."""
+        ...
+
+    def judge(
+        self,
+        asked: Asked,
+        candidates: Sequence[Candidate],
+        vocabulary: Vocabulary,
+        crowd: Sequence[float] = (),
+    ) -> list[Judgement]:
+        """Judges each candidate, in the order given.
 
         Args:
-            asked: The question as asked.
-            candidate: A question of the same partition whose answer is at hand.
-            rival: The nearest question of the partition that holds another answer, where there is one.
+            asked: The asked question.
+            candidates: Its nearest neighbours within the partition, at least one.
             vocabulary: Word weights of the partition.
+            crowd: Similarities of further neighbours whose answers are not known.
         """
         ...
 
 
-_SAME_WORDS: Final = 0.99
-_FEWEST_TERMS: Final = 2
-_MOST_WORDS: Final = 400
+class Crowd(NamedTuple):
+    """How near the other questions of the partition are, whatever their answers; similarities as cosines.
+
+    How often something is asked in other words differs from partition to partition, and so does what a crowd of near
+    neighbours means: the shipped last layer leaves it out, a refit weighs it.
+
+    Attributes:
+        first: The nearest other's similarity.
+        second: The next one's.
+        mean: Mean of the nearest four others.
+        fifth: The fifth's.
+        ahead: The candidate's similarity less `first`.
+        above: The candidate's similarity less `mean`.
+        nearer: Share of the nearest ten others that are nearer than the candidate.
+    """
+
+    first: float
+    second: float
+    mean: float
+    fifth: float
+    ahead: float
+    above: float
+    nearer: float
+
+
+EVIDENCE: Final = (
+    *Neighbourhood._fields,
+    "closeness",
+    *(f"crowd_{name}" for name in Crowd._fields),
+    *(f"signal_{name}" for name in Signals._fields),
+)
+"""What each place of the evidence means; `pair_logit` is the aligner's word."""
+
+_NOBODY: Final = 0.5
+"""Stands for the similarity of others that aren't there."""
+_CROWD: Final = 10
+_LEAST_LOGIT: Final = -8.0
+"""Of candidates that a guard forbids: near as they are, nobody takes them for rivals' equals."""
+_NO_SIGNALS: Final = Signals(*[0.0] * len(Signals._fields))
+_ENGLISH: Final = "english"
 
 
 @dataclass(frozen=True, slots=True)
-class LexicalVerifier:
-    """Accepts a question whose words with subject matter all match, unless a guard objects. Pure and symmetric.
+class TokenVerifier:
+    """Guards, then the aligner over the tokens of both questions, then what the neighbours say together.
 
-    Texts in other languages than English, texts of hundreds of words and those of fewer than two words with subject
-    matter match only where they say the same words (case, spacing, punctuation and politeness aside).
+    Pure. The aligner has learned English: texts in other languages match only where they say the same words (case,
+    spacing, punctuation and politeness aside).
 
     Attributes:
-        floor: Cosine below which nothing is looked at.
-        threshold: Confidence from which a match is accepted.
+        aligner: The pair model.
+        calibration: The last layer that ships with it, over `EVIDENCE`.
     """
 
-    floor: float = 0.70
-    threshold: float = 0.90
+    aligner: Aligner
+    calibration: Calibration
 
-    def verify(
-        self, asked: str, candidate: Candidate, rival: Candidate | None, vocabulary: Vocabulary
-    ) -> Verdict:
-        """Judges a candidate; see `Verifier.verify`. Costs time linear in the texts' lengths."""
-        if asked == candidate.text:
-            return Verdict(accepted=True, confidence=1.0, reason="match")
-        if not candidate.similarity >= self.floor:
-            return Verdict(accepted=False, confidence=0.0, reason="below-floor")
-        if max(len(asked), len(candidate.text)) > MAX_CHARACTERS:
-            return Verdict(accepted=False, confidence=0.0, reason="too-long")
-        question = analyse(asked)
-        confidence, reason = self._judge(question, candidate, vocabulary)
-        if confidence < self.threshold:
-            return Verdict(accepted=False, confidence=confidence, reason=reason or "low-confidence")
-        if (
-            rival is not None
-            and rival.similarity >= candidate.similarity
-            and len(rival.text) <= MAX_CHARACTERS
-        ):
-            other, _ = self._judge(question, rival, vocabulary)
-            if other >= confidence:
-                return Verdict(accepted=False, confidence=1.0 - other / 2, reason="near-rival")
-        return Verdict(accepted=True, confidence=confidence, reason="match")
+    def judge(
+        self,
+        asked: Asked,
+        candidates: Sequence[Candidate],
+        vocabulary: Vocabulary,
+        crowd: Sequence[float] = (),
+    ) -> list[Judgement]:
+        """See `Verifier.judge`. Costs time linear in the texts' lengths, and in their product for the alignment."""
+        question = analyse(asked.text) if len(asked.text) <= MAX_CHARACTERS else None
+        readings = [_read(question, candidate, vocabulary) for candidate in candidates]
+        similarities = np.array([candidate.similarity for candidate in candidates], np.float32)
+        logits = self.aligner.logits(
+            asked.tokens, [candidate.tokens for candidate in candidates], similarities
+        )
+        around = neighbourhood(
+            [
+                Near(
+                    candidate.similarity,
+                    _LEAST_LOGIT if reading.veto else max(_LEAST_LOGIT, float(logit)),
+                    candidate.answer,
+                    candidate.record,
+                )
+                for candidate, reading, logit in zip(candidates, readings, logits, strict=True)
+            ]
+        )
+        near = closeness(similarities)
+        return [
+            Judgement(
+                reading.veto,
+                reading.doubt,
+                np.array(
+                    [
+                        *around[place],
+                        near[place],
+                        *_crowd(similarities.tolist(), place, crowd),
+                        *reading.signals,
+                    ],
+                    np.float32,
+                ),
+            )
+            for place, reading in enumerate(readings)
+        ]
 
-    def _judge(self, asked: Analysis, candidate: Candidate, vocabulary: Vocabulary) -> tuple[float, str]:
-        """Confidence, and the reason where a guard objects."""
-        stored = analyse(candidate.text)
-        pair = pair_of(asked, stored)
-        veto = first_veto(pair) or next(iter(objections(pair)), None)
-        if veto is not None:
-            return 0.0, veto
-        if asked.normal == stored.normal:
-            return _SAME_WORDS, ""
-        if asked.language != "english":
-            return 0.0, "content-word-differs"
-        if max(len(asked.normal), len(stored.normal)) > _MOST_WORDS:
-            return 0.0, "too-long"
-        if sum(not is_light(term) for term, _ in pair.alignment.pairs) < _FEWEST_TERMS:
-            return 0.0, "too-short"
-        confidence = _confidence(candidate.similarity, signals(pair, vocabulary))
-        extra = pair.alignment.asked_only or pair.alignment.stored_only
-        return confidence, "content-word-differs" if extra and confidence < self.threshold else ""
+
+class _Reading(NamedTuple):
+    """What the words alone say."""
+
+    veto: str
+    doubt: str
+    signals: Signals
 
 
-def _confidence(similarity: float, found: Signals) -> float:
-    """A logistic set by hand, monotone in every signal.
+def _read(question: Analysis | None, candidate: Candidate, vocabulary: Vocabulary) -> _Reading:
+    if question is None or len(candidate.text) > MAX_CHARACTERS:
+        return _Reading("too-long", "", _NO_SIGNALS)
+    pair = pair_of(question, analyse(candidate.text))
+    measured = signals(pair, vocabulary)
+    veto = first_veto(pair) or ""
+    if not veto and question.language != _ENGLISH and not measured.same:
+        veto = "content-word-differs"
+    return _Reading(veto, next(iter(objections(pair)), ""), measured)
 
-    Constant and slope of the similarity follow the share of wrong intents among accepted neighbours within the
-    training questions of BANKING77 and CLINC150 (6 % at 0.85, 2 % at 0.92, under 1 % above 0.95).
-    """
-    logit = (
-        3.4
-        + 20.0 * (similarity - 0.90)
-        - 12.0 * (found.partition_most + found.partition_least)
-        - 1.0 * found.question_gap
-        - 0.5 * found.tense_gap
-        - 0.5 * found.grammar
+
+def _crowd(similarities: Sequence[float], place: int, further: Sequence[float]) -> Crowd:
+    own = float(similarities[place])
+    others = sorted(
+        [float(s) for i, s in enumerate(similarities) if i != place] + list(further), reverse=True
     )
-    return min(_SAME_WORDS, 1.0 / (1.0 + math.exp(-logit)))
+    others = (others + [_NOBODY] * _CROWD)[:_CROWD]
+    mean = sum(others[:4]) / 4
+    return Crowd(
+        first=others[0],
+        second=others[1],
+        mean=mean,
+        fifth=others[4],
+        ahead=own - others[0],
+        above=own - mean,
+        nearer=sum(other >= own for other in others) / _CROWD,
+    )
