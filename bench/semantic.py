@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from askonce.embedders.minilm import MiniLMEmbedder
-from askonce.matching.verifier import Candidate, LexicalVerifier
+from askonce.matching.lexical import Candidate, LexicalVerifier
 from askonce.matching.vocabulary import Vocabulary
 
 if TYPE_CHECKING:

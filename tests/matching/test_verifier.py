@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from askonce.matching.analysis import analyse
 from askonce.matching.text import MAX_CHARACTERS
-from askonce.matching.verifier import Candidate, LexicalVerifier, Verdict
+from askonce.matching.lexical import Candidate, LexicalVerifier, Verdict
 from askonce.matching.vocabulary import Vocabulary
 from matching.traps import PARAPHRASES, TRAPS
 
