@@ -26,10 +26,12 @@ __all__ = ["BudgetedPolicy", "Rules", "train"]
 _NEAREST: Final = 10
 _SHARE: Final = 0.02
 _FIRST_SETTLE: Final = 50
-_GROWTH: Final = 1.25
+_GROWTH: Final = 1.12
 """Settle again when there are this many times as many labels."""
-_SECONDS: Final = 60.0
+_SECONDS: Final = 600.0
 """Between two questions."""
+_EVEN: Final = 0.5
+_OPINIONS: Final = 2
 _EXPLORED: Final = 3
 _ROUNDS: Final = 2
 _TRAINING_THRESHOLDS: Final = (NEVER, 0.98, 0.95, 0.9)
@@ -145,9 +147,14 @@ class BudgetedPolicy:
         return list(ranked.values())
 
     def _judge(self, truth: int, candidate: _Best) -> bool:
-        """Whether the fresh answer is the candidate's, as a judge says it who errs at times."""
+        """Whether the fresh answer is the candidate's, by a judge who errs at times: surprises need a second opinion."""
         same = bool(self._answers[candidate.answer] == truth)
-        return same != (self._random.random() < self.rules.judge_error)
+        expected = candidate.probability >= _EVEN
+        for _ in range(_OPINIONS):
+            verdict = same != (self._random.random() < self.rules.judge_error)
+            if verdict == expected:
+                break
+        return verdict
 
     def _learn(self, candidate: _Best, right: bool, place: int, propensity: float, served: bool) -> None:
         self.labels.append(

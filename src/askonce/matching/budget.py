@@ -30,6 +30,8 @@ __all__ = ["NEVER", "Budget", "Setting", "Traffic", "audit_share", "settle"]
 
 NEVER: Final = 2.0
 """A threshold that no probability reaches."""
+_ALARM: Final = 0.1
+"""False alarms are this much rarer than bounds that fail."""
 _WARM_UP: Final = 50
 """Hits that are all audited at first."""
 
@@ -42,13 +44,11 @@ class Budget:
         error_rate: Largest share of wrong answers among semantic hits, in (0, 1).
         confidence: With which the promise is to hold, and each reported bound does, in (0, 1).
         half_life_s: Age at which a label counts half.
-        judge_error: Share of verdicts that are known to be wrong, either way, in [0, 0.5).
     """
 
     error_rate: float
     confidence: float = 0.95
-    half_life_s: float = 30 * 86_400.0
-    judge_error: float = 0.0
+    half_life_s: float = 3 * 86_400.0
 
 
 class Traffic(NamedTuple):
@@ -105,21 +105,21 @@ def settle(
     drawn = sorted(
         (label for label in labels if label.source is not Source.FEEDBACK), key=lambda label: label.at
     )
-    fitted = refit(shipped, drawn)
     ages = np.array([max(0.0, now - label.at) for label in drawn])
     recency = 0.5 ** (ages / budget.half_life_s)
+    fitted = refit(shipped, drawn, recency)
     right = np.array([label.right for label in drawn], np.float64)
     weights = np.array([1.0 / label.propensity for label in drawn])
     outcomes = Outcomes(fitted.held_back, right, weights, recency)
-    threshold = _probability(safe_logit(outcomes, budget.error_rate, budget.confidence, budget.judge_error))
+    threshold = _probability(safe_logit(outcomes, budget.error_rate, budget.confidence))
     served = np.array([label.served for label in drawn], bool)
-    rates = _rate(outcomes, served, budget)
+    rates = _rate(outcomes, served, budget.confidence)
     if breached_at is None:
-        breached = rates.low > budget.error_rate
+        breached = _rate(outcomes, served, _alarm(budget)).low > budget.error_rate
     else:
         since = np.array([label.at > breached_at for label in drawn], bool)
         certain = fitted.calibration.logits(_stacked(drawn, shipped)) >= _logit(threshold)
-        breached = _rate(outcomes, since & certain, budget).high > budget.error_rate
+        breached = _rate(outcomes, since & certain, budget.confidence).high > budget.error_rate
     share = traffic.hits / max(1, traffic.requests)
     among_all = Interval(*(bound * share for bound in rates))
     return Setting(
@@ -146,16 +146,14 @@ def audit_share(steady: float, hits: int) -> float:
     return max(steady, min(1.0, _WARM_UP / max(1, hits))) if steady > 0 else 0.0
 
 
-def _rate(outcomes: Outcomes, use: NDArray[np.bool_], budget: Budget) -> Interval:
-    """The share of wrong answers among all from which the chosen labels were drawn, less what the judge gets wrong.
+def _rate(outcomes: Outcomes, use: NDArray[np.bool_], confidence: float) -> Interval:
+    """The share of wrong answers among all from which the chosen labels were drawn."""
+    return interval(1.0 - outcomes.right[use], outcomes.weights[use], outcomes.recency[use], confidence)
 
-    A judge that errs either way with rate e shows e + (1 - 2e) * rate (Rogan and Gladen, 1978).
-    """
-    seen = interval(
-        1.0 - outcomes.right[use], outcomes.weights[use], outcomes.recency[use], budget.confidence
-    )
-    error = budget.judge_error
-    return Interval(*(min(1.0, max(0.0, (bound - error) / (1.0 - 2.0 * error))) for bound in seen))
+
+def _alarm(budget: Budget) -> float:
+    """Confidence that it takes to stop serving: higher than for a report, since one bad first hit proves little."""
+    return 1.0 - _ALARM * (1.0 - budget.confidence)
 
 
 def _stacked(labels: Sequence[Label], shipped: Calibration) -> NDArray[np.float32]:

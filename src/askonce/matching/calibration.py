@@ -109,7 +109,7 @@ class Refit(NamedTuple):
     held_back: _Floats
 
 
-def refit(shipped: Calibration, labels: Sequence[Label]) -> Refit:
+def refit(shipped: Calibration, labels: Sequence[Label], recency: _Floats | None = None) -> Refit:
     """Fits the last layer to a deployment's labels, and uses the result only if it predicts held-back labels better.
 
     The model is logistic in the shipped log odds (slope and intercept, Platt's scaling) and in the evidence itself,
@@ -121,11 +121,13 @@ def refit(shipped: Calibration, labels: Sequence[Label]) -> Refit:
     Args:
         shipped: The calibration that ships with the verifier.
         labels: In any order. Weighted by inverse propensity, cut at ten.
+        recency: How much each label still counts, (m,), in (0, 1]; None: all alike.
     """
     if len(labels) < _FEWEST:
         return _unchanged(shipped, labels, 0.0)
     order = np.argsort([label.at for label in labels], kind="stable")
-    data = _Data.of(shipped, [labels[place] for place in order])
+    recency = np.ones(len(labels)) if recency is None else recency
+    data = _Data.of(shipped, [labels[place] for place in order], recency[order])
     blocks = np.arange(len(labels)) * _BLOCKS // len(labels)
     before = _losses(data.shipped, data.right)
     best, best_gain, best_logits = 0.0, -np.inf, data.shipped
@@ -163,14 +165,14 @@ class _Data:
     scale: _Floats
 
     @classmethod
-    def of(cls, shipped: Calibration, labels: Sequence[Label]) -> _Data:
+    def of(cls, shipped: Calibration, labels: Sequence[Label], recency: _Floats) -> _Data:
         evidence = np.stack([label.evidence for label in labels]).astype(np.float64)
         centre, scale = evidence.mean(0), evidence.std(0)
         scale[scale < _SMALLEST_SCALE] = np.inf  # what never varies gets no say
         inputs = np.column_stack(
             (shipped.logits(evidence), np.ones(len(labels)), (evidence - centre) / scale)
         )
-        weights = np.minimum([1.0 / label.propensity for label in labels], _LARGEST_WEIGHT)
+        weights = recency * np.minimum([1.0 / label.propensity for label in labels], _LARGEST_WEIGHT)
         return cls(inputs, np.array([label.right for label in labels], np.float64), weights, centre, scale)
 
     @property

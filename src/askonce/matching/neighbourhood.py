@@ -27,7 +27,7 @@ _HIGH: Final = 0.9
 _LOW: Final = 0.75
 _FULL: Final = 10
 """Neighbours that make a full neighbourhood."""
-_MEMORY: Final = 0.9
+_MEMORY: Final = 0.7
 """What is left of a record's weight at each further verdict: what was right may have changed."""
 
 

@@ -28,14 +28,14 @@ _Floats = NDArray[np.float64]
 _SLOPES: Final = np.array([0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.4])
 _SHIFTS: Final = np.arange(-2.0, 2.01, 0.2)
 _FLOORS: Final = np.array([0.0, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128])
-_SLOPE_DEVIATION: Final = 0.12
+_SLOPE_DEVIATION: Final = 0.08
 _SHIFT_DEVIATION: Final = 0.5
-_FLOOR_MEAN: Final = 0.002
+_FLOOR_MEAN: Final = 0.0005
 """An exponential prior over the floor."""
 _LOWEST, _HIGHEST, _WIDTH = -6.0, 9.0, 0.15
-_WINDOW_HITS: Final = 1000
+_WINDOW_HITS: Final = 2000
 """Hits over which the realised share is to stay within the budget: its own luck counts too."""
-_UNSEEN: Final = 20.0
+_UNSEEN: Final = 2.0
 """Candidates that are assumed right at the threshold, beside those that were seen above it."""
 
 
@@ -55,14 +55,13 @@ class Outcomes(NamedTuple):
     recency: _Floats
 
 
-def safe_logit(outcomes: Outcomes, error_rate: float, confidence: float, judge_error: float) -> float:
+def safe_logit(outcomes: Outcomes, error_rate: float, confidence: float) -> float:
     """The lowest log odds from which serving keeps within a share of wrong hits; infinite where none do.
 
     Args:
         outcomes: What is known.
         error_rate: Largest share of wrong answers among hits, in (0, 1).
-        confidence: Posterior predictive probability with which the next thousand hits keep to it.
-        judge_error: Share of verdicts that are wrong, either way.
+        confidence: Posterior predictive probability with which the next two thousand hits keep to it.
     """
     edges = np.arange(_LOWEST, _HIGHEST + _WIDTH, _WIDTH)
     errors, prior = _model(edges + _WIDTH / 2)
@@ -70,8 +69,7 @@ def safe_logit(outcomes: Outcomes, error_rate: float, confidence: float, judge_e
     bins = len(edges)
     right = np.bincount(places, outcomes.recency * outcomes.right, bins)
     wrong = np.bincount(places, outcomes.recency * (1.0 - outcomes.right), bins)
-    seen = judge_error + (1.0 - 2.0 * judge_error) * errors
-    posterior = _normal(prior + np.log(seen) @ wrong + np.log1p(-seen) @ right)
+    posterior = _normal(prior + np.log(errors) @ wrong + np.log1p(-errors) @ right)
     crowd = np.bincount(places, outcomes.recency * outcomes.weights, bins)
     above = np.cumsum(crowd[::-1])[::-1]
     wrong_above = np.cumsum((errors * crowd)[:, ::-1], axis=1)[:, ::-1]
