@@ -2,9 +2,9 @@
 
 - `memory.MemoryStore` keeps answers in this process, bounded in bytes; what is worth least goes first (`worth`).
 - `sqlite.SqliteStore` puts it in front of a file. `pending` holds what isn't committed yet, `writer` commits it
-  in groups and copes with a failing disk, `reader` answers what memory doesn't know, `database` is the file,
-  opened and closed (`files` is what lies around it), `contents` what is in it (`schema` its tables, `rows` and `audits`
-  their SQL).
+  in groups and copes with a failing disk, `reader` answers what memory doesn't know, `uses` counts hits.
+  `database` is the file, opened and closed (`files` is what lies around it), `contents` what is in it (`schema` its
+  tables, `rows` and `audits` their SQL).
 - `vectors.PartitionedIndex` finds near questions: partitions are lists of `chunks`, whose rows keep
   a question's `tokens` packed.
 

@@ -11,6 +11,7 @@ from askonce.ports import StoreHealth
 from askonce.stores.pending import Pending
 from askonce.stores.reader import Reader
 from askonce.stores.sieve import Sieve
+from askonce.stores.uses import Uses
 from askonce.stores.worth import rebased
 from askonce.stores.writer import Writer
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["SqliteStore"]
 
 _PENDING_BYTES: Final = 64 * 2**20
-_USE_INTERVAL_S: Final = 1.0
 _QUESTIONS_AT_ONCE: Final = 500
 _AUDITS_AT_ONCE: Final = 2_000
 _KEYS_AT_ONCE: Final = 5_000
@@ -82,12 +82,11 @@ class SqliteStore:
             commit_interval_s=commit_interval_s,
             reopened=self._reader.reopen,
         )
-        self._used: dict[bytes, int] = {}
+        self._uses = Uses(self._count)
         self._sieve = Sieve()
         self._sieve_task: asyncio.Task[None] | None = None
         self._sifts = False
         self._removals = 0
-        self._use_timer: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
         """Opens the file; degrades to memory where that can't be done."""
@@ -105,12 +104,7 @@ class SqliteStore:
             stored = self._resolve(key)
             if stored is None:
                 return None
-        used = self._used
-        target = stored.entry.key
-        if used:
-            used[target] = used.get(target, 0) + 1
-        else:
-            self._begin_use(target)
+        self._uses.count(stored.entry.key)
         return stored
 
     async def get(self, key: bytes) -> Stored | None:
@@ -216,7 +210,7 @@ class SqliteStore:
 
     async def flush(self) -> None:
         """Waits until everything put so far is durable (or the store has degraded)."""
-        self._end_use()
+        self._uses.end()
         await self._writer.flush()
 
     async def secret(self) -> bytes:
@@ -243,7 +237,7 @@ class SqliteStore:
 
     async def close(self) -> None:
         """Commits what is pending and closes the file."""
-        self._end_use()
+        self._uses.end()
         if self._sieve_task is not None:
             self._sieve_task.cancel()
         await self._reader.close()
@@ -308,20 +302,9 @@ class SqliteStore:
         self._memory.put(stored.entry, None)
         if read is not None:
             self._memory.link(read, None)
-        self._begin_use(entry.key)
+        self._uses.count(entry.key)
         return stored
 
-    def _begin_use(self, key: bytes) -> None:
-        self._used[key] = self._used.get(key, 0) + 1
-        if self._use_timer is None:
-            self._use_timer = asyncio.get_running_loop().call_later(_USE_INTERVAL_S, self._end_use)
-
-    def _end_use(self) -> None:
-        """Hands the hits counted so far to the next group commit."""
-        if self._use_timer is not None:
-            self._use_timer.cancel()
-            self._use_timer = None
-        if self._used:
-            self._pending.use(self._used)
-            self._used = {}
-            self._writer.changed()
+    def _count(self, used: dict[bytes, int]) -> None:
+        self._pending.use(used)
+        self._writer.changed()
