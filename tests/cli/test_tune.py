@@ -26,7 +26,7 @@ _DAY_S = 86_400.0
 
 def _audits(feature: str, count: int, seed: int, *, engine: str = "test/1") -> list[Audit]:
     """Labels drawn with the probability that the shipped last layer claims: mostly near certain, some doubtful."""
-    shipped = next(iter(VERIFIERS.values()))().calibration
+    shipped = next(iter(VERIFIERS.values()))().verifier.calibration
     generator = np.random.default_rng(seed)
     audits = []
     for number in range(count):

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from askonce.evaluation.baselines import VCachePolicy, play_together
+from askonce.evaluation.questions import Embeddable, vectors_of
 from askonce.evaluation.sets import StreamSet
 from askonce.evaluation.streams import CosinePolicy, Stream, Tally, play
-from askonce.evaluation.traffic import StreamSystem, compare_on, vectors_of
+from askonce.evaluation.traffic import StreamSystem, Tier, compare_on
+from askonce.matching.calibration import Calibration
+from askonce.matching.verifier import Asked, Candidate, Judgement
+from askonce.model import Tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from askonce.matching.vocabulary import Vocabulary
 
 _SEEDS = st.integers(0, 1_000)
 
@@ -78,6 +90,14 @@ def test_the_best_setting_is_the_one_with_most_hits_within_the_rate() -> None:
     assert StreamSystem("cosine", "threshold", {0.99: tallies[0.99]}).best(0.05) is None
 
 
+def _questions(vectors: np.ndarray) -> list[Embeddable | None]:
+    tokens = Tokens(np.zeros(1, np.uint16), np.ones((1, 2), np.int8))
+    return [
+        Embeddable(f"how is order {number} doing", vector, tokens) if vector.any() else None
+        for number, vector in enumerate(vectors)
+    ]
+
+
 def test_a_stream_is_compared_whatever_its_texts() -> None:
     """Texts without a vector are near nothing and answered afresh; each system has a tally for each setting."""
     assert vectors_of([None]).tolist() == [[0.0]]
@@ -85,11 +105,52 @@ def test_a_stream_is_compared_whatever_its_texts() -> None:
     vectors[:20] = 0
     steps: list[int] = []
     stream = StreamSet("mine", ["text"] * 200, [f"intent {label}" for label in labels], 0)
-    comparison = compare_on(stream, vectors, 0, steps.append)
+    tier = Tier(_Nearness(), (0.01, 0.05), -1.0, 0)
+    comparison = compare_on(stream, _questions(vectors), tier, steps.append)
     assert sum(steps) == comparison.questions == 200
     assert comparison.intents == 3
-    cosine, vcache = comparison.systems[:2]
-    assert (cosine.name, vcache.name) == ("cosine", "vcache")
+    cosine, vcache, askonce = comparison.systems
+    assert (cosine.name, vcache.name, askonce.name) == ("cosine", "vcache", "askonce")
     rates = [tally.hit_rate for tally in cosine.tallies.values()]
     assert rates == sorted(rates, reverse=True)
     assert all(tally.requests == 200 for tally in vcache.tallies.values())
+    assert list(askonce.tallies) == [0.01, 0.05]
+
+
+class _Nearness:
+    """A verifier that looks at the similarity alone, and forbids what is asked about order 13."""
+
+    calibration = Calibration(np.array([30.0]), -26.0)
+
+    def judge(
+        self,
+        asked: Asked,
+        candidates: Sequence[Candidate],
+        vocabulary: Vocabulary,
+        crowd: Sequence[float] = (),
+    ) -> list[Judgement]:
+        assert vocabulary.texts <= 1_000
+        assert not crowd
+        veto = "thirteen" if "13" in asked.text else ""
+        return [Judgement(veto, "", np.array([each.similarity], np.float32)) for each in candidates]
+
+
+def test_the_tier_serves_what_its_verifier_and_its_floor_let_through() -> None:
+    """Clear neighbours are served, what a guard forbids or lies below the floor never is."""
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 5, 1_200)
+    vectors = np.eye(5, 12)[labels] + generator.normal(scale=0.03, size=(1_200, 12))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    questions = _questions(vectors)
+    free = Tier(_Nearness(), (0.05,), -1.0, 0).policy(questions, 0.05)
+    floored = Tier(_Nearness(), (0.05,), 1.1, 0).policy(questions, 0.05)
+    served = {}
+    for place, label in enumerate(labels.tolist()):
+        near = vectors[:place] @ vectors[place]
+        served[place] = free.answer(place, near, partial(int, label))
+    hits = [place for place, answer in served.items() if answer is not None]
+    assert len(hits) > 600
+    assert all(served[place] == labels[place] for place in hits)
+    assert not [place for place in hits if "13" in questions[place].text]
+    (none,) = play_together(vectors, labels, [floored])
+    assert none.hits == 0

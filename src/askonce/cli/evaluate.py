@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict, Unpack
 
 import click
 import orjson
@@ -37,13 +37,13 @@ from askonce.evaluation.sets import (
     sampled,
 )
 from askonce.evaluation.stream_report import stream_json, stream_text
-from askonce.evaluation.traffic import StreamComparison, compare_on, vectors_of
+from askonce.evaluation.traffic import STREAM_BUDGETS, StreamComparison, Tier, compare_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from askonce.config import PolicySettings
     from askonce.evaluation.latency import Latency
+    from askonce.matching.verifier import Verifier
 
 __all__ = ["evaluate"]
 
@@ -63,6 +63,15 @@ class _Options(TypedDict):
     feature: str
     labels: int
     cache: Path | None
+
+
+class _Terms(NamedTuple):
+    """Under which terms to measure: similarity floor, budgets, pairs to refit on, and the seed of all choices."""
+
+    floor: float
+    budgets: list[float]
+    labels: int
+    seed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +144,7 @@ def evaluate(json_file: Path | None, png: Path | None, **options: Unpack[_Option
         if file is not None and not file.parent.is_dir():
             raise click.ClickException(f"{file}: there is no folder {file.parent}")
     try:
-        measured = asyncio.run(
-            _measure(_pair_sets(options), _stream_sets(options), _policy(options), options)
-        )
+        measured = asyncio.run(_measure(_pair_sets(options), _stream_sets(options), _terms(options), options))
         _show(measured, json_file)
         if png is not None:
             draw([each.result for each in measured], png)
@@ -182,13 +189,16 @@ def _json(measured: _Measured) -> dict[str, Any]:
             return stream_json(measured.result)
 
 
-def _policy(options: _Options) -> PolicySettings | None:
-    if options["policy"] is None:
-        return None
-    settings = load(options["policy"], os.environ)
-    if options["feature"] not in settings.feature_names:
-        raise click.ClickException(f"{options['policy']} has no feature {options['feature']!r}")
-    return settings.policy_settings(options["feature"])
+def _terms(options: _Options) -> _Terms:
+    floor, budgets = -1.0, set(BUDGETS)
+    if options["policy"] is not None:
+        settings = load(options["policy"], os.environ)
+        if options["feature"] not in settings.feature_names:
+            raise click.ClickException(f"{options['policy']} has no feature {options['feature']!r}")
+        policy = settings.policy_settings(options["feature"])
+        floor = policy.similarity_floor
+        budgets.add(policy.error_budget)
+    return _Terms(floor, sorted(budgets), options["labels"], options["seed"])
 
 
 def _data(folder: str) -> Path:
@@ -244,9 +254,10 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
 
 async def _measure(
-    pair_sets: list[PairSet], stream_sets: list[StreamSet], policy: PolicySettings | None, options: _Options
+    pair_sets: list[PairSet], stream_sets: list[StreamSet], terms: _Terms, options: _Options
 ) -> list[_Measured]:
-    embedder = EMBEDDERS[options["embedder"]]()
+    chosen = VERIFIERS[options["verifier"]]()
+    embedder = EMBEDDERS[options["embedder"]](chosen.projection)
     embedder.start()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     measured = []
@@ -255,12 +266,14 @@ async def _measure(
         with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
             for pairs in pair_sets:
                 advance = partial(progress.advance, progress.add_task(pairs.name, total=len(pairs.pairs)))
-                measured.append(await _measure_pairs(pairs, embeddings, policy, options, advance))
+                measured.append(await _measure_pairs(pairs, embeddings, chosen.verifier, terms, advance))
             for stream in stream_sets:
                 advance = partial(progress.advance, progress.add_task(stream.name, total=len(stream.texts)))
-                vectors = vectors_of(await embeddings.of(stream.texts))
+                questions = await embeddings.questions(stream.texts)
                 embeddings.save()
-                measured.append(_Measured(compare_on(stream, vectors, options["seed"], advance)))
+                budgets = sorted({*STREAM_BUDGETS, *terms.budgets})
+                tier = Tier(chosen.verifier, budgets, terms.floor, terms.seed)
+                measured.append(_Measured(compare_on(stream, questions, tier, advance)))
     finally:
         await embedder.close()
     return measured
@@ -269,16 +282,12 @@ async def _measure(
 async def _measure_pairs(
     pairs: PairSet,
     embeddings: Embeddings,
-    policy: PolicySettings | None,
-    options: _Options,
+    verifier: Verifier,
+    terms: _Terms,
     advance: Callable[[int], None],
 ) -> _Measured:
-    verifier = VERIFIERS[options["verifier"]]()
-    budgets = sorted({*BUDGETS, policy.error_budget} if policy is not None else BUDGETS)
-    floor = policy.similarity_floor if policy is not None else -1.0
-    judged = await judge_pairs(pairs, embeddings, verifier, floor=floor, advance=advance)
+    judged = await judge_pairs(pairs, embeddings, verifier, floor=terms.floor, advance=advance)
     latency = await measure_latency(pairs, embeddings, verifier)
     embeddings.save()
-    calibration = verifier.calibration
-    comparison = compare(judged, calibration, budgets, labels=options["labels"], seed=options["seed"])
+    comparison = compare(judged, verifier.calibration, terms.budgets, labels=terms.labels, seed=terms.seed)
     return _Measured(comparison, latency)

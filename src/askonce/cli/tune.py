@@ -42,7 +42,7 @@ def tune(source: Path, verifier: str, *, as_json: bool) -> None:
         records = read_store(path)
     except (BadFile, ConfigError) as error:
         raise click.ClickException(str(error)) from None
-    shipped = VERIFIERS[verifier]().calibration
+    shipped = VERIFIERS[verifier]().verifier.calibration
     advice = [
         advise(record, shipped, sorted({*BUDGETS, *_own(present, record.feature)})) for record in records
     ]

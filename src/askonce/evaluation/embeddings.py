@@ -11,6 +11,7 @@ import numpy as np
 import orjson
 
 from askonce.errors import EmbedderUnavailable
+from askonce.evaluation.questions import embeddable
 from askonce.evaluation.sets import BadFile
 from askonce.model import Tokens
 from askonce.ports import Embedding
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from askonce.evaluation.questions import Embeddable
     from askonce.ports import Embedder
 
 __all__ = ["Embedded", "Embeddings"]
@@ -53,6 +55,13 @@ class Embeddings:
             _read(file, embedder.engine) if file is not None and file.exists() else OrderedDict()
         )
         self._saved = len(self._kept)
+
+    async def questions(self, texts: Sequence[str]) -> list[Embeddable | None]:
+        """Each text with its embedding, in order; None for one that the semantic tier has nothing to do with.
+
+        Raises EmbedderUnavailable if the embedder can't load.
+        """
+        return [embeddable(text, own) for text, own in zip(texts, await self.of(texts), strict=True)]
 
     async def of(self, texts: Sequence[str]) -> list[Embedded]:
         """One embedding for each text, in order. Raises EmbedderUnavailable if the embedder can't load."""

@@ -8,27 +8,28 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from askonce.embedders.minilm import MiniLMEmbedder
+from askonce.matching import lexical
 from askonce.matching.calibration import Calibration
-from askonce.matching.verifier import Candidate, LexicalVerifier
+from askonce.matching.verifier import Asked, Candidate, Judgement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from askonce.evaluation.embeddings import Embedded
-    from askonce.matching.calibration import Evidence
+    from askonce.embedders.onnx import Projection
+    from askonce.matching.verifier import Verifier
     from askonce.matching.vocabulary import Vocabulary
     from askonce.ports import Embedder
 
-__all__ = ["EMBEDDERS", "VERIFIERS", "Judgement", "LexicalJudge", "similarity"]
+__all__ = ["EMBEDDERS", "VERIFIERS", "Chosen"]
 
 _SMALLEST: Final = 1e-9
 
 
-class Judgement(NamedTuple):
-    """What a verifier says of one candidate: a guard's reason code or "", and the evidence for its last layer."""
+class Chosen(NamedTuple):
+    """A verifier, and what it keeps of each token; None where it looks at no tokens."""
 
-    veto: str
-    evidence: Evidence
+    verifier: Verifier
+    projection: Projection | None
 
 
 class LexicalJudge:
@@ -36,31 +37,25 @@ class LexicalJudge:
 
     calibration = Calibration(np.ones(1), 0.0)
 
-    def __init__(self) -> None:
-        self._verifier = LexicalVerifier()
-
     def judge(
         self,
-        asked: tuple[str, Embedded],
-        candidates: Sequence[tuple[str, Embedded]],
+        asked: Asked,
+        candidates: Sequence[Candidate],
         vocabulary: Vocabulary,
+        crowd: Sequence[float] = (),  # noqa: ARG002 - the protocol's
     ) -> list[Judgement]:
         """One judgement for each candidate, in order."""
-        text, embedding = asked
         judgements = []
-        for stored, other in candidates:
-            candidate = Candidate(stored, similarity(embedding, other))
-            verdict = self._verifier.verify(text, candidate, None, vocabulary)
+        for candidate in candidates:
+            near = lexical.Candidate(candidate.text, candidate.similarity)
+            verdict = lexical.LexicalVerifier().verify(asked.text, near, None, vocabulary)
             chance = min(1 - _SMALLEST, max(_SMALLEST, verdict.confidence))
             evidence = np.array([math.log(chance / (1 - chance))], np.float32)
-            judgements.append(Judgement(verdict.reason if verdict.confidence == 0 else "", evidence))
+            judgements.append(Judgement(verdict.reason if verdict.confidence == 0 else "", "", evidence))
         return judgements
 
 
-def similarity(one: Embedded, other: Embedded) -> float:
-    """Cosine of two embeddings; -1 where there is none, so that nothing accepts the pair."""
-    return -1.0 if one is None or other is None else float(one.vector @ other.vector)
-
-
-EMBEDDERS: Final[Mapping[str, Callable[[], Embedder]]] = {"minilm": lambda: MiniLMEmbedder(workers=2)}
-VERIFIERS: Final[Mapping[str, Callable[[], LexicalJudge]]] = {"lexical": LexicalJudge}
+EMBEDDERS: Final[Mapping[str, Callable[[Projection | None], Embedder]]] = {
+    "minilm": lambda projection: MiniLMEmbedder(project=projection, workers=2)
+}
+VERIFIERS: Final[Mapping[str, Callable[[], Chosen]]] = {"lexical": lambda: Chosen(LexicalJudge(), None)}

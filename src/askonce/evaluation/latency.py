@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from askonce.evaluation.questions import vectors_of
 from askonce.matching.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from askonce.evaluation.embeddings import Embeddings
-    from askonce.evaluation.engines import LexicalJudge
     from askonce.evaluation.sets import PairSet
+    from askonce.matching.verifier import Verifier
 
 __all__ = ["CANDIDATES", "Latency", "measure_latency"]
 
@@ -40,33 +41,27 @@ class Latency(NamedTuple):
     five_p99_ms: float
 
 
-async def measure_latency(pairs: PairSet, embeddings: Embeddings, verifier: LexicalJudge) -> Latency | None:
+async def measure_latency(pairs: PairSet, embeddings: Embeddings, verifier: Verifier) -> Latency | None:
     """Times verdicts on a set's first questions against their nearest stored ones; None if none can be embedded."""
     chosen = pairs.pairs[:_QUESTIONS]
-    asked = [
-        (pair.asked, own)
-        for pair, own in zip(chosen, await embeddings.of([p.asked for p in chosen]), strict=True)
-    ]
-    texts = list(dict.fromkeys(pair.stored for pair in chosen))
-    embedded = await embeddings.of(texts)
-    stored = [(text, own) for text, own in zip(texts, embedded, strict=True) if own is not None]
-    asked = [(text, own) for text, own in asked if own is not None]
+    asked = [each for each in await embeddings.questions([pair.asked for pair in chosen]) if each is not None]
+    different = list(dict.fromkeys(pair.stored for pair in chosen))
+    stored = [each for each in await embeddings.questions(different) if each is not None]
     if not asked or not stored:
         return None
     vocabulary = Vocabulary(pair.stored for pair in pairs.pairs)
-    vectors = np.array([own.vector for _, own in stored if own is not None])
+    vectors = vectors_of(stored)
     times: dict[int, list[float]] = {1: [], CANDIDATES: []}
-    for place, (text, own) in enumerate([*asked[:_WARM_UP], *asked]):
-        if own is None:
-            continue
+    for place, question in enumerate([*asked[:_WARM_UP], *asked]):
         # Every question is judged once: what a verifier remembers of a text must not help it here.
         count = CANDIDATES if place % 2 else 1
-        nearest = [stored[other] for other in np.argsort(-(vectors @ own.vector))[:count]]
+        nearest = np.argsort(-(vectors @ question.vector))[:count]
+        candidates = [stored[other].candidate(question, stored[other].text.encode()) for other in nearest]
         started = time.perf_counter()
-        verifier.judge((text, own), nearest, vocabulary)
+        verifier.judge(question.asked(), candidates, vocabulary)
         times[count].append((time.perf_counter() - started) * 1e3)
     warm = slice(min(_WARM_UP, len(asked)) // 2, None)
-    words = float(np.mean([len(text.split()) for text, _ in asked]))
+    words = float(np.mean([len(each.text.split()) for each in asked]))
     return Latency(len(asked), words, *_quantiles(times[1][warm]), *_quantiles(times[CANDIDATES][warm]))
 
 

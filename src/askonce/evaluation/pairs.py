@@ -7,24 +7,31 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from askonce.evaluation.engines import similarity
+from askonce.evaluation.questions import vectors_of
 from askonce.matching.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from numpy.typing import NDArray
+
     from askonce.evaluation.embeddings import Embeddings
-    from askonce.evaluation.engines import LexicalJudge
     from askonce.evaluation.measures import Flags, Floats
+    from askonce.evaluation.questions import Embeddable
     from askonce.evaluation.sets import PairSet
     from askonce.matching.calibration import Calibration
+    from askonce.matching.verifier import Verifier
 
 __all__ = ["JudgedPairs", "judge_pairs"]
 
 _BLOCK: Final = 1_000
 """Pairs whose embeddings are held at a time."""
 BELOW_FLOOR: Final = "below-floor"
-TOO_LONG: Final = "text-too-long"
+UNEMBEDDABLE: Final = "not-embeddable"
+_ANSWER: Final = b"stored"
+"""The class of the only answer at hand."""
+_PARTITION: Final = 20_000
+_CROWD: Final = 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,14 +85,15 @@ class JudgedPairs:
 async def judge_pairs(
     pairs: PairSet,
     embeddings: Embeddings,
-    verifier: LexicalJudge,
+    verifier: Verifier,
     *,
     floor: float = -1.0,
     advance: Callable[[int], None] = lambda _: None,
 ) -> JudgedPairs:
-    """Embeds and judges each pair by itself, as if the stored question were the asked one's only neighbour.
+    """Embeds and judges each pair by itself, as if the stored question's answer were the only one known.
 
-    The partition's word weights come from the stored questions, in order.
+    The set's stored questions, up to 20,000 of them, are the partition: word weights come from them in order, and the
+    nearest of them, other than the two in question, are the crowd.
 
     Args:
         pairs: At least one.
@@ -98,25 +106,66 @@ async def judge_pairs(
         EmbedderUnavailable: The embedder can't load.
     """
     vocabulary = Vocabulary(pair.stored for pair in pairs.pairs)
+    partition = await Partition.of([pair.stored for pair in pairs.pairs], embeddings)
     cosines: list[float] = []
     vetoes: list[str] = []
-    evidence = []
+    evidence = np.zeros((len(pairs.pairs), len(verifier.calibration.weights)))
     for start in range(0, len(pairs.pairs), _BLOCK):
         block = pairs.pairs[start : start + _BLOCK]
-        embedded = await embeddings.of([text for pair in block for text in (pair.asked, pair.stored)])
-        for pair, asked, stored in zip(block, embedded[::2], embedded[1::2], strict=True):
-            (judgement,) = verifier.judge((pair.asked, asked), [(pair.stored, stored)], vocabulary)
-            cosine = similarity(asked, stored)
-            unasked = TOO_LONG if asked is None or stored is None else BELOW_FLOOR if cosine < floor else ""
-            cosines.append(cosine)
-            vetoes.append(unasked or judgement.veto)
-            evidence.append(judgement.evidence)
+        asked = await embeddings.questions([pair.asked for pair in block])
+        stored = await embeddings.questions([pair.stored for pair in block])
+        crowds = partition.crowds(asked, [pair.stored for pair in block])
+        for place, (one, other, crowd) in enumerate(zip(asked, stored, crowds, strict=True), start):
+            if one is None or other is None:
+                cosines.append(-1.0)
+                vetoes.append(UNEMBEDDABLE)
+                continue
+            candidate = other.candidate(one, _ANSWER)
+            (judgement,) = verifier.judge(one.asked(), [candidate], vocabulary, crowd)
+            cosines.append(candidate.similarity)
+            vetoes.append(BELOW_FLOOR if candidate.similarity < floor else judgement.veto)
+            evidence[place] = judgement.evidence
         advance(len(block))
-    return JudgedPairs(
-        pairs.name,
-        np.array([pair.right for pair in pairs.pairs]),
-        [pair.category for pair in pairs.pairs],
-        np.array(cosines),
-        vetoes,
-        np.array(evidence, np.float64),
-    )
+    right = np.array([pair.right for pair in pairs.pairs])
+    categories = [pair.category for pair in pairs.pairs]
+    return JudgedPairs(pairs.name, right, categories, np.array(cosines), vetoes, evidence)
+
+
+class Partition:
+    """The stored questions of a set, to find an asked one's crowd in; up to 20,000 different ones, the first.
+
+    Args:
+        texts: Theirs, n of them, each with an embedding.
+        vectors: (n, d).
+    """
+
+    def __init__(self, texts: Sequence[str], vectors: NDArray[np.float32]) -> None:
+        self._places = {text: place for place, text in enumerate(texts)}
+        self._vectors = vectors
+
+    @classmethod
+    async def of(cls, texts: Sequence[str], embeddings: Embeddings) -> Partition:
+        """Embeds the texts."""
+        different = list(dict.fromkeys(texts))[:_PARTITION]
+        found: list[Embeddable] = []
+        for start in range(0, len(different), _BLOCK):
+            block = await embeddings.questions(different[start : start + _BLOCK])
+            found += [each for each in block if each is not None]
+        return cls([each.text for each in found], vectors_of(found))
+
+    def crowds(self, asked: Sequence[Embeddable | None], stored: Sequence[str]) -> list[Sequence[float]]:
+        """The highest similarities of each asked question to all others than itself and its own stored one."""
+        if not self._places:
+            return [() for _ in asked]
+        similarities = vectors_of(asked) @ self._vectors.T if any(asked) else np.zeros((len(asked), 1))
+        crowds: list[Sequence[float]] = []
+        for row, question, text in zip(similarities, asked, stored, strict=True):
+            left_out = {self._places.get(text), self._places.get(question.text if question else "")} - {None}
+            count = min(len(row), _CROWD + len(left_out))
+            nearest = np.argpartition(-row, count - 1)[:count].tolist()
+            crowds.append(
+                sorted((float(row[place]) for place in nearest if place not in left_out), reverse=True)[
+                    :_CROWD
+                ]
+            )
+        return crowds

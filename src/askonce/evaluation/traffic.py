@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from askonce.evaluation.baselines import VCachePolicy, play_together
+from askonce.evaluation.budgeted import Rules
+from askonce.evaluation.questions import vectors_of
 from askonce.evaluation.streams import CosinePolicy
+from askonce.evaluation.tier import TierPolicy
+from askonce.matching.budget import Budget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from numpy.typing import NDArray
-
-    from askonce.evaluation.embeddings import Embedded
+    from askonce.evaluation.questions import Embeddable
     from askonce.evaluation.sets import StreamSet
     from askonce.evaluation.streams import Policy, Tally
+    from askonce.matching.verifier import Verifier
 
-__all__ = ["WRONG_RATES", "StreamComparison", "StreamSystem", "compare_on", "vectors_of"]
+__all__ = ["STREAM_BUDGETS", "WRONG_RATES", "StreamComparison", "StreamSystem", "Tier", "compare_on"]
 
 WRONG_RATES: Final = (0.01, 0.02, 0.03, 0.04, 0.05)
 """Shares of wrong hits at which systems are compared."""
@@ -27,6 +30,7 @@ _THRESHOLDS: Final = (
     *(round(0.60 + 0.01 * step, 3) for step in range(30)),
     *(round(0.90 + 0.005 * step, 3) for step in range(20)),
 )
+STREAM_BUDGETS: Final = (0.005, *WRONG_RATES)
 _DELTAS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1)
 
 
@@ -65,6 +69,27 @@ class StreamComparison:
     systems: Sequence[StreamSystem]
 
 
+class Tier(NamedTuple):
+    """askonce under test.
+
+    Attributes:
+        verifier: Its verifier.
+        budgets: Largest shares of wrong hits, each played on its own.
+        floor: Cosine below which a stored question isn't considered.
+        seed: Of all policies that draw.
+    """
+
+    verifier: Verifier
+    budgets: Sequence[float]
+    floor: float
+    seed: int
+
+    def policy(self, questions: Sequence[Embeddable | None], budget: float) -> TierPolicy:
+        """A fresh policy for a stream."""
+        rules = Rules(self.verifier.calibration, Budget(budget), seed=self.seed)
+        return TierPolicy(rules, questions, self.verifier, self.floor)
+
+
 class Entrant(NamedTuple):
     """A system's name, its knob, and a fresh policy for each setting."""
 
@@ -73,31 +98,29 @@ class Entrant(NamedTuple):
     policies: dict[float, Policy]
 
 
-def vectors_of(embedded: Sequence[Embedded]) -> NDArray[np.float32]:
-    """The vectors as rows; zeros, which are near nothing, for texts without one."""
-    known = next((each.vector for each in embedded if each is not None), np.zeros(1, np.float32))
-    return np.array([np.zeros_like(known) if each is None else each.vector for each in embedded], np.float32)
-
-
 def compare_on(
-    stream: StreamSet, vectors: NDArray[np.float32], seed: int, advance: Callable[[int], None]
+    stream: StreamSet,
+    questions: Sequence[Embeddable | None],
+    tier: Tier,
+    advance: Callable[[int], None] = lambda _: None,
 ) -> StreamComparison:
-    """Plays a stream against cosine at thresholds from 0.60 to 0.995 and vCache at bounds from 0.1 to 10 %.
+    """Plays a stream against askonce, cosine at thresholds from 0.60 to 0.995 and vCache at bounds from 0.1 to 10 %.
 
     Args:
         stream: Questions in order of arrival.
-        vectors: Theirs, (n, d).
-        seed: Of policies that draw.
+        questions: The same, embedded; None for those that the tier has nothing to do with.
+        tier: askonce's own part.
         advance: Told how many questions were played since it was last told.
     """
     length = len(stream.texts)
     names, answers = np.unique(np.array(stream.intents), return_inverse=True)
     entrants = [
         Entrant("cosine", "threshold", {level: CosinePolicy(level, length) for level in _THRESHOLDS}),
-        Entrant("vcache", "delta", {delta: VCachePolicy(delta, length, seed) for delta in _DELTAS}),
+        Entrant("vcache", "delta", {delta: VCachePolicy(delta, length, tier.seed) for delta in _DELTAS}),
+        Entrant("askonce", "budget", {budget: tier.policy(questions, budget) for budget in tier.budgets}),
     ]
     policies = [policy for entrant in entrants for policy in entrant.policies.values()]
-    tallies = iter(play_together(vectors, answers.astype(np.int64), policies, advance))
+    tallies = iter(play_together(vectors_of(questions), answers.astype(np.int64), policies, advance))
     systems = [
         StreamSystem(each.name, each.knob, {setting: next(tallies) for setting in each.policies})
         for each in entrants
