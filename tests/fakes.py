@@ -239,6 +239,8 @@ class FakeObserver:
     records: list[Record] = field(default_factory=list)
     upstream_calls: list[tuple[str, str, float]] = field(default_factory=list)
     semantics: list[tuple[str, str, str]] = field(default_factory=list)
+    audits: list[tuple[str, str, str, str]] = field(default_factory=list)
+    audits_dropped: list[str] = field(default_factory=list)
 
     def request(self, record: Record) -> None:
         self.records.append(record)
@@ -248,3 +250,9 @@ class FakeObserver:
 
     def semantic(self, feature: str, mode: str, reason: str) -> None:
         self.semantics.append((feature, mode, reason))
+
+    def audit(self, feature: str, source: str, verdict: str, judge: str) -> None:
+        self.audits.append((feature, source, verdict, judge))
+
+    def audit_dropped(self, reason: str) -> None:
+        self.audits_dropped.append(reason)

@@ -40,6 +40,9 @@ def gateway() -> Gateway:
             fetcher=nothing,
             store=nothing,
             semantic=nothing,
+            budgets=nothing,
+            links=nothing,
+            audits=nothing,
             clock=nothing,
             log_memory=nothing,
         )

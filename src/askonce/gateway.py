@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from askonce.errors import Refusal
-from askonce.model import Bypass, Exact, Fresh, Link, Request, Semantic, SemanticMode
+from askonce.model import Bypass, Exact, Fresh, Request, Semantic, SemanticMode
 from askonce.pipeline.fingerprint import fingerprint, parse
 from askonce.pipeline.identity import CREDENTIAL_HEADERS
 from askonce.pipeline.inflight import Flights
@@ -22,14 +22,18 @@ from askonce.pipeline.reply import Reply
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from askonce.model import Endpoint, Entry, Json, Question, Stored
+    from askonce.model import Endpoint, Entry, Json, Stored
+    from askonce.pipeline.audit import Auditor
     from askonce.pipeline.broadcast import LogMemory
+    from askonce.pipeline.budgets import Budgets
+    from askonce.pipeline.decision import Decision
     from askonce.pipeline.dispatch import Dispatcher
     from askonce.pipeline.fetch import Fetcher
     from askonce.pipeline.flight import Flight, Seat
     from askonce.pipeline.identity import Identity
+    from askonce.pipeline.links import Links
     from askonce.pipeline.policy import Policies
-    from askonce.pipeline.semantic import Match, SemanticTier
+    from askonce.pipeline.semantic import Finding, SemanticTier
     from askonce.ports import Clock, Store
 
 __all__ = ["Gateway", "Parts"]
@@ -54,6 +58,9 @@ class Parts:
     fetcher: Fetcher
     store: Store
     semantic: SemanticTier
+    budgets: Budgets
+    links: Links
+    audits: Auditor
     clock: Clock
     log_memory: LogMemory
 
@@ -122,6 +129,25 @@ class Gateway:
         caller = self.parts.identity.identify(headers)
         return await self.parts.dispatcher.models(caller)
 
+    def served(self, reply: Reply, request_id: str) -> None:
+        """Whoever is about to be sent an answer says so: an equivalent one counts, and may be audited."""
+        if isinstance(reply.outcome, Semantic):
+            self.parts.audits.served(reply.request, request_id, reply.outcome.entry)
+
+    async def feedback(
+        self, headers: Mapping[bytes, bytes], name: str | bytes, *, correct: bool, tenant: str | None = None
+    ) -> None:
+        """What a caller says of an equivalent answer that it got, by request id (text) or entry (bytes).
+
+        Raises:
+            Refusal: 404, it got none of that name lately.
+        """
+        caller = self.parts.identity.identify(headers)
+        if tenant is not None:
+            caller = self.parts.identity.narrow(caller, tenant)
+        if not await self.parts.audits.feedback(caller.tenant, name, correct=correct):
+            raise Refusal(404, "unknown_answer", "You got no semantic hit of that name lately.")
+
     async def invalidate(self, tags: list[str]) -> int:
         """Forgets all answers that carry any of the tags; returns how many."""
         keys = await self.parts.store.invalidate(tags)
@@ -147,7 +173,7 @@ class Gateway:
         if await self._land_on_stored(flight, request):
             return
         if request.policy.read and request.policy.store and self.parts.semantic.applies(request):
-            if request.policy.semantic is SemanticMode.SHADOW:
+            if self.parts.budgets.mode(request.policy) is SemanticMode.SHADOW:
                 self.parts.semantic.in_background(self._shadow(flight, request))
             elif await self._land_on_equivalent(flight, request):
                 return
@@ -159,6 +185,7 @@ class Gateway:
             await self.parts.fetcher.fetch(flight, request)
         finally:
             self._forget_unless_kept(flight)
+        self._learn(flight, request)
 
     async def _land_on_stored(self, flight: Flight, request: Request) -> bool:
         key = _cache_key(request)
@@ -174,17 +201,15 @@ class Gateway:
         for match in finding.matches:
             if await self._land_on_match(flight, request, match):
                 return True
-        self._announce(flight, finding.question)
+        self._announce(flight, finding)
         return False
 
-    async def _land_on_match(self, flight: Flight, request: Request, match: Match) -> bool:
+    async def _land_on_match(self, flight: Flight, request: Request, match: Decision) -> bool:
         """Lands on an equivalent answer, stored or under way; False where it is gone."""
         stored = await self.parts.store.get(match.key) if _cache_key(request) is not None else None
         if stored is not None and self._young_enough(stored.entry, request):
-            entry = stored.entry
-            link = Link(request.ask.exact_key or b"", entry.key, match.confidence, entry.expires_at)
-            self.parts.store.link(link, None)
-            flight.land(entry.answer, self._semantic(entry, match.confidence, "match"))
+            self.parts.links.made(match, stored.entry)
+            flight.land(stored.entry.answer, self._semantic(stored.entry, match.probability, match.reason))
             return True
         policy = request.policy
         follows = policy.inflight and not policy.only_if_cached
@@ -195,10 +220,13 @@ class Gateway:
             self.parts.semantic.forget(match.key)
         return False
 
-    async def _follow(self, flight: Flight, seat: Seat, match: Match) -> bool:
+    async def _follow(self, flight: Flight, seat: Seat, match: Decision) -> bool:
         """Relays another flight's events; False where that flight failed before any."""
         source = flight.source
-        flight.source = Semantic(match.key, match.confidence, joined=True, age_s=0, ttl_s=0, reason="match")
+        self.parts.links.remember(match)
+        flight.source = Semantic(
+            match.key, match.probability, joined=True, age_s=0, ttl_s=0, reason=match.reason
+        )
         try:
             while chunks := await seat.read():
                 flight.describe(None, seat.id_prefix, seat.model)
@@ -218,18 +246,29 @@ class Gateway:
         """Shadow mode: what would have been found, beside the upstream call that is made anyway."""
         finding = await self.parts.semantic.find(request)
         if flight.answer is None:
-            self._announce(flight, finding.question)
-        elif finding.question is not None:
+            self._announce(flight, finding)
+            return
+        if finding.question is not None:
             kept = self.parts.store.peek(finding.question.key)
             if kept is not None and kept.link is None:
                 self.parts.store.put(kept.entry, finding.question)
                 self.parts.semantic.add(finding.question)
+        flight.candidate = finding.best
+        self._learn(flight, request)
 
-    def _announce(self, flight: Flight, question: Question | None) -> None:
-        """Makes this question findable for others while its answer is still under way."""
-        flight.question = question
-        if question is not None and flight.key == question.key:
-            self.parts.semantic.add(question)
+    def _announce(self, flight: Flight, finding: Finding) -> None:
+        """Makes this question findable for others while its answer is still under way, and says why it is asked."""
+        flight.question, flight.candidate = finding.question, finding.best
+        if finding.question is not None and flight.key == finding.question.key:
+            self.parts.semantic.add(finding.question)
+        if finding.decisions and isinstance(flight.source, Fresh) and not flight.told_at:
+            flight.source = Fresh("shadow-match" if finding.matches else finding.reason)
+
+    def _learn(self, flight: Flight, request: Request) -> None:
+        """A fresh answer tells whether the best candidate's would have been right."""
+        if flight.candidate is not None and flight.answer is not None:
+            self.parts.audits.compare(request, flight.candidate, flight.answer)
+            flight.candidate = None
 
     def _forget_unless_kept(self, flight: Flight) -> None:
         question = flight.question
@@ -244,7 +283,7 @@ class Gateway:
         if link is None:
             now = self.parts.clock.now()
             return Exact(entry.key, max(0.0, now - entry.created_at), entry.expires_at - now)
-        if request.policy.semantic is not SemanticMode.ON:
+        if not self.parts.budgets.serves_link(request.policy, link.confidence):
             return None
         return self._semantic(entry, link.confidence, "link")
 

@@ -330,3 +330,11 @@ class Observer(Protocol):
     def semantic(self, feature: str, mode: str, reason: str) -> None:
         """The semantic tier has decided on a request; `reason` is a stable reason code."""
         ...
+
+    def audit(self, feature: str, source: str, verdict: str, judge: str) -> None:
+        """An audit has ended with a verdict, or without one (`undecided`)."""
+        ...
+
+    def audit_dropped(self, reason: str) -> None:
+        """An audit has ended before its verdict; `reason` is a stable reason code."""
+        ...

@@ -31,16 +31,11 @@ def _openai_upstreams(settings: Settings) -> list[OpenAIUpstream]:
     return [upstream for upstream in settings.upstreams if isinstance(upstream, OpenAIUpstream)]
 
 
-def _presents_own_key(upstream: OpenAIUpstream) -> bool:
-    named = {name.lower() for name in upstream.headers}
-    return upstream.api_key is not None or bool(named & {"authorization", "api-key", "x-api-key"})
-
-
 def _open_purse(settings: Settings) -> Iterator[str]:
     if settings.tenants is not None or settings.listen.loopback:
         return
     for upstream in _openai_upstreams(settings):
-        if _presents_own_key(upstream):
+        if upstream.presents_own_key:
             yield (
                 f"anyone who can reach {settings.listen} can spend the key of upstream {upstream.name}; "
                 "configure tenants"
@@ -51,7 +46,7 @@ def _missing_credentials(settings: Settings) -> Iterator[str]:
     if settings.tenants is None:
         return
     for upstream in _openai_upstreams(settings):
-        if not _presents_own_key(upstream) and upstream.base_url.startswith("https:"):
+        if not upstream.presents_own_key and upstream.base_url.startswith("https:"):
             yield (
                 f"upstream {upstream.name} has no api_key: tenants' keys are the gateway's own, "
                 "so its requests carry no credential"
@@ -86,7 +81,7 @@ def _semantic_without_audits(settings: Settings) -> Iterator[str]:
     if not served or settings.tenants is not None or settings.audit.pass_through:
         return
     for upstream in _openai_upstreams(settings):
-        if not _presents_own_key(upstream):
+        if not upstream.presents_own_key:
             yield (
                 f"semantic hits of upstream {upstream.name} are not audited: that would spend the callers' own keys; "
                 "give it an api_key, or set audit.pass_through"

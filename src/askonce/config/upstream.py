@@ -72,6 +72,12 @@ class OpenAIUpstream(Section):
         description="Whether the upstream's `Cache-Control` header may forbid or shorten keeping.",
     )
 
+    @property
+    def presents_own_key(self) -> bool:
+        """Whether calls go out with a key of the gateway's own rather than the caller's."""
+        named = {name.lower() for name in self.headers}
+        return self.api_key is not None or bool(named & {"authorization", "api-key", "x-api-key"})
+
 
 class SimulatedUpstream(Section):
     """A model that is simulated inside the gateway: for trials, demonstrations and load tests."""

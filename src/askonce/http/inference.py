@@ -127,6 +127,7 @@ class Inference:
             watcher.cancel()
 
     async def _send(self, exchange: _Exchange, reply: Reply, send: Send) -> None:
+        self._gateway.served(reply, exchange.id)
         headers = answer_headers(reply, exchange.id)
         exchange.answered()
         if not reply.request.ask.stream:

@@ -5,7 +5,7 @@ Tenant labels are configured names (`pass-through` for all that aren't); models 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -24,8 +24,16 @@ __all__ = ["Metrics", "Reading"]
 
 _BUCKETS_S: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 _SERVER_ERROR: Final = 500
-Reading = tuple[str, str, str, float]
-"""A value read when scraped: name without prefix, help, `gauge` or `counter`, value."""
+
+
+class Reading(NamedTuple):
+    """A value read when scraped: name without prefix, help, `gauge` or `counter`, value; labels by name, if any."""
+
+    name: str
+    text: str
+    kind: str
+    value: float
+    labels: tuple[tuple[str, str], ...] = ()
 
 
 class Metrics:
@@ -56,6 +64,18 @@ class Metrics:
             ("feature", "mode", "reason"),
             registry=registry,
         )
+        self._audits = Counter(
+            "askonce_audits",
+            "Audits of semantic hits by their verdict.",
+            ("feature", "source", "verdict", "judge"),
+            registry=registry,
+        )
+        self._dropped = Counter(
+            "askonce_audit_dropped",
+            "Audits that brought no verdict, and why.",
+            ("reason",),
+            registry=registry,
+        )
 
     def read(self, readings: Callable[[], Iterable[Reading]]) -> None:
         """Adds values that are read when scraped."""
@@ -82,6 +102,14 @@ class Metrics:
         """The semantic tier has decided."""
         self._decisions.labels(feature, mode, reason).inc()
 
+    def audit(self, feature: str, source: str, verdict: str, judge: str) -> None:
+        """An audit has ended."""
+        self._audits.labels(feature, source, verdict, judge).inc()
+
+    def audit_dropped(self, reason: str) -> None:
+        """An audit has ended before its verdict."""
+        self._dropped.labels(reason).inc()
+
     def _write(self, record: Record, outcome: str, reason: str) -> None:
         """One line; failures that aren't the caller's always get theirs. Messages stay out: they may quote a prompt."""
         write = self._log.warning if record.status >= _SERVER_ERROR else self._log.info
@@ -106,6 +134,12 @@ class _Readings:
         self._read = readings
 
     def collect(self) -> Iterator[Metric]:
-        for name, text, kind, value in self._read():
-            family = CounterMetricFamily if kind == "counter" else GaugeMetricFamily
-            yield family(f"askonce_{name}", text, value=value)
+        families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
+        for reading in self._read():
+            names = [name for name, _ in reading.labels]
+            family = families.get(reading.name)
+            if family is None:
+                kind = CounterMetricFamily if reading.kind == "counter" else GaugeMetricFamily
+                family = families[reading.name] = kind(f"askonce_{reading.name}", reading.text, labels=names)
+            family.add_metric([value for _, value in reading.labels], reading.value)
+        yield from families.values()

@@ -26,14 +26,15 @@ class Purse:
     """What may be spent per day (UTC); what was spent today outlives a restart.
 
     Attributes:
+        daily_limit_nanousd: The most to spend in a day.
         total_nanousd: Spent since the start of this process.
     """
 
     def __init__(self, store: Store, clock: Clock, daily_limit_nanousd: int) -> None:
+        self.daily_limit_nanousd = daily_limit_nanousd
         self.total_nanousd = 0
         self._store = store
         self._clock = clock
-        self._limit = daily_limit_nanousd
         self._day = self._today()
         self._spent = 0
         self._reserved = 0
@@ -54,7 +55,7 @@ class Purse:
     def reserve(self, nanousd: int) -> bool:
         """Sets money aside for a call; False where the day's limit doesn't allow for it."""
         self._turn_page()
-        if self._spent + self._reserved + nanousd > self._limit:
+        if self._spent + self._reserved + nanousd > self.daily_limit_nanousd:
             return False
         self._reserved += nanousd
         return True

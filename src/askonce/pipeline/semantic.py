@@ -11,26 +11,31 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict, deque
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 
 from askonce.errors import EmbedderUnavailable
 from askonce.matching.conversation import refers_back
-from askonce.matching.verifier import Candidate
+from askonce.matching.verifier import Asked, Candidate
 from askonce.matching.vocabulary import Vocabulary
 from askonce.model import Question, SemanticMode
+from askonce.pipeline.decision import MATCH, Decision
+from askonce.pipeline.strictness import adjustments, tightened
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Sequence
 
-    from askonce.matching.verifier import Verifier
-    from askonce.model import Neighbour, Request
-    from askonce.ports import Embedder, Index, Observer
+    from askonce.matching.calibration import Calibration
+    from askonce.matching.verifier import Judgement, Verifier
+    from askonce.model import Neighbour, Request, Tokens
+    from askonce.pipeline.budgets import Budgets
+    from askonce.pipeline.records import Records
+    from askonce.ports import Embedder, Embedding, Index, Observer
 
-__all__ = ["Finding", "Match", "SemanticTier"]
+__all__ = ["Finding", "SemanticTier"]
 
-_CANDIDATES: Final = 5
+_CANDIDATES: Final = 10
 _PATIENCE_S: Final = 0.5
 """How long a request waits for its vector: a stuck embedder costs this much, once per flight, and no more."""
 _PARTITIONS: Final = 4096
@@ -41,37 +46,63 @@ _log = structlog.get_logger("askonce.semantic")
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
-    """A request whose answer serves this one too, with the verifier's confidence."""
-
-    key: bytes
-    confidence: float
-
-
-@dataclass(frozen=True, slots=True)
 class Finding:
     """What a look-up brought.
 
     Attributes:
-        matches: Approved candidates, most confident first.
+        decisions: One for each candidate near enough, the likeliest that nothing forbids first.
         reason: Stable reason code: `match`, or why there is none.
         question: What to add under the asked key, should its answer be kept; None where the tier doesn't apply.
     """
 
-    matches: tuple[Match, ...]
+    decisions: tuple[Decision, ...]
     reason: str
     question: Question | None
+
+    @property
+    def matches(self) -> list[Decision]:
+        """Approved candidates, likeliest first."""
+        return [decision for decision in self.decisions if decision.accepted]
+
+    @property
+    def best(self) -> Decision | None:
+        """The likeliest candidate that nothing forbids, served or not."""
+        return self.decisions[0] if self.decisions and not self.decisions[0].vetoed else None
+
+
+class _Bar(NamedTuple):
+    """What a candidate has to clear; `threshold` is `base`, tightened because of `strict` (a reason code)."""
+
+    calibration: Calibration
+    base: float
+    threshold: float
+    strict: str
+
+    def reason(self, probability: float, doubt: str) -> str:
+        """`match`, or what it failed on: the bar for all, or the higher one."""
+        if probability >= self.threshold:
+            return MATCH
+        return doubt or "low-confidence" if probability < self.base else self.strict
 
 
 class SemanticTier:
     """Finds equivalent requests, and remembers questions."""
 
     def __init__(
-        self, embedder: Embedder | None, index: Index, verifier: Verifier, observer: Observer
+        self,
+        embedder: Embedder | None,
+        index: Index,
+        verifier: Verifier,
+        *,
+        budgets: Budgets,
+        records: Records,
+        observer: Observer,
     ) -> None:
         self._embedder = embedder
         self._index = index
         self._verifier = verifier
+        self._budgets = budgets
+        self._records = records
         self._observer = observer
         self._vocabularies: OrderedDict[bytes, Vocabulary] = OrderedDict()
         self._backlog: deque[Question] = deque(maxlen=_BACKLOG)
@@ -92,9 +123,25 @@ class SemanticTier:
     async def find(self, request: Request) -> Finding:
         """Equivalent requests within the asked partition. Never raises."""
         finding = await self._find(request)
-        policy = request.policy
-        self._observer.semantic(policy.feature, policy.semantic.value, finding.reason)
+        feature = request.policy.feature
+        self._budgets.asked(feature)
+        self._observer.semantic(feature, self._budgets.mode(request.policy).value, finding.reason)
         return finding
+
+    async def weigh(self, request: Request) -> Sequence[Decision]:
+        """What would be decided about a request now: for audits, counted nowhere. Never raises."""
+        return (await self._find(request)).decisions
+
+    async def describe(self, request: Request) -> Question | None:
+        """A request's question, embedded; None where that can't be done now. Never raises."""
+        question = self._question(request)
+        if question is None or self._embedder is None:
+            return None
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                return _embedded(question, await self._embedder.embed(question.text))
+        except (EmbedderUnavailable, TimeoutError):
+            return None
 
     def add(self, question: Question) -> None:
         """Makes a question findable, at once or once the embedder is there."""
@@ -103,6 +150,10 @@ class SemanticTier:
             return
         self._index.add(question)
         self._vocabulary(question.partition).add(question.text)
+
+    def reclass(self, key: bytes, answer: bytes) -> None:
+        """Gives a question another answer's class."""
+        self._index.reclass(key, answer)
 
     def forget(self, key: bytes) -> None:
         """Makes a question unfindable: its answer is gone, or never came."""
@@ -129,46 +180,81 @@ class SemanticTier:
 
     async def _find(self, request: Request) -> Finding:
         ask = request.ask
+        question = self._question(request)
         if self._embedder is None or not self.applies(request):
             return Finding((), "semantic-off", None)
-        if ask.text is None or ask.partition is None or ask.exact_key is None:
+        if question is None:
             return Finding((), ask.unmatched or ask.unshared, None)
-        if ask.turns > 1 and refers_back(ask.text):
+        if ask.turns > 1 and refers_back(question.text):
             return Finding((), "refers-back", None)
-        key = ask.exact_key
-        question = Question(key, ask.partition, ask.text, self._embedder.engine, None, None, answer=key)
         try:
             async with asyncio.timeout(_PATIENCE_S):
-                embedding = await self._embedder.embed(ask.text)
-                neighbours = await self._index.search(ask.partition, embedding.vector, _CANDIDATES)
+                embedding = await self._embedder.embed(question.text)
+                neighbours = await self._index.search(question.partition, embedding.vector, _CANDIDATES)
         except EmbedderUnavailable as unavailable:
             return Finding(
                 (), unavailable.reason, None if unavailable.reason == "text-too-long" else question
             )
         except TimeoutError:
             return Finding((), "embedder-slow", question)
-        return self._judge(
-            request, neighbours, replace(question, vector=embedding.vector, tokens=embedding.tokens)
-        )
+        return self._judge(request, neighbours, _embedded(question, embedding))
+
+    def _question(self, request: Request) -> Question | None:
+        """What a request asks, not embedded yet; None where the tier doesn't apply to it."""
+        ask = request.ask
+        if self._embedder is None or ask.text is None or ask.partition is None or ask.exact_key is None:
+            return None
+        key = ask.exact_key
+        return Question(key, ask.partition, ask.text, self._embedder.engine, None, None, answer=key)
 
     def _judge(self, request: Request, neighbours: Sequence[Neighbour], question: Question) -> Finding:
-        matches = []
-        reason = "no-neighbour"
-        vocabulary = self._vocabulary(question.partition)
-        for neighbour in neighbours:
-            if neighbour.key == question.key:
-                continue
-            if neighbour.similarity < request.policy.similarity_floor:
-                reason = "below-floor" if reason == "no-neighbour" else reason
-                break
-            candidate = Candidate(neighbour.text, neighbour.similarity)
-            verdict = self._verifier.verify(question.text, candidate, None, vocabulary)
-            if verdict.accepted:
-                matches.append(Match(neighbour.key, verdict.confidence))
-            elif reason == "no-neighbour":
-                reason = verdict.reason
-        matches.sort(key=lambda match: -match.confidence)
-        return Finding(tuple(matches), "match" if matches else reason, question)
+        others = [neighbour for neighbour in neighbours if neighbour.key != question.key]
+        near = [(one, self._candidate(one, one.tokens)) for one in others if one.tokens is not None]
+        if question.tokens is None or not near:
+            return Finding((), "no-neighbour", question)
+        count = sum(neighbour.similarity >= request.policy.similarity_floor for neighbour, _ in near)
+        if not count:
+            return Finding((), "below-floor", question)
+        asked = Asked(question.text, question.tokens)
+        candidates = [candidate for _, candidate in near]
+        judged = self._verifier.judge(asked, candidates, self._vocabulary(question.partition))
+        bar = self._bar(request, question)
+        decisions = [
+            self._decide(bar, question, neighbour, judgement)
+            for (neighbour, _), judgement in zip(near[:count], judged[:count], strict=True)
+        ]
+        decisions.sort(key=lambda decision: (decision.vetoed, -decision.probability))
+        return Finding(tuple(decisions), decisions[0].reason, question)
+
+    def _candidate(self, neighbour: Neighbour, tokens: Tokens) -> Candidate:
+        record = self._records.of(neighbour.answer)
+        return Candidate(neighbour.text, neighbour.similarity, tokens, neighbour.answer, record)
+
+    def _bar(self, request: Request, question: Question) -> _Bar:
+        serving = self._budgets.serving(request.policy.feature)
+        strict = adjustments(question.text, request.ask.turns)
+        return _Bar(
+            serving.calibration,
+            serving.threshold,
+            tightened(serving.threshold, strict),
+            strict[0].reason if strict else "",
+        )
+
+    def _decide(self, bar: _Bar, question: Question, neighbour: Neighbour, judgement: Judgement) -> Decision:
+        """Whether a candidate's answer may be served: no veto, no earlier verdict against it, and likely enough."""
+        refused = self._records.refused(question.key, neighbour.answer)
+        forbidden = judgement.veto or ("judged-wrong" if refused else "")
+        probability = bar.calibration.probability(judgement.evidence)
+        return Decision(
+            question=question.key,
+            key=neighbour.key,
+            answer=neighbour.answer,
+            probability=probability,
+            threshold=bar.threshold,
+            reason=forbidden or bar.reason(probability, judgement.doubt),
+            vetoed=bool(forbidden),
+            evidence=judgement.evidence,
+        )
 
     def _vocabulary(self, partition: bytes) -> Vocabulary:
         vocabulary = self._vocabularies.get(partition)
@@ -215,4 +301,8 @@ class SemanticTier:
                     self._backlog.append(question)
                     await asyncio.sleep(1)
                 continue
-            self.add(replace(question, vector=embedding.vector, tokens=embedding.tokens))
+            self.add(_embedded(question, embedding))
+
+
+def _embedded(question: Question, embedding: Embedding) -> Question:
+    return replace(question, vector=embedding.vector, tokens=embedding.tokens)

@@ -1,0 +1,138 @@
+"""What administrators ask and order: error budgets, audits, and forgetting answers. Never a prompt's text."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from starlette.routing import Route
+
+from askonce.errors import Refusal
+from askonce.http.rest import json_body, json_response, refusing
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from askonce.matching.bounds import Interval
+    from askonce.model import Audit, Json
+    from askonce.pipeline.budgets import Standing
+    from askonce.wiring import Running
+
+__all__ = ["admin_routes"]
+
+_AUDITS: Final = 100
+_MOST_AUDITS: Final = 1_000
+
+
+def admin_routes(running: Running) -> list[Route]:
+    """All routes under `/admin/`."""
+    admin = _Admin(running)
+    return [
+        Route("/admin/cache/invalidate", refusing(admin.invalidate), methods=["POST"]),
+        Route("/admin/budgets", refusing(admin.budgets)),
+        Route("/admin/budgets/{feature}", refusing(admin.order), methods=["POST"]),
+        Route("/admin/audits", refusing(admin.audits)),
+    ]
+
+
+class _Admin:
+    def __init__(self, running: Running) -> None:
+        self._running = running
+
+    async def invalidate(self, request: Request) -> Response:
+        """Forgets answers by tag: `{"tags": [...]}`."""
+        self._authorise(request)
+        tags = (await json_body(request)).get("tags")
+        if not isinstance(tags, list) or not tags or not all(isinstance(tag, str) for tag in tags):
+            raise Refusal(
+                400, "invalid_field", "`tags` must be a list of strings that isn't empty.", param="tags"
+            )
+        return json_response({"forgotten": await self._running.gateway.invalidate(tags)})
+
+    async def budgets(self, request: Request) -> Response:
+        """Every feature's promise and how it is kept."""
+        self._authorise(request)
+        semantics = self._running.semantics
+        return json_response(
+            {
+                "features": {one.feature: _standing(one) for one in semantics.budgets.standings()},
+                "audits": {
+                    "spent_today_usd": semantics.purse.spent_nanousd * 1e-9,
+                    "daily_limit_usd": semantics.purse.daily_limit_nanousd * 1e-9,
+                    "waiting": semantics.auditor.waiting,
+                },
+            }
+        )
+
+    async def order(self, request: Request) -> Response:
+        """Serves a feature again whose budget is breached: `{"action": "resume"}`."""
+        self._authorise(request)
+        if (await json_body(request)).get("action") != "resume":
+            raise Refusal(400, "invalid_field", '`action` must be "resume".', param="action")
+        feature = request.path_params["feature"]
+        if not self._running.semantics.budgets.resume(feature):
+            raise Refusal(404, "unknown_feature", "There is no such feature.")
+        standings = self._running.semantics.budgets.standings()
+        return json_response(next(_standing(one) for one in standings if one.feature == feature))
+
+    async def audits(self, request: Request) -> Response:
+        """The latest audits, newest first: `?feature=&limit=`."""
+        self._authorise(request)
+        feature, limit = request.query_params.get("feature"), request.query_params.get("limit", str(_AUDITS))
+        if not limit.isascii() or not limit.isdigit() or not 0 < int(limit) <= _MOST_AUDITS:
+            sentence = f"`limit` must be a number from 1 to {_MOST_AUDITS}."
+            raise Refusal(400, "invalid_field", sentence, param="limit")
+        latest: deque[Audit] = deque(maxlen=int(limit))
+        async for audits in self._running.gateway.parts.store.audits(feature or None):
+            latest.extend(audits)
+        return json_response({"audits": [_audit(audit) for audit in reversed(latest)]})
+
+    def _authorise(self, request: Request) -> None:
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        digest = hashlib.sha256(key.strip().encode("latin-1", "replace")).digest()
+        known = any(hmac.compare_digest(digest, one) for one in self._running.admin_digests)
+        if scheme.lower() != "bearer" or not known:
+            raise Refusal(
+                401, "invalid_admin_key", "Send an administrator's key; `admin.keys` in the configuration."
+            )
+
+
+def _standing(standing: Standing) -> Json:
+    setting = standing.setting
+    return {
+        "error_budget": standing.budget.error_rate,
+        "confidence": standing.budget.confidence,
+        "wrong_among_hits": _interval(setting.among_hits),
+        "wrong_among_requests": _interval(setting.among_all),
+        "threshold": setting.threshold if setting.threshold <= 1 else None,
+        "labels": setting.labels,
+        "calibration": "refitted" if setting.refitted else "shipped",
+        "requests": standing.traffic.requests,
+        "hits": standing.traffic.hits,
+        "breached": standing.breached_at is not None,
+        "breached_at": standing.breached_at,
+    }
+
+
+def _interval(rate: Interval) -> Json:
+    return {"estimate": rate.estimate, "lower": rate.low, "upper": rate.high}
+
+
+def _audit(audit: Audit) -> Json:
+    return {
+        "at": audit.at,
+        "feature": audit.feature,
+        "request_id": audit.request_id,
+        "question": audit.question.hex(),
+        "answer": audit.answer.hex(),
+        "source": audit.source,
+        "judge": audit.judge,
+        "right": audit.right,
+        "propensity": audit.propensity,
+        "probability": audit.probability,
+        "threshold": audit.threshold,
+        "reason": audit.reason,
+    }

@@ -1,0 +1,246 @@
+"""Audits: whether semantic hits are right, found out off the serving path.
+
+There are four sources. A known share of served hits is asked upstream after all. In shadow mode, and where the best
+candidate wasn't served, the fresh answer is there anyway. And people say so. All but the last are judged by comparing
+two answers; a verdict becomes a label of the feature's budget, and acts on the link at once. Whatever goes wrong on the
+way ends in a count, never in a verdict.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from askonce.errors import AuditDropped
+from askonce.model import Audit
+from askonce.pipeline.equality import Verdict
+from askonce.pipeline.outcomes import Outcomes, ServedHit
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from askonce.model import Answer, Request
+    from askonce.pipeline.budgets import Budgets
+    from askonce.pipeline.decision import Decision
+    from askonce.pipeline.judge import Judge, Ruling
+    from askonce.pipeline.links import Links
+    from askonce.pipeline.records import Records
+    from askonce.ports import Clock, Observer, Store
+
+__all__ = ["Auditor", "Case", "Desk", "Effects"]
+
+_MOST_HELD_BYTES: Final = 64 * 1024**2
+"""Fresh answers that wait to be compared."""
+_log = structlog.get_logger("askonce.audit")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """An answer to be judged.
+
+    Attributes:
+        request: What was asked.
+        entry: Key of the entry whose answer was, or would have been, served.
+        source: `hit`, `shadow` or `miss`.
+        propensity: Probability with which this case was chosen.
+        decision: What the tier decided; None where that has to be found out.
+        fresh: The upstream's own answer; None where it has to be asked.
+        hit: The served hit, where there is one.
+    """
+
+    request: Request
+    entry: bytes
+    source: str
+    propensity: float
+    decision: Decision | None
+    fresh: Answer | None = None
+    hit: ServedHit | None = None
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory that the case keeps alive."""
+        return 0 if self.fresh is None else self.fresh.size_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What a verdict acts on."""
+
+    store: Store
+    links: Links
+    records: Records
+    budgets: Budgets
+    observer: Observer
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """How audits are worked: at most `max_queue` wait, `concurrency` run, each `timeout_s` at most."""
+
+    max_queue: int
+    concurrency: int
+    timeout_s: float
+
+
+class Auditor:
+    """Takes cases, judges them one by one in tasks of its own, and lets the verdicts act."""
+
+    def __init__(
+        self,
+        effects: Effects,
+        judge: Judge,
+        ask: Callable[[Request, int | None], Awaitable[Answer]],
+        draw: Callable[[], float],
+        desk: Desk,
+    ) -> None:
+        """`ask` gets the upstream's plain answer (raises AuditDropped); `draw` gives numbers in [0, 1)."""
+        self._effects = effects
+        self._judge = judge
+        self._ask = ask
+        self._draw = draw
+        self._desk = desk
+        self._outcomes = Outcomes()
+        self._queue: asyncio.Queue[Case] = asyncio.Queue(desk.max_queue)
+        self._held_bytes = 0
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def waiting(self) -> int:
+        """Cases that wait."""
+        return self._queue.qsize()
+
+    def start(self) -> None:
+        """Begins to work."""
+        for number in range(self._desk.concurrency):
+            task = asyncio.create_task(self._work(), name=f"audit {number}")  # noqa: TID251 - owned here
+            self._tasks.append(task)
+
+    def served(self, request: Request, request_id: str, entry: bytes) -> None:
+        """A caller is served a semantic hit: it counts, may be told feedback on, and is audited with the known share."""
+        hit = ServedHit(request, request_id, entry)
+        self._outcomes.add(hit)
+        propensity = self._effects.budgets.hit(request.policy)
+        if self._draw() < propensity:
+            self._take(Case(request, entry, "hit", propensity, None, hit=hit))
+
+    def compare(self, request: Request, decision: Decision, fresh: Answer) -> None:
+        """A fresh answer tells, for nothing, whether the best candidate's would have been right."""
+        source = "shadow" if decision.accepted else "miss"
+        self._take(Case(request, decision.key, source, 1.0, decision, fresh))
+
+    async def feedback(self, tenant: str | None, name: str | bytes, *, correct: bool) -> bool:
+        """What somebody says of a hit that they were served, by its request id or entry; False where it isn't known.
+
+        The first word on a hit counts. The link is cut at every word against it.
+        """
+        hit = self._outcomes.find(tenant, name)
+        if hit is None:
+            return False
+        first, verdict = hit.told is None, Verdict.SAME if correct else Verdict.DIFFERENT
+        if first:
+            hit.told = correct
+            decision = await self._effects.links.decision(hit.request, hit.entry)
+            self._record(Case(hit.request, hit.entry, "feedback", 1.0, decision, hit=hit), "caller", verdict)
+        if not correct:
+            await self._effects.links.cut(hit.request.ask.exact_key or b"")
+        if first:
+            await self._judge.learn(hit.likeness, verdict)
+        return True
+
+    async def close(self, timeout_s: float) -> None:
+        """Works on what waits as long as that takes at most, then ends."""
+        if self._tasks:
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await self._queue.join()
+            except TimeoutError:
+                _log.warning("audits cancelled", waiting=self.waiting)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _take(self, case: Case) -> None:
+        if self._queue.full() or self._held_bytes + case.held_bytes > _MOST_HELD_BYTES:
+            self._effects.observer.audit_dropped("queue-full")
+            return
+        self._held_bytes += case.held_bytes
+        self._queue.put_nowait(case)
+
+    async def _work(self) -> None:
+        while True:
+            case = await self._queue.get()
+            try:
+                async with asyncio.timeout(self._desk.timeout_s):
+                    await self._audit(case)
+            except AuditDropped as dropped:
+                self._effects.observer.audit_dropped(dropped.reason)
+            except TimeoutError:
+                self._effects.observer.audit_dropped("timeout")
+            except Exception:  # noqa: BLE001 - one case's bug must not end all audits
+                _log.exception("audit failed")
+                self._effects.observer.audit_dropped("failed")
+            finally:
+                self._held_bytes -= case.held_bytes
+                self._queue.task_done()
+
+    async def _audit(self, case: Case) -> None:
+        effects = self._effects
+        stored = await effects.store.get(case.entry)
+        if stored is None:
+            raise AuditDropped("answer-gone")
+        served = stored.entry.answer
+        fresh = case.fresh or await self._ask(case.request, served.cost_nanousd)
+        ruling = await self._judge.compare(case.request, served, fresh)
+        await self._conclude(case, ruling)
+
+    async def _conclude(self, case: Case, ruling: Ruling) -> None:
+        links, question = self._effects.links, case.request.ask.exact_key or b""
+        decision = case.decision or await links.decision(case.request, case.entry)
+        if case.hit is not None:
+            case.hit.likeness = ruling.likeness
+        self._record(replace(case, decision=decision), ruling.judge, ruling.verdict)
+        if ruling.verdict is Verdict.DIFFERENT and case.source == "hit":
+            await links.cut(question)
+        elif ruling.verdict is Verdict.SAME and decision is not None:
+            await links.confirm(case.request, decision, hit=case.source == "hit")
+
+    def _record(self, case: Case, judge: str, verdict: Verdict) -> None:
+        """Makes a verdict a label, and says so."""
+        effects, policy, decision = self._effects, case.request.policy, case.decision
+        effects.observer.audit(policy.feature, case.source, verdict.value, judge)
+        if verdict is Verdict.UNDECIDED:
+            return
+        audit = Audit(
+            feature=policy.feature,
+            at=effects.clock.now(),
+            question=case.request.ask.exact_key or b"",
+            answer=case.entry if decision is None else decision.answer,
+            request_id="" if case.hit is None else case.hit.request_id,
+            source=case.source,
+            judge=judge,
+            right=verdict is Verdict.SAME,
+            propensity=case.propensity,
+            probability=0.0 if decision is None else decision.probability,
+            threshold=0.0 if decision is None else decision.threshold,
+            reason="" if decision is None else decision.reason,
+            evidence=None if decision is None else decision.evidence,
+            engine=effects.budgets.engine,
+        )
+        effects.store.audited(audit)
+        effects.records.add(audit)
+        effects.budgets.label(audit)
+        _log.info(
+            "audited",
+            feature=audit.feature,
+            request_id=audit.request_id,
+            source=audit.source,
+            judge=judge,
+            right=audit.right,
+            reason=audit.reason,
+            probability=round(audit.probability, 4),
+            threshold=round(audit.threshold, 4),
+        )

@@ -1,0 +1,261 @@
+"""Every feature's error budget: its labels, how it serves by them, and whether the budget is breached.
+
+`matching.budget` decides; here its input is gathered, it is run off the event loop when labels have come, and its
+decision is applied, kept across restarts, and said loudly where it is a breach.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import orjson
+import structlog
+
+from askonce.matching.budget import Budget, Setting, Traffic, audit_share, settle
+from askonce.matching.calibration import Label, Source
+from askonce.model import SemanticMode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from askonce.matching.calibration import Calibration
+    from askonce.model import Audit, Policy
+    from askonce.ports import Clock, Store
+
+__all__ = ["Budgets", "Standing"]
+
+_MOST_LABELS: Final = 20_000
+_GATHER_S: Final = 1.0
+"""How long labels are gathered before they are weighed together."""
+_SOURCES: Final = {
+    "hit": Source.AUDIT,
+    "shadow": Source.SHADOW,
+    "miss": Source.MISS,
+    "feedback": Source.FEEDBACK,
+}
+_log = structlog.get_logger("askonce.budget")
+
+
+class Standing(NamedTuple):
+    """Where a feature stands: its promise, what was seen so far, how it serves, and since when it is breached."""
+
+    feature: str
+    budget: Budget
+    traffic: Traffic
+    setting: Setting
+    breached_at: float | None
+
+
+class _Feature:
+    """What is known of one feature."""
+
+    def __init__(self, name: str, budget: Budget, setting: Setting) -> None:
+        self.name = name
+        self.budget = budget
+        self.setting = setting
+        self.labels: deque[Label] = deque(maxlen=_MOST_LABELS)
+        self.requests = 0
+        self.hits = 0
+        self.breached_at: float | None = None
+        self.resumed_at = -math.inf
+        """Audits up to then don't count against the budget any more: somebody has answered for them."""
+        self.task: asyncio.Task[None] | None = None
+        self.stale = False
+
+    def counted(self) -> list[Label]:
+        """All labels; those that somebody has answered for still teach, but count in no rate."""
+        return [
+            replace(label, served=False) if label.served and label.at <= self.resumed_at else label
+            for label in self.labels
+        ]
+
+
+class Budgets:
+    """Keeps each feature's promise.
+
+    Attributes:
+        engine: Whose evidence the labels are: another verifier's or embedder's are left alone.
+    """
+
+    def __init__(
+        self,
+        promises: Mapping[str, Budget],
+        shipped: Calibration,
+        engine: str,
+        store: Store,
+        clock: Clock,
+        *,
+        gather_s: float = _GATHER_S,
+    ) -> None:
+        self.engine = engine
+        self._shipped = shipped
+        self._store = store
+        self._clock = clock
+        self._gather_s = gather_s
+        now = clock.now()
+        self._features = {
+            name: _Feature(name, budget, settle(shipped, (), budget, traffic=Traffic(0, 0), now=now))
+            for name, budget in promises.items()
+        }
+
+    def serving(self, feature: str) -> Setting:
+        """The calibration and the threshold to serve by."""
+        return self._features[feature].setting
+
+    def mode(self, policy: Policy) -> SemanticMode:
+        """What the tier may do now: a feature whose budget is breached is only shadowed."""
+        if policy.semantic is SemanticMode.ON and self._features[policy.feature].breached_at is not None:
+            return SemanticMode.SHADOW
+        return policy.semantic
+
+    def serves_link(self, policy: Policy, confidence: float) -> bool:
+        """Whether a link of that confidence still serves: the threshold may have risen since it was made."""
+        feature = self._features[policy.feature]
+        on = policy.semantic is SemanticMode.ON and feature.breached_at is None
+        return on and confidence >= feature.setting.threshold
+
+    def asked(self, feature: str) -> None:
+        """The tier was asked about a request."""
+        self._features[feature].requests += 1
+
+    def hit(self, policy: Policy) -> float:
+        """A semantic hit was served; returns the probability with which it is to be audited."""
+        feature = self._features[policy.feature]
+        feature.hits += 1
+        return audit_share(policy.audit_share, feature.hits)
+
+    def label(self, audit: Audit) -> None:
+        """One more label; how the feature serves follows shortly."""
+        if self.take(audit):
+            self._weigh(self._features[audit.feature])
+
+    def resume(self, name: str) -> bool:
+        """Serves a breached feature again, on somebody's word; False where there is no such feature."""
+        feature = self._features.get(name)
+        if feature is None:
+            return False
+        if feature.breached_at is not None:
+            feature.breached_at = None
+            feature.resumed_at = self._clock.now()
+            _log.warning("semantic serving resumed by hand", feature=name)
+            self._keep(feature)
+            self._weigh(feature)
+        return True
+
+    def standings(self) -> list[Standing]:
+        """Where every feature stands."""
+        return [
+            Standing(one.name, one.budget, Traffic(one.requests, one.hits), one.setting, one.breached_at)
+            for one in self._features.values()
+        ]
+
+    def load_states(self) -> None:
+        """Takes up counts and breaches from before a restart; needs a store that has started."""
+        for feature in self._features.values():
+            kept = self._store.kept(_name(feature))
+            if kept is not None:
+                state = orjson.loads(kept)
+                feature.requests, feature.hits = state["requests"], state["hits"]
+                feature.breached_at = state["breached_at"]
+                feature.resumed_at = state["resumed_at"] if state["resumed_at"] is not None else -math.inf
+                if feature.breached_at is not None:
+                    _log.error("error budget still breached: semantic serving is off", feature=feature.name)
+
+    def take(self, audit: Audit) -> bool:
+        """Takes up a label without acting on it; False for one that says nothing here."""
+        feature = self._features.get(audit.feature)
+        evidence = audit.evidence
+        if feature is None or evidence is None or audit.engine != self.engine:
+            return False
+        source = _SOURCES[audit.source]
+        served = source in {Source.AUDIT, Source.FEEDBACK}
+        feature.labels.append(Label(evidence, audit.right, audit.propensity, audit.at, served, source))
+        return True
+
+    async def settle_all(self) -> None:
+        """Weighs what all features have, now."""
+        for feature in self._features.values():
+            if feature.labels:
+                await self._settle(feature)
+
+    async def close(self) -> None:
+        """Ends what runs, and keeps the counts."""
+        tasks = [feature.task for feature in self._features.values() if feature.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for feature in self._features.values():
+            self._keep(feature)
+
+    def _weigh(self, feature: _Feature) -> None:
+        feature.stale = True
+        if feature.task is None:
+            name = f"budget {feature.name}"
+            feature.task = asyncio.create_task(self._follow(feature), name=name)  # noqa: TID251 - owned here
+
+    async def _follow(self, feature: _Feature) -> None:
+        """Weighs labels as long as there are new ones, with pauses in which they gather."""
+        try:
+            while feature.stale:
+                await asyncio.sleep(self._gather_s)
+                feature.stale = False
+                await self._settle(feature)
+        except Exception:  # noqa: BLE001 - a feature goes on as it did before; the next label tries again
+            _log.exception("budget could not be settled", feature=feature.name)
+        finally:
+            feature.task = None
+
+    async def _settle(self, feature: _Feature) -> None:
+        breached_at = feature.breached_at
+        setting = await asyncio.to_thread(
+            settle,
+            self._shipped,
+            feature.counted(),
+            feature.budget,
+            traffic=Traffic(feature.requests, feature.hits),
+            now=self._clock.now(),
+            breached_at=breached_at,
+        )
+        if feature.breached_at != breached_at:  # resumed by hand meanwhile
+            feature.stale = True
+            return
+        feature.setting = setting
+        if setting.breached and breached_at is None:
+            feature.breached_at = self._clock.now()
+            _log.error("error budget breached: semantic serving is off", **_told(feature))
+        elif breached_at is not None and not setting.breached:
+            feature.breached_at = None
+            feature.resumed_at = self._clock.now()
+            _log.warning("error budget kept again: semantic serving is on", **_told(feature))
+        self._keep(feature)
+
+    def _keep(self, feature: _Feature) -> None:
+        resumed_at = feature.resumed_at if math.isfinite(feature.resumed_at) else None
+        state = {
+            "requests": feature.requests,
+            "hits": feature.hits,
+            "breached_at": feature.breached_at,
+            "resumed_at": resumed_at,
+        }
+        self._store.keep(_name(feature), orjson.dumps(state))
+
+
+def _name(feature: _Feature) -> str:
+    return f"budget/{feature.name}"
+
+
+def _told(feature: _Feature) -> dict[str, object]:
+    """What a log line says of it."""
+    rate = feature.setting.among_hits
+    return {
+        "feature": feature.name,
+        "error_budget": feature.budget.error_rate,
+        "wrong_among_hits": round(rate.estimate, 5),
+        "at_least": round(rate.low, 5),
+        "at_most": round(rate.high, 5),
+        "labels": feature.setting.labels,
+    }

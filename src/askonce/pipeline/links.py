@@ -1,0 +1,112 @@
+"""Which questions share an answer: links made by hits, confirmed or cut by verdicts.
+
+Cutting takes a link away, never an answer: the question is asked anew, and whoever asks what the answer was given to
+in the first place still gets it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, Protocol
+
+from askonce.model import Link
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from askonce.model import Entry, Question, Request
+    from askonce.pipeline.decision import Decision
+    from askonce.ports import Store
+
+__all__ = ["Links", "Questions"]
+
+_REMEMBERED: Final = 10_000
+_CERTAIN: Final = 1.0
+
+
+class Questions(Protocol):
+    """What is asked of the semantic tier."""
+
+    async def weigh(self, request: Request) -> Sequence[Decision]:
+        """What would be decided about a request now, the likeliest first."""
+        ...
+
+    async def describe(self, request: Request) -> Question | None:
+        """A request's question, embedded; None where that can't be done now."""
+        ...
+
+    def add(self, question: Question) -> None:
+        """Makes a question findable."""
+        ...
+
+    def reclass(self, key: bytes, answer: bytes) -> None:
+        """Gives a question another answer's class."""
+        ...
+
+    def forget(self, key: bytes) -> None:
+        """Makes a question unfindable."""
+        ...
+
+
+class Links:
+    """Makes and cuts links, in the store and in the index alike."""
+
+    def __init__(self, store: Store, questions: Questions) -> None:
+        self._store = store
+        self._questions = questions
+        self._decisions: OrderedDict[bytes, Decision] = OrderedDict()
+
+    def made(self, decision: Decision, entry: Entry) -> None:
+        """A question was answered by an entry, as decided: its repetitions need no look-up."""
+        self.remember(decision)
+        link = Link(decision.question, entry.key, decision.probability, entry.expires_at)
+        self._store.link(link, None)
+
+    def remember(self, decision: Decision) -> None:
+        """Keeps what a hit was decided on, for those who judge it later."""
+        self._decisions[decision.question] = decision
+        self._decisions.move_to_end(decision.question)
+        if len(self._decisions) > _REMEMBERED:
+            self._decisions.popitem(last=False)
+
+    async def decision(self, request: Request, entry: bytes) -> Decision | None:
+        """What the hit of a request on an entry was decided on; made anew where it is forgotten, None where gone."""
+        known = self._decisions.get(request.ask.exact_key or b"")
+        if known is not None:
+            return known
+        decisions = await self._questions.weigh(request)
+        return next((one for one in decisions if entry in {one.key, one.answer}), None)
+
+    async def confirm(self, request: Request, decision: Decision, *, hit: bool) -> None:
+        """The answer is right for the question: both are one class from now on.
+
+        After a hit the question becomes findable too, and its link doesn't depend on any threshold any more.
+        """
+        if not hit:
+            self._store.reclass(decision.question, decision.answer)
+            self._questions.reclass(decision.question, decision.answer)
+            return
+        question = await self._questions.describe(request)
+        stored = await self._store.get(decision.question)
+        if question is None or stored is None or stored.link is None:
+            return
+        question = replace(question, answer=decision.answer)
+        self._store.link(replace(stored.link, confidence=_CERTAIN), question)
+        self._questions.add(question)
+
+    async def cut(self, question: bytes) -> None:
+        """The answer is wrong for the question: the two are parted, and so are those that met through this question."""
+        await self._part(question)
+        for follower in [one for one in self._decisions.values() if one.key == question]:
+            await self._part(follower.question)
+
+    async def _part(self, question: bytes) -> None:
+        self._decisions.pop(question, None)
+        stored = await self._store.get(question)
+        if stored is not None and stored.link is None:  # it has got an answer of its own since
+            self._store.reclass(question, question)
+            self._questions.reclass(question, question)
+            return
+        self._store.remove(question)
+        self._questions.forget(question)

@@ -1,0 +1,39 @@
+"""Where the serving threshold is tightened: cases in which a question's words tell less than its label says."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from askonce.matching.analysis import analyse
+from askonce.matching.terms import is_light
+
+__all__ = ["Adjustment", "adjustments", "tightened"]
+
+_FEW_TERMS: Final = 3
+
+
+class Adjustment(NamedTuple):
+    """A reason code, and by what factor the accepted risk (1 - threshold) shrinks."""
+
+    reason: str
+    factor: float
+
+
+SHORT: Final = Adjustment("too-short", 0.5)
+"""Fewer than three words with subject matter: one of them misread is all of the question."""
+CONVERSATION: Final = Adjustment("conversation", 0.5)
+"""For each earlier turn: the more was said before, the more may be meant that isn't said."""
+
+
+def adjustments(text: str, turns: int) -> list[Adjustment]:
+    """What tightens the threshold for a question that is the `turns`-th of its conversation."""
+    terms = sum(not is_light(term) for term in analyse(text).terms)
+    return [*([SHORT] if terms < _FEW_TERMS else []), *([CONVERSATION] * (turns - 1))]
+
+
+def tightened(threshold: float, applied: list[Adjustment]) -> float:
+    """The threshold, tightened; never lower than it was."""
+    risk = 1.0 - threshold
+    for adjustment in applied:
+        risk *= adjustment.factor
+    return max(threshold, 1.0 - risk)

@@ -1,0 +1,54 @@
+"""Settings → a running gateway: the only place that knows every adapter.
+
+`adapters` are chosen, `semantics` puts the semantic tier together with what keeps its promise, `running` is the whole,
+and `readings` what its metrics show.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from askonce.gateway import Gateway, Parts
+from askonce.observe.clock import SystemClock
+from askonce.pipeline.broadcast import LogMemory
+from askonce.pipeline.fetch import Fetcher
+from askonce.pipeline.policy import Policies
+from askonce.wiring.adapters import choose, identity, policy, prices
+from askonce.wiring.readings import readings
+from askonce.wiring.running import Running
+from askonce.wiring.semantics import semantics
+
+if TYPE_CHECKING:
+    from askonce.config import Settings
+
+__all__ = ["Running", "open_gateway"]
+
+
+async def open_gateway(settings: Settings) -> Running:
+    """A gateway that takes requests; what loads slowly (embedder, index) goes on loading in the background."""
+    clock = SystemClock()
+    adapters = choose(settings, clock)
+    await adapters.store.start()
+    secret = await adapters.store.secret()
+    priced = prices(settings)
+    matching = semantics(settings, adapters, priced, clock)
+    gateway = Gateway(
+        Parts(
+            identity=identity(settings, secret),
+            policies=Policies({name: policy(settings, name) for name in settings.feature_names}),
+            dispatcher=adapters.dispatcher,
+            fetcher=Fetcher(adapters.dispatcher, adapters.store, priced, clock, adapters.metrics),
+            store=adapters.store,
+            semantic=matching.tier,
+            budgets=matching.budgets,
+            links=matching.links,
+            audits=matching.auditor,
+            clock=clock,
+            log_memory=LogMemory(settings.limits.flight_log_bytes, settings.limits.total_log_bytes),
+        )
+    )
+    if adapters.embedder is not None:
+        adapters.embedder.start()
+    matching.start()
+    adapters.metrics.read(lambda: readings(gateway, adapters, matching))
+    return Running(gateway, adapters, matching, settings)

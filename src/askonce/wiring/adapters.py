@@ -1,0 +1,178 @@
+"""Settings → adapters and the values that the pipeline is made with."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.resources
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, assert_never
+
+import orjson
+
+from askonce.config import (
+    MemoryStore as MemoryStoreSettings,
+)
+from askonce.config import (
+    OpenAIUpstream as OpenAISettings,
+)
+from askonce.config import (
+    SimulatedUpstream as SimulatedSettings,
+)
+from askonce.embedders.minilm import MiniLMEmbedder
+from askonce.model import HighTemperature, Policy, Scope, SemanticMode
+from askonce.observe.metrics import Metrics
+from askonce.pipeline.dispatch import Dispatcher, Served
+from askonce.pipeline.identity import Identity, Tenant
+from askonce.pipeline.prices import Price, Prices
+from askonce.stores.memory import MemoryStore
+from askonce.stores.sqlite import SqliteStore
+from askonce.stores.vectors import PartitionedIndex
+from askonce.upstreams.openai import OpenAIUpstream, Server
+from askonce.upstreams.simulated import SimulatedUpstream, Simulation, read_answers
+from askonce.wiring.interim import PROJECTION
+
+if TYPE_CHECKING:
+    from askonce.config import PolicySettings, Settings, UpstreamSettings
+    from askonce.ports import Clock, Store, Upstream
+
+__all__ = ["Adapters", "choose", "identity", "policy", "prices"]
+
+_VECTOR_DIMENSIONS = 384
+
+
+@dataclass(frozen=True, slots=True)
+class Adapters:
+    """What the settings have chosen."""
+
+    store: Store
+    index: PartitionedIndex
+    embedder: MiniLMEmbedder | None
+    dispatcher: Dispatcher
+    metrics: Metrics
+
+
+def choose(settings: Settings, clock: Clock) -> Adapters:
+    """The adapters that the settings name, none of them started."""
+    modes = {settings.policy_settings(name).semantic for name in settings.feature_names}
+    embedder = None
+    if settings.embedder.type != "none" and modes != {"off"}:
+        chosen = settings.embedder
+        embedder = MiniLMEmbedder(
+            project=PROJECTION,
+            workers=chosen.workers,
+            max_queue=chosen.max_queue,
+            memo_bytes=chosen.memo_bytes,
+        )
+    cache = settings.cache
+    index_bytes = cache.memory_bytes // 2 if embedder is not None else 0
+    memory = MemoryStore(clock, cache.memory_bytes - index_bytes, cache.max_entry_bytes)
+    store: Store = memory
+    if not isinstance(settings.store, MemoryStoreSettings):
+        with contextlib.suppress(OSError):  # the store itself says what is wrong with its path
+            settings.store.path.parent.mkdir(parents=True, exist_ok=True)
+        store = SqliteStore(
+            settings.store.path,
+            memory,
+            clock,
+            disk_bytes=cache.disk_bytes,
+            commit_interval_s=cache.commit_interval_s,
+        )
+    return Adapters(
+        store=store,
+        index=PartitionedIndex(_VECTOR_DIMENSIONS, index_bytes),
+        embedder=embedder,
+        dispatcher=Dispatcher([_served(one, settings, clock) for one in settings.upstreams]),
+        metrics=Metrics(log_requests=settings.log.requests),
+    )
+
+
+def _served(settings: UpstreamSettings, whole: Settings, clock: Clock) -> Served:
+    upstream: Upstream
+    match settings:
+        case OpenAISettings():
+            upstream = OpenAIUpstream(_server(settings, whole), clock)
+            stream_usage = settings.stream_usage
+            own_key = settings.presents_own_key
+        case SimulatedSettings():
+            upstream = SimulatedUpstream(_simulation(settings), clock)
+            stream_usage = own_key = True
+        case _:
+            assert_never(settings)
+    return Served(upstream, settings.models, settings.aliases, stream_usage, own_key)
+
+
+def _server(settings: OpenAISettings, whole: Settings) -> Server:
+    return Server(
+        name=settings.name,
+        base_url=settings.base_url,
+        api_key=settings.api_key.get_secret_value() if settings.api_key is not None else None,
+        headers={name: value.get_secret_value() for name, value in settings.headers.items()},
+        connect_timeout_s=settings.connect_timeout_s,
+        first_byte_timeout_s=settings.first_byte_timeout_s,
+        idle_timeout_s=settings.idle_timeout_s,
+        max_connections=settings.max_connections,
+        max_response_bytes=whole.limits.max_response_bytes,
+        respect_cache_control=settings.cache_control == "respect",
+    )
+
+
+def _simulation(settings: SimulatedSettings) -> Simulation:
+    return Simulation(
+        name=settings.name,
+        seed=settings.seed,
+        ttft_ms=settings.ttft_ms,
+        tokens_per_second=settings.tokens_per_second,
+        concurrency_knee=settings.concurrency_knee,
+        error_rate=settings.error_rate,
+        rate_limit_rate=settings.rate_limit_rate,
+        garbage_rate=settings.garbage_rate,
+        half_stream_rate=settings.half_stream_rate,
+        answers=read_answers(settings.answers) if settings.answers is not None else {},
+    )
+
+
+def identity(settings: Settings, secret: bytes) -> Identity:
+    """Who may call."""
+    if settings.tenants is None:
+        return Identity(None, settings.feature_names, secret)
+    tenants = [
+        Tenant(one.name, tuple(key.hex() for key in one.keys), one.features) for one in settings.tenants
+    ]
+    return Identity(tenants, settings.feature_names, secret)
+
+
+def policy(settings: Settings, feature: str) -> Policy:
+    """A feature's policy."""
+    chosen: PolicySettings = settings.policy_settings(feature)
+    return Policy(
+        feature=feature,
+        exact=chosen.exact,
+        inflight=chosen.inflight,
+        inflight_high_temperature=HighTemperature(chosen.inflight_high_temperature),
+        semantic=SemanticMode(chosen.semantic),
+        error_budget=chosen.error_budget,
+        ttl_s=chosen.ttl_s,
+        scope=Scope(chosen.scope),
+        pool=chosen.pool,
+        max_turns=chosen.max_turns,
+        max_temperature=chosen.max_temperature,
+        semantic_tools=chosen.semantic_tools,
+        similarity_floor=chosen.similarity_floor,
+        timeout_s=chosen.timeout_s,
+        linger_s=chosen.linger_s,
+        max_flight_age_s=chosen.max_flight_age_s,
+        audit_share=chosen.audit_share,
+    )
+
+
+def prices(settings: Settings) -> Prices:
+    """The configuration's prices before the packaged table's."""
+    packaged = orjson.loads(importlib.resources.files("askonce.data").joinpath("prices.json").read_bytes())
+    table = {
+        pattern: Price.per_million(one.input, one.output, one.cached_input)
+        for pattern, one in settings.prices.items()
+    }
+    for pattern, listed in packaged["models"].items():
+        price = Price.per_million(listed["input"], listed["output"], listed["cached_input"])
+        table.setdefault(pattern, price)
+    return Prices(table)

@@ -1,0 +1,97 @@
+"""A gateway with all that it is made of, from its opening to its close."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+
+from askonce import __version__
+from askonce.config import MemoryStore as MemoryStoreSettings
+
+if TYPE_CHECKING:
+    from askonce.config import Settings
+    from askonce.gateway import Gateway
+    from askonce.model import Json
+    from askonce.wiring.adapters import Adapters
+    from askonce.wiring.semantics import Semantics
+
+__all__ = ["Running"]
+
+
+class Running:
+    """A gateway with all that it is made of, from its opening to its close.
+
+    Attributes:
+        gateway: Answers requests.
+        semantics: What decides, audits and accounts for semantic hits.
+        metrics: What `/metrics` shows.
+        admin_digests: SHA-256 digests of the administrators' keys.
+        ready: Whether requests can be served.
+    """
+
+    def __init__(
+        self, gateway: Gateway, adapters: Adapters, semantics: Semantics, settings: Settings
+    ) -> None:
+        self.gateway = gateway
+        self.semantics = semantics
+        self.metrics = adapters.metrics
+        self.admin_digests = settings.admin.keys
+        self.ready = True
+        self._adapters = adapters
+        self._settings = settings
+        self._began = time.monotonic()
+
+    async def close(self) -> None:
+        """Lets flights end, commits what is to be stored, and closes everything."""
+        self.ready = False
+        log = structlog.get_logger("askonce")
+        timeout_s = self._settings.limits.drain_timeout_s / 4
+        late = await self.gateway.flights.drain(timeout_s)
+        if late:
+            log.warning("flights cancelled", count=late)
+        await self.semantics.close(timeout_s)
+        self._adapters.index.close()
+        await self._adapters.dispatcher.close()
+        await self._adapters.store.close()
+        log.info("stopped")
+
+    def health(self) -> Json:
+        """What each part is doing."""
+        store, flights = self._adapters.store.health(), self.gateway.flights
+        return {
+            "status": "ok" if store.durable or self._volatile() else "degraded",
+            "version": __version__,
+            "uptime_s": round(time.monotonic() - self._began, 3),
+            "store": {
+                "durable": store.durable,
+                "detail": store.detail,
+                "entries": store.entries,
+                "memory_bytes": store.memory_bytes,
+                "disk_bytes": store.disk_bytes,
+                "pending_writes": store.pending_writes,
+                "lost_writes": store.lost_writes,
+            },
+            "semantic": self._semantic_health(),
+            "flights": {"running": flights.running, "callers": flights.waiting},
+            "upstreams": [upstream.name for upstream in self._settings.upstreams],
+        }
+
+    def _semantic_health(self) -> Json:
+        embedder, semantic = self._adapters.embedder, self.semantics.tier
+        if embedder is None:
+            return {"embedder": "none"}
+        return {
+            "embedder": embedder.engine,
+            "state": embedder.state.value,
+            "detail": embedder.detail,
+            "questions": self._adapters.index.rows,
+            "rebuilding": semantic.loading,
+            "rebuilt": semantic.loaded,
+            "backlog": semantic.backlog,
+            "breached": self.semantics.breached,
+        }
+
+    def _volatile(self) -> bool:
+        return isinstance(self._settings.store, MemoryStoreSettings)
