@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from askonce.matching.calibration import Calibration, Label, Source, refit
 from askonce.matching.neighbourhood import Near, Neighbourhood, Record, neighbourhood
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["BudgetedPolicy", "Rules", "train"]
 
 _NEAREST: Final = 10
-_SHARE: Final = 0.02
 _FIRST_SETTLE: Final = 50
 _GROWTH: Final = 1.12
 """Settle again when there are this many times as many labels."""
@@ -32,7 +31,8 @@ _SECONDS: Final = 600.0
 """Between two questions."""
 _EVEN: Final = 0.5
 _OPINIONS: Final = 2
-_EXPLORED: Final = 3
+_TRAINING_AUDITS: Final = 0.3
+_LABELLED: Final = 3
 _ROUNDS: Final = 2
 _TRAINING_THRESHOLDS: Final = (NEVER, 0.98, 0.95, 0.9)
 _UNHEARD: Final = Record()
@@ -48,7 +48,8 @@ class Rules:
         threshold: Where there is no budget: serve from this probability on.
         judge_error: Share of verdicts that come out wrong.
         seed: Of audits and of the judge's errors.
-        explore: Keep labels of further candidates, to train on; the served ones' too.
+        audits: Share of hits to audit in the long run.
+        labelled: Candidates to label of each question that is asked afresh: more than the best one to train on.
     """
 
     calibration: Calibration
@@ -56,7 +57,8 @@ class Rules:
     threshold: float = NEVER
     judge_error: float = 0.0
     seed: int = 0
-    explore: bool = False
+    audits: float = 0.02
+    labelled: int = 1
 
 
 class _Best(NamedTuple):
@@ -98,27 +100,16 @@ class BudgetedPolicy:
     def answer(self, place: int, similarities: NDArray[np.float32], fresh: Callable[[], int]) -> int | None:
         """See `streams.Policy.answer`."""
         self._requests += 1
-        nearest = self._nearest(similarities)
-        ranked = self._ranked(nearest, similarities)
-        best = ranked[0] if ranked else None
-        serve = best is not None and best.probability >= self._threshold and self._breached_at is None
-        would_audit = audit_share(_SHARE, self._hits)
-        self._hits += serve
-        if serve and not self.rules.explore and self._random.random() >= would_audit:
-            return int(self._answers[best.answer])
-        truth = fresh()
-        verdicts = [self._judge(truth, candidate) for candidate in ranked]
-        if best is not None:
-            for candidate, same in zip(
-                ranked[: _EXPLORED if self.rules.explore else 1], verdicts, strict=False
-            ):
-                self._learn(candidate, same, place, would_audit if serve else 1.0, serve)
-        if serve and self.rules.explore:
-            return int(self._answers[best.answer]) if best is not None else None
-        self._store(
-            place, truth, next((one.answer for one, same in zip(ranked, verdicts, strict=True) if same), None)
-        )
-        return int(self._answers[best.answer]) if serve else None
+        ranked = self._ranked(self._nearest(similarities), similarities)
+        served = ranked[0] if ranked and ranked[0].probability >= self._threshold else None
+        propensity = 1.0
+        if served is not None:
+            propensity = audit_share(self.rules.audits, self._hits)
+            self._hits += 1
+        if served is None or self._random.random() < propensity:
+            self._learn(place, fresh(), ranked, propensity, served)
+            self._settle(place)
+        return None if served is None else int(self._answers[served.answer])
 
     def _nearest(self, similarities: NDArray[np.float32]) -> NDArray[np.int64]:
         """Rows of the nearest stored questions, nearest first."""
@@ -151,31 +142,30 @@ class BudgetedPolicy:
         same = bool(self._answers[candidate.answer] == truth)
         expected = candidate.probability >= _EVEN
         for _ in range(_OPINIONS):
-            verdict = same != (self._random.random() < self.rules.judge_error)
-            if verdict == expected:
-                break
-        return verdict
+            if (same != (self._random.random() < self.rules.judge_error)) == expected:
+                return expected
+        return not expected
 
-    def _learn(self, candidate: _Best, right: bool, place: int, propensity: float, served: bool) -> None:
-        self.labels.append(
-            Label(
-                candidate.evidence,
-                right,
-                propensity,
-                place * _SECONDS,
-                served,
-                Source.AUDIT if served else Source.MISS,
+    def _learn(
+        self, place: int, truth: int, ranked: list[_Best], propensity: float, served: _Best | None
+    ) -> None:
+        """Labels the best candidates by a fresh answer, and stores that under the class that it turned out to have."""
+        verdicts = [self._judge(truth, candidate) for candidate in ranked]
+        for candidate, right in list(zip(ranked, verdicts, strict=True))[: self.rules.labelled]:
+            source = Source.MISS if served is None else Source.AUDIT
+            at = place * _SECONDS
+            self.labels.append(Label(candidate.evidence, right, propensity, at, candidate is served, source))
+        if ranked:
+            record = self._records.get(ranked[0].answer, _UNHEARD)
+            self._records[ranked[0].answer] = record.after(
+                right=verdicts[0], probability=ranked[0].probability
             )
-        )
-        record = self._records.get(candidate.answer, _UNHEARD)
-        self._records[candidate.answer] = record.after(right=right, probability=candidate.probability)
-
-    def _store(self, place: int, truth: int, joined: int | None) -> None:
         row = self._stored
         self._places[row], self._answers[row] = place, truth
-        self._classes[row] = row if joined is None else joined
+        self._classes[row] = next(
+            (candidate.answer for candidate, same in zip(ranked, verdicts, strict=True) if same), row
+        )
         self._stored += 1
-        self._settle(place)
 
     def _settle(self, place: int) -> None:
         if self.rules.budget is None or len(self.labels) < self._settle_at:
@@ -198,7 +188,7 @@ class BudgetedPolicy:
         self.setting, self._calibration, self._threshold = setting, setting.calibration, setting.threshold
 
 
-def train(streams: Iterable[Stream]) -> Calibration:
+def train(streams: Sequence[Stream]) -> Calibration:
     """The last layer for `Neighbourhood`, from streams of another data set than it will serve.
 
     The first round follows the vote alone; the second is played by its result, at thresholds from one that serves
@@ -208,14 +198,15 @@ def train(streams: Iterable[Stream]) -> Calibration:
     weights = np.zeros(width)
     weights[Neighbourhood._fields.index("vote")] = 1.0
     calibration = Calibration(weights, 0.0)
-    played = list(streams)
     for _ in range(_ROUNDS):
         labels: list[Label] = []
-        for number, stream in enumerate(played):
+        for number, stream in enumerate(streams):
             threshold = _TRAINING_THRESHOLDS[number % len(_TRAINING_THRESHOLDS)]
-            rules = Rules(calibration, None, threshold, seed=number, explore=True)
+            rules = Rules(
+                calibration, None, threshold, seed=number, audits=_TRAINING_AUDITS, labelled=_LABELLED
+            )
             policy = BudgetedPolicy(rules, len(stream.answers))
             play(stream, policy)
-            labels.extend(replace(label, propensity=1.0) for label in policy.labels)
+            labels.extend(policy.labels)
         calibration = refit(Calibration(np.zeros(width), 0.0), labels).calibration
     return calibration

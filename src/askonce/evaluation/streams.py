@@ -6,19 +6,20 @@ stored answer or asks afresh, and only what it serves counts.
 
 from __future__ import annotations
 
-import asyncio
-import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from askonce.embedders.minilm import MiniLMEmbedder
+from askonce.evaluation.embeddings import Embeddings
+from askonce.evaluation.sets import read_stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 __all__ = [
     "CosinePolicy",
@@ -27,14 +28,11 @@ __all__ = [
     "Questions",
     "Stream",
     "Tally",
-    "embed",
     "load",
     "most_hits",
     "play",
     "stream_of",
 ]
-
-_AT_ONCE: Final = 2
 
 
 class Questions(NamedTuple):
@@ -172,39 +170,31 @@ def most_hits(tallies: Sequence[Tally], rate: float) -> float:
     return max((tally.hit_rate for tally in tallies if tally.false_hit_rate <= rate), default=0.0)
 
 
-def load(folder: Path, name: str, cache: Path | None = None) -> Questions:
+async def load(folder: Path, name: str, cache: Path | None = None) -> Questions:
     """A data set's training and test questions, each text once, embedded by the packaged embedder.
 
     Args:
         folder: Where `intents/NAME_train.jsonl` and `intents/NAME_test.jsonl` are.
         name: `banking77` or `clinc150`, say.
-        cache: Where vectors are kept between runs, `.npz`; None to embed each time.
+        cache: File that keeps embeddings between runs; None to embed each time.
+
+    Raises:
+        BadFile: A file is missing or isn't what it should be.
+        EmbedderUnavailable: The embedder can't load.
     """
     kinds: dict[str, str] = {}
     for part in ("train", "test"):
-        lines = (folder / "intents" / f"{name}_{part}.jsonl").read_text(encoding="utf-8").splitlines()
-        for row in map(json.loads, lines):
-            kinds.setdefault(row["t"], row["c"])
-    intents = np.unique(list(kinds.values()), return_inverse=True)[1].astype(np.int64)
-    return Questions(asyncio.run(embed(list(kinds), cache)), intents)
-
-
-async def embed(texts: Sequence[str], cache: Path | None = None) -> NDArray[np.float32]:
-    """Vectors of texts, (n, d), by the packaged embedder; read from `cache` if that holds those of these texts."""
-    if cache is not None and cache.exists():
-        with np.load(cache) as kept:
-            if kept["texts"].tolist() == list(texts):
-                return np.asarray(kept["vectors"], np.float32)
-    embedder = MiniLMEmbedder()
+        texts, intents = read_stream(folder / "intents" / f"{name}_{part}.jsonl")
+        kinds |= dict(zip(texts, intents, strict=True)) | kinds
+    embedder = MiniLMEmbedder(workers=2)
     try:
-        await embedder.ready()
-        rows = []
-        for start in range(0, len(texts), _AT_ONCE):
-            some = await asyncio.gather(*(embedder.embed(text) for text in texts[start : start + _AT_ONCE]))
-            rows.extend(embedding.vector for embedding in some)
+        embeddings = Embeddings(embedder, cache)
+        embedded = await embeddings.of(list(kinds))
+        embeddings.save()
     finally:
         await embedder.close()
-    vectors = np.stack(rows).astype(np.float32)
-    if cache is not None:
-        np.savez(cache, vectors=vectors, texts=np.array(texts))
-    return vectors
+    known = [
+        (each.vector, kind) for each, kind in zip(embedded, kinds.values(), strict=True) if each is not None
+    ]
+    numbers = np.unique([kind for _, kind in known], return_inverse=True)[1]
+    return Questions(np.stack([vector for vector, _ in known]).astype(np.float32), numbers.astype(np.int64))

@@ -106,4 +106,4 @@ def _tail(rates: _Floats, error_rate: float) -> _Floats:
     factorials = np.concatenate(([0.0], np.cumsum(np.log(counts))))
     logs = np.arange(allowed + 1) * np.log(np.maximum(means, 1e-12))[:, None] - means[:, None] - factorials
     tails = 1.0 - np.exp(logs).sum(1)
-    return np.interp(rates * _WINDOW_HITS, means, tails)
+    return np.asarray(np.interp(rates * _WINDOW_HITS, means, tails))
