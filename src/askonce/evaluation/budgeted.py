@@ -160,11 +160,15 @@ class BudgetedPolicy:
             self._records[ranked[0].answer] = record.after(
                 right=verdicts[0], probability=ranked[0].probability
             )
+        self._store(
+            place, truth, next((one.answer for one, same in zip(ranked, verdicts, strict=True) if same), None)
+        )
+
+    def _store(self, place: int, truth: int, joined: int | None) -> None:
+        """Keeps a fresh answer, under the class that it was found to belong to, else under its own."""
         row = self._stored
         self._places[row], self._answers[row] = place, truth
-        self._classes[row] = next(
-            (candidate.answer for candidate, same in zip(ranked, verdicts, strict=True) if same), row
-        )
+        self._classes[row] = row if joined is None else joined
         self._stored += 1
 
     def _settle(self, place: int) -> None:
