@@ -19,6 +19,7 @@ __all__ = ["Alignment", "align"]
 
 _MOST_LEFT_OVER: Final = 8
 _SHORTEST_MISTYPED: Final = 5
+_LONGEST_ENDING: Final = 3
 _NOT_MISTYPED: Final = listed("""
     causal casual martial marital trail trial angel angle calvary cavalry diary dairy desert dessert later latter coma
     comma super supper diner dinner biter bitter filing filling staring starring liter litter below bellow canon cannon
@@ -34,6 +35,7 @@ class Alignment(NamedTuple):
         pairs: Matching terms, in the asked text's order.
         asked_only: The asked text's terms without counterpart.
         stored_only: The stored text's terms without counterpart.
+        kinds_left: Kinds of the terms without counterpart.
         inverted: The terms around the first place where the common terms' orders differ; empty where they agree, or
             where one phrase with its preposition has moved from one end to the other (`in 2015 …`, `… in 2015`) or
             `from …` and `to …` have changed places.
@@ -43,6 +45,7 @@ class Alignment(NamedTuple):
     pairs: tuple[tuple[Term, Term], ...]
     asked_only: tuple[Term, ...]
     stored_only: tuple[Term, ...]
+    kinds_left: frozenset[Kind]
     inverted: tuple[Term, ...]
     arrangement: Arrangement
 
@@ -71,14 +74,17 @@ def _mistyped(left: str, right: str) -> bool:
 def _mistyped_forms(left: Term, right: Term) -> bool:
     """Whether two words, as typed or in their base forms, differ by a slip."""
     one, other = left.surface.lower(), right.surface.lower()
-    return one[0] == other[0] and (_mistyped(one, other) or _mistyped(lemma(one), lemma(other)))
+    if one[0] != other[0] or abs(len(one) - len(other)) > _LONGEST_ENDING:
+        return False
+    return _mistyped(one, other) or _mistyped(lemma(one), lemma(other))
 
 
 def _compound(parts: Sequence[int], terms: Sequence[Term], whole: Term) -> tuple[int, int] | None:
     """Two neighbours among the left-over terms that together spell a left-over word (`pass word`)."""
     spelled = whole.surface.lower()
     for first, second in pairwise(parts):
-        if second == first + 1 and terms[first].surface.lower() + terms[second].surface.lower() == spelled:
+        one, other = terms[first].surface, terms[second].surface
+        if second == first + 1 and len(one) + len(other) == len(spelled) and (one + other).lower() == spelled:
             return first, second
     return None
 
@@ -168,6 +174,7 @@ def align(asked: Sequence[Term], stored: Sequence[Term]) -> Alignment:
         tuple([(asked[index], stored[place]) for index, place in pairs]),
         tuple([asked[index] for index in left]),
         tuple([stored[place] for place in right]),
+        frozenset([asked[index].kind for index in left] + [stored[place].kind for place in right]),
         _inversion(asked, stored, pairs),
         arrange([place for _, place in pairs]),
     )

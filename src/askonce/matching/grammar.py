@@ -31,6 +31,7 @@ _PAST_VERBS: Final = listed("""
     """)
 _PRONOUNS: Final = listed("i we you he she they")
 _BEING: Final = listed("am is are was were been being be got get gets getting")
+_BEING_OR_SUBJECT: Final = _BEING | _PRONOUNS
 _QUESTION_HEAD: Final = 3
 _WISH: Final = re.compile(
     r"\W*(?:(?:hi|hello|hey)\W+)?(?:please|i(?:\s+would|'d)?\s+(?:want|like|need|wish)|can\s+you|could\s+you|help)\b",
@@ -120,12 +121,17 @@ def _tense(words: Sequence[str]) -> Tense:
 def _voices(words: Sequence[str]) -> tuple[frozenset[str], frozenset[str]]:
     """What was done to pronouns, and what they did, as base forms of past forms and participles."""
     passive, active = set(), set()
-    for before, subject, word in zip(["", *words], words, [*words[1:], ""], strict=False):
-        if lemma(word) != word:
-            if subject in _BEING and before in _PRONOUNS:
-                passive.add(lemma(word))
+    before, subject = "", ""
+    for word in words:
+        if subject in _BEING_OR_SUBJECT:
+            base = lemma(word)
+            if base == word:
+                pass
+            elif subject in _BEING and before in _PRONOUNS:
+                passive.add(base)
             elif subject in _PRONOUNS and before not in _BEING:
-                active.add(lemma(word))
+                active.add(base)
+        before, subject = subject, word
     return frozenset(passive), frozenset(active)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from askonce.matching.lexicon import listed
 from askonce.matching.lexicon.antonyms import ANTONYM_PAIRS, NEGATING_PREFIXES, NEGATING_SUFFIXES
 from askonce.matching.lexicon.entities import ORDINARY_NAMES
+from askonce.matching.lexicon.quantities import ROMANS
 from askonce.matching.literal_guards import payload, quoted, slot, wording
 from askonce.matching.pair import Pair, is_prose, left_over, pair_of
 from askonce.matching.spelling import likeness
@@ -54,20 +55,28 @@ _ALIKE: Final = 0.5
 _WHO_WHEN_WHERE: Final = frozenset({"when", "where", "who"})
 
 
-def _new(kinds: frozenset[Kind], terms: Sequence[Term], other: Analysis) -> list[Term]:
-    """Terms of some kinds that the other text doesn't mention at all, in whatever way it is written."""
-    found = [term for term in terms if term.kind in kinds]
+def _new(kind: Kind, terms: Sequence[Term], other: Analysis) -> list[Term]:
+    """Terms of a kind that the other text doesn't mention at all, names and Roman numerals in whatever case."""
+    found = [term for term in terms if term.kind is kind]
     if not found:
         return found
     keys = {term.key for term in other.terms}
-    return [term for term in found if term.key not in keys and term.surface.lower() not in other.normal]
+    counted = kind in {Kind.NUMBER, Kind.UNIT}
+    return [
+        term
+        for term in found
+        if term.key not in keys
+        and ((counted and term.surface not in ROMANS) or term.surface.lower() not in other.normal)
+    ]
 
 
-def _sides(pair: Pair, *kinds: Kind) -> tuple[list[Term], list[Term]]:
-    chosen = frozenset(kinds)
+def _sides(pair: Pair, kind: Kind) -> tuple[list[Term], list[Term]]:
+    """What each side alone mentions of a kind."""
+    if kind not in pair.alignment.kinds_left:
+        return [], []
     return (
-        _new(chosen, pair.alignment.asked_only, pair.stored),
-        _new(chosen, pair.alignment.stored_only, pair.asked),
+        _new(kind, pair.alignment.asked_only, pair.stored),
+        _new(kind, pair.alignment.stored_only, pair.asked),
     )
 
 
@@ -75,7 +84,7 @@ def code(pair: Pair) -> str | None:
     """Marked code, identifiers, paths and flags are compared as they stand, case included."""
     if pair.asked.literals.code != pair.stored.literals.code:
         return "code-differs"
-    for term in left_over(pair):
+    for term in left_over(pair) if Kind.LITERAL in pair.alignment.kinds_left else ():
         if term.kind is Kind.LITERAL:
             address = "://" in term.key or "@" in term.key or term.key.startswith("www.")
             return "url-differs" if address else "code-differs"
@@ -111,6 +120,8 @@ def units(pair: Pair) -> str | None:
 
 def symbols(pair: Pair) -> str | None:
     """Operators and other signs are the same ones; those that aren't operators may be missing on one side."""
+    if Kind.SYMBOL not in pair.alignment.kinds_left:
+        return None
     asked, stored = ([term.key for term in side if term.kind is Kind.SYMBOL] for side in pair.alignment[1:3])
     differ = (asked and stored) or not _OPERATORS.isdisjoint(asked + stored)
     return "symbol-differs" if differ else None
@@ -126,7 +137,7 @@ def _opposed(left: str, right: str) -> bool:
     if right in _ANTONYMS.get(left, ()):
         return True
     short, long = (left, right) if len(left) < len(right) else (right, left)
-    if len(short) < _SHORTEST_BASE:
+    if len(short) < _SHORTEST_BASE or short not in long:
         return False
     return (long.endswith(short) and long[: -len(short)].rstrip("-") in NEGATING_PREFIXES) or (
         long.startswith(short) and long[len(short) :].lstrip("-") in NEGATING_SUFFIXES

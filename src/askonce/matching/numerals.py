@@ -21,6 +21,7 @@ __all__ = [
 ]
 
 _NUMBER: Final = re.compile(r"(-?)(\d+(?:[.,:/]\d+)*|\.\d+)([^\W\d_]*)$")
+_IRREGULAR_PLURALS: Final = {"feet": "foot", "inches": "inch", "centuries": "century"}
 _ISO_DATE: Final = re.compile(r"(\d{4})-(\d{2})-(\d{2})$")
 _THOUSANDS: Final = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?$")
 _PLAIN: Final = re.compile(r"\d{1,15}(?:\.\d{1,15})?$")
@@ -43,7 +44,7 @@ class Spoken(NamedTuple):
 
 def singular_name(word: str) -> str:
     """A name, unit or currency in the singular."""
-    return {"feet": "foot", "inches": "inch", "centuries": "century"}.get(word) or word.removesuffix("s")
+    return _IRREGULAR_PLURALS.get(word) or word.removesuffix("s")
 
 
 def _plain(digits: str) -> str:

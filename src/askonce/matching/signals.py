@@ -28,7 +28,7 @@ _RARITIES: Final = {
     for word in words.split()
 }
 _MOST_WEIGHED: Final = 8.0
-_MOST_SPELLED: Final = 8
+_MOST_SPELLED: Final = 5
 _NAMING: Final = frozenset({Kind.NAME, Kind.ENTITY, Kind.NUMBER, Kind.LITERAL})
 
 

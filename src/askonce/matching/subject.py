@@ -62,6 +62,12 @@ _ROLES: Final = (
     }
 )
 _ALONE: Final = listed("of by before after")
+_LETTERS_OR_ALONE: Final = _ALONE | {"a"}  # `vitamin A`: a letter that names something
+_NAMED: Final = ENTITIES | frozenset(UNITS) | frozenset(CURRENCIES) | frozenset(MONTHS)
+_SPECIAL: Final = _NAMED | NUMERIC_WORDS | NEGATORS | PARTICLES | _LETTERS_OR_ALONE | DROPPED
+_MERE_GRAMMAR: Final = (
+    DROPPED - _NAMED - NUMERIC_WORDS - NEGATORS - PARTICLES - _LETTERS_OR_ALONE - {"us", "may"}
+)
 
 
 class TermList:
@@ -234,35 +240,42 @@ class TermList:
 
     def _word(self, token: Token, previous: str, following: str, *, named: bool) -> None:
         word = token.lower
-        self._asked = self._asked or word in _ASKING
-        if self._number_word(word, token, previous):
-            return
+        if word in _MERE_GRAMMAR:
+            self._asked = self._asked or word in _ASKING
+            self._grammar_word(word)
+        elif word not in _SPECIAL and token.surface not in ROMANS and singular_name(word) not in _NAMED:
+            name = named and token.surface[0].isupper()
+            self._add(key_of(word), token.surface, Kind.NAME if name else Kind.WORD)
+        elif not self._number_word(word, token, previous):
+            self._special_word(token, previous, following, named=named)
+
+    def _special_word(self, token: Token, previous: str, following: str, *, named: bool) -> None:
+        """Takes a word that may be a measure, negator, particle, name or, failing that, grammar."""
+        word = token.lower
         if (word == "may" or word not in DROPPED) and self._measure(word, token, previous):
             return
-        if word == "not" and previous == "or":
-            return  # `or not` asks the same
         if word in NEGATORS:
-            self.negations += 1
-            self._role = Role.OTHER if self._asked and not self.terms else Role.NONE
-            self._add("not", token.surface, Kind.NEGATION)
+            if word != "not" or previous != "or":  # `or not` asks the same
+                self._negator(token)
         elif word in PARTICLES and self._particle(word, token, following):
             return
         elif word == "us" and (token.surface == "US" or previous in {"the", "in"}):
             self._add("usa", token.surface, Kind.ENTITY)
-        elif word in _ALONE and following in {".", ","}:
-            self._add(key_of(word), token.surface, Kind.PARTICLE)
-        elif word in DROPPED and not self._is_letter(token, following):
+        elif word in _LETTERS_OR_ALONE and following in {".", ","}:
+            name = Kind.NAME if named and token.surface[0].isupper() else Kind.WORD
+            self._add(key_of(word), token.surface, Kind.PARTICLE if word in _ALONE else name)
+        elif word in DROPPED:
             self._grammar_word(word)
         elif word in ENTITIES or singular_name(word) in ENTITIES:
             self._add(word if word in ENTITIES else singular_name(word), token.surface, Kind.ENTITY)
         else:
-            name = named and token.surface[:1].isupper()
-            self._add(key_of(word), token.surface, Kind.NAME if name else Kind.WORD)
+            name = Kind.NAME if named and token.surface[0].isupper() else Kind.WORD
+            self._add(key_of(word), token.surface, name)
 
-    @staticmethod
-    def _is_letter(token: Token, following: str) -> bool:
-        """`vitamin A` and `grade a`: a letter that names something, not an article."""
-        return token.lower == "a" and following in {".", ","}
+    def _negator(self, token: Token) -> None:
+        self.negations += 1
+        self._role = Role.OTHER if self._asked and not self.terms else Role.NONE
+        self._add("not", token.surface, Kind.NEGATION)
 
     def _grammar_word(self, word: str) -> None:
         if word in {"and", "or", "vs"}:

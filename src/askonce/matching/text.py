@@ -47,7 +47,8 @@ _DOUBLE_QUOTED: Final = re.compile(r'"+([^"\n]+)"+')
 _SINGLE_QUOTED: Final = re.compile(r"(?<!\w)'((?:[^'\n]|'(?=\w))+)'(?!\w)")
 _TOKEN: Final = re.compile(
     r"""
-    (?P<url>(?:https?|ftp)://[^\s<>"']+|www\.[^\s<>"']+)
+    (?P<plain>(?:[A-Za-z][a-z]*|[A-Z]+)(?=[\s,?!]|\Z|\.(?:\s|\Z)))
+    |(?P<url>(?:https?|ftp)://[^\s<>"']+|www\.[^\s<>"']+)
     |(?P<email>[\w.+-]+@[\w-]+(?:\.[\w-]+)+)
     |(?P<initials>(?:(?<!\w)[A-Za-z]\.){2,})
     |(?P<language>(?<!\w)[CcFf]\#|(?<!\w)[Cc]\+\+|(?<!\w)\.[Nn][Ee][Tt]\b)
@@ -63,6 +64,7 @@ _TOKEN: Final = re.compile(
 )
 _SENTENCE_ENDS: Final = frozenset("?.!;:")
 _IGNORED_SYMBOLS: Final = frozenset("\"'()[]_`\u00bf\u00a1")
+_RESPELLED: Final = frozenset({*SPELLINGS, "cannot"})
 _BREAKS: Final = frozenset({",", "."})
 _ARTICLES: Final = frozenset({"a", "an", "the"})
 _MOST_OPENINGS: Final = 4
@@ -132,7 +134,7 @@ def _url(surface: str) -> str:
 
 def _words(surface: str) -> list[Token]:
     lower = surface.lower()
-    if "'" in lower or lower in SPELLINGS or lower == "cannot":
+    if "'" in lower or lower in _RESPELLED:
         return [Token(part, surface, "word") for part in _expand(lower)]
     return [Token(lower, surface, "word")]
 
@@ -175,7 +177,11 @@ def _scan(text: str) -> list[Token]:
     tokens: list[Token] = []
     for match in _TOKEN.finditer(text):
         kind = match.lastgroup or ""
-        if kind == "word" or (kind == "code" and not _is_identifier(match.group())):
+        if kind == "plain":
+            surface = match.group()
+            lower = surface.lower()
+            tokens += _words(surface) if lower in _RESPELLED else (Token(lower, surface, "word"),)
+        elif kind == "word" or (kind == "code" and not _is_identifier(match.group())):
             tokens += _words(match.group())
         elif kind == "symbol":
             sign = _sign(match, text)
@@ -188,19 +194,20 @@ def _scan(text: str) -> list[Token]:
 
 def _without_opening(tokens: list[Token]) -> list[Token]:
     """Cuts `can you please tell me` and its like off the front, at most four in a row, and punctuation off the end."""
+    start, end = 0, len(tokens)
     for _ in range(_MOST_OPENINGS):
-        while tokens and tokens[0].lower in _BREAKS:
-            tokens = tokens[1:]
-        words = [token.lower for token in tokens[:_LONGEST_OPENING]]
-        for length in range(min(_LONGEST_OPENING, len(tokens) - 1), 0, -1):
-            if tuple(words[:length]) in OPENINGS:
-                tokens = tokens[length:]
+        while start < end and tokens[start].lower in _BREAKS:
+            start += 1
+        words = tuple([token.lower for token in tokens[start : start + _LONGEST_OPENING]])
+        for length in range(min(_LONGEST_OPENING, end - start - 1), 0, -1):
+            if words[:length] in OPENINGS:
+                start += length
                 break
         else:
             break
-    while tokens and tokens[-1].lower in _BREAKS:
-        tokens = tokens[:-1]
-    return tokens
+    while end > start and tokens[end - 1].lower in _BREAKS:
+        end -= 1
+    return tokens[start:end]
 
 
 def _rewritten(tokens: list[Token]) -> list[Token]:
