@@ -16,7 +16,7 @@ from askonce.matching.lexicon.quantities import ROMANS
 from askonce.matching.literal_guards import payload, quoted, slot, wording
 from askonce.matching.pair import Pair, is_prose, left_over, pair_of
 from askonce.matching.spelling import likeness
-from askonce.matching.terms import Kind, Role
+from askonce.matching.terms import Kind, Role, is_light
 from askonce.matching.words import key_of
 
 if TYPE_CHECKING:
@@ -44,7 +44,10 @@ _ANTONYMS: Final = _antonym_table()
 _SHORTEST_BASE: Final = 3
 _MOST_COMPARED: Final = 12
 _TELLING_ROLES: Final = frozenset({Role.SOURCE, Role.GOAL, Role.TOPIC, Role.BEFORE, Role.AFTER})
-_SWAPPED_ROLES: Final = frozenset({Role.BEFORE, Role.AFTER, Role.COMPARED, Role.NEXT})
+_IN_TIME: Final = frozenset({Role.BEFORE, Role.AFTER})
+_SWAPPED_ROLES: Final = _IN_TIME | {Role.COMPARED, Role.NEXT}
+_WHO_WHAT: Final = frozenset({"who", "what"})
+_STRANDED: Final = frozenset({"of", "by"})
 _OPERATORS: Final = frozenset("+*=<>^~|\\±\N{MULTIPLICATION SIGN}÷≤≥≠√∑")
 _NAMING: Final = frozenset({Kind.NAME, Kind.ENTITY, Kind.NUMBER, Kind.UNIT, Kind.LITERAL})
 _ORDINARY_UNITS: Final = listed(
@@ -186,12 +189,16 @@ def entities(pair: Pair) -> str | None:
 
 def direction(pair: Pair) -> str | None:
     """What one side comes from, or comes before, isn't what the other goes to, or comes after."""
+    extra = left_over(pair)
+    if len(extra) == 1 and extra[0].key in _STRANDED and pair.asked.grammar.question in _WHO_WHAT:
+        return "direction-differs"  # `Ann's father`, `Ann the father of`
     contested = pair.alignment.asked_only and pair.alignment.stored_only
     gained: set[Role] = set()
     lost: set[Role] = set()
     for asked, stored in pair.alignment.pairs:
         if asked.role is not stored.role:
-            telling = asked.role in _TELLING_ROLES and stored.role in _TELLING_ROLES
+            roles = {asked.role, stored.role}
+            telling = roles <= _TELLING_ROLES or (Role.NONE not in roles and not roles.isdisjoint(_IN_TIME))
             if telling and (not contested or asked.kind in _NAMING):
                 return "direction-differs"
             lost.add(asked.role)
@@ -212,6 +219,7 @@ def exchange(pair: Pair) -> str | None:
     left, right = ([pairs[index] for index in range(*block)] for block in blocks)
     stay = left[0][0].role is right[0][1].role and right[0][0].role is left[0][1].role
     alike = pair.asked.grammar.question == pair.stored.grammar.question and not left_over(pair)
+    alike = alike and not any(all(is_light(term) for term, _ in block) for block in (left, right))
     if arrangement.rotated is not None:
         opposed = len(left) == len(right) == 1 and _opposed(left[0][0].key, right[0][0].key)
         governed = right[0][0].role not in {Role.NONE, Role.OTHER, left[0][0].role}

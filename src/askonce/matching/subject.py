@@ -63,8 +63,9 @@ _ROLES: Final = (
 )
 _ALONE: Final = listed("of by before after")
 _LETTERS_OR_ALONE: Final = _ALONE | {"a"}  # `vitamin A`: a letter that names something
+_SMALL_ROMANS: Final = listed("ii iii vii viii xii xiii")
 _NAMED: Final = ENTITIES | frozenset(UNITS) | frozenset(CURRENCIES) | frozenset(MONTHS)
-_SPECIAL: Final = _NAMED | NUMERIC_WORDS | NEGATORS | PARTICLES | _LETTERS_OR_ALONE | DROPPED
+_SPECIAL: Final = _NAMED | NUMERIC_WORDS | NEGATORS | PARTICLES | _LETTERS_OR_ALONE | DROPPED | _SMALL_ROMANS
 _MERE_GRAMMAR: Final = (
     DROPPED - _NAMED - NUMERIC_WORDS - NEGATORS - PARTICLES - _LETTERS_OR_ALONE - {"us", "may"}
 )
@@ -123,12 +124,13 @@ class TermList:
         return built
 
     def _add(self, key: str, surface: str, kind: Kind) -> None:
+        counts = self._join and (kind is Kind.NUMBER) is not (self.terms[-1].kind is Kind.NUMBER)
         self.terms.append(Term(key, surface, kind, self._role))
-        if self._join:
+        if self._join and not counts:  # `10 dollars and 5 euros` isn't an enumeration of words
             self.terms[self._run :] = sorted(self.terms[self._run :])
-            self._join = False
         else:
             self._run = len(self.terms) - 1
+        self._join = False
         self._role = Role.NONE
         self._follows = True
 
@@ -199,12 +201,13 @@ class TermList:
 
     def _number_word(self, word: str, token: Token, previous: str) -> bool:
         """Takes a number, multiplier, ordinal or time of day in words; False where it is none of them."""
-        if word not in NUMERIC_WORDS and token.surface not in ROMANS:
+        numeral = word.upper() if word in _SMALL_ROMANS else token.surface
+        if word not in NUMERIC_WORDS and numeral not in ROMANS:
             return False
         if word in DROPPED:
             return False
         last = self.terms[-1].key[1:] if self._last_is(Kind.NUMBER) else ""
-        spoken = spoken_number(token.surface if token.surface in ROMANS else word, last, previous)
+        spoken = spoken_number(numeral if numeral in ROMANS else word, last, previous)
         if spoken is None:
             return False
         if spoken.joins:
@@ -282,6 +285,8 @@ class TermList:
             self._join = self._follows or self._join
             self._follows = False
             return
+        if word == "of" and self._is_day():
+            return  # `4 of July`, `two of the cards`: the number stays ahead
         if word == "of" and self._follows and self._of is None:
             self._of = (self._phrase, len(self.terms))
             self._follows = False

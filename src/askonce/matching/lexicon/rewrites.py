@@ -115,6 +115,8 @@ percent: per cent
 kph: km h/kilometers per hour/kilometres per hour/km per hour
 mph: miles per hour/mi h
 whether: whether or not
+at least: no less than/not less than/no fewer than/not fewer than
+at most: no more than/not more than/at the most
 and: as well as
 """
 
