@@ -190,7 +190,8 @@ def entities(pair: Pair) -> str | None:
 def direction(pair: Pair) -> str | None:
     """What one side comes from, or comes before, isn't what the other goes to, or comes after."""
     extra = left_over(pair)
-    if len(extra) == 1 and extra[0].key in _STRANDED and pair.asked.grammar.question in _WHO_WHAT:
+    asks = {pair.asked.grammar.question, pair.stored.grammar.question} <= _WHO_WHAT
+    if asks and len(extra) == 1 and extra[0].key in _STRANDED:
         return "direction-differs"  # `Ann's father`, `Ann the father of`
     contested = pair.alignment.asked_only and pair.alignment.stored_only
     gained: set[Role] = set()

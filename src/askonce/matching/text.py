@@ -43,16 +43,16 @@ _QUOTE_SIGNS: Final = str.maketrans(
     }
 )
 _CODE: Final = re.compile(r"```(.*?)(?:```|\Z)|`([^`\n]+)`", re.DOTALL)
-_DOUBLE_QUOTED: Final = re.compile(r'"+([^"\n]+)"+')
-_SINGLE_QUOTED: Final = re.compile(r"(?<!\w)'((?:[^'\n]|'(?=\w))+)'(?!\w)")
+_DOUBLE_QUOTED: Final = re.compile(r'(?<!")"+([^"\n]+)"+')
+_SINGLE_QUOTED: Final = re.compile(r"(?<!\w)'((?:[^'\n]|'(?=\w)){1,200})'(?!\w)")
 _TOKEN: Final = re.compile(
     r"""
     (?P<plain>(?:[A-Za-z][a-z]*|[A-Z]+)(?=[\s,?!]|\Z|\.(?:\s|\Z)))
     |(?P<url>(?:https?|ftp)://[^\s<>"']+|www\.[^\s<>"']+)
-    |(?P<email>[\w.+-]+@[\w-]+(?:\.[\w-]+)+)
+    |(?P<email>[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+)
     |(?P<initials>(?:(?<!\w)[A-Za-z]\.){2,})
     |(?P<language>(?<!\w)[CcFf]\#|(?<!\w)[Cc]\+\+|(?<!\w)\.[Nn][Ee][Tt]\b)
-    |(?P<flag>(?<!\S)--?[A-Za-z][\w-]*(?!\S))
+    |(?P<flag>(?<!\S)--?[A-Za-z][\w-]*(?![^\s.,;:?!)]))
     |(?P<path>(?<![\w/.])(?:~|\.{1,2})?(?:/[\w.-]+)+/?)
     |(?P<handle>[@\#]\w+)
     |(?P<number>(?<![\w-])\d{4}-\d\d-\d\d(?![\w-])|(?<!\w)-?\d+(?:[.,:/]\d+)*[^\W\d_]*(?![\w])|\.\d+)
