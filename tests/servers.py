@@ -46,9 +46,13 @@ class Server:
     ) -> tuple[int, dict[str, str], bytes]:
         """Status, headers (lower case) and body, whatever the status."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        request = urllib.request.Request(
-            self.root + path, data, {"Content-Type": "application/json", **(headers or {})}, method="POST"
-        )
+        return self.send("POST", path, data, {"Content-Type": "application/json", **(headers or {})})
+
+    def send(
+        self, method: str, path: str, data: bytes | None, headers: dict[str, str]
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers (lower case) and body, whatever the status."""
+        request = urllib.request.Request(self.root + path, data, headers, method=method)
         try:
             with urllib.request.urlopen(request, timeout=30) as response:
                 return response.status, {k.lower(): v for k, v in response.headers.items()}, response.read()

@@ -6,9 +6,11 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 import orjson
+import structlog
 
 from askonce.errors import AuditDropped, UpstreamFailure
 from askonce.pipeline.answers import parse_whole
+from askonce.pipeline.dispatch import unstreamed
 
 if TYPE_CHECKING:
     from askonce.model import Answer, Request
@@ -20,6 +22,7 @@ __all__ = ["BackgroundCalls", "Purse"]
 
 _DAY_S: Final = 86_400
 _KEPT: Final = "audit-spend"
+_log = structlog.get_logger("askonce.audit")
 
 
 class Purse:
@@ -116,11 +119,12 @@ class BackgroundCalls:
             raise AuditDropped("spend-limit")
         cost, began, status = reserved, perf_counter(), "cancelled"
         try:
-            answer = await self._ask(request)
+            answer = await self._ask(unstreamed(request))
             status = "ok"
             cost = self._unknown_price_nanousd if answer.cost_nanousd is None else answer.cost_nanousd
         except UpstreamFailure as failure:
             status = failure.code if failure.code.startswith("upstream_") else str(failure.status)
+            _log.info("audit call failed", upstream=request.ask.route.upstream, status=status)
             raise AuditDropped("upstream-failed") from failure
         finally:
             self._purse.settle(reserved, cost)
