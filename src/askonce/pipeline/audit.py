@@ -34,6 +34,7 @@ __all__ = ["Auditor", "Case", "Desk", "Effects"]
 
 _MOST_HELD_BYTES: Final = 64 * 1024**2
 """Fresh answers that wait to be compared."""
+_EVEN: Final = 0.5
 _log = structlog.get_logger("askonce.audit")
 
 
@@ -194,17 +195,17 @@ class Auditor:
             raise AuditDropped("answer-gone")
         served = stored.entry.answer
         fresh = case.fresh or await self._ask(case.request, served.cost_nanousd)
-        ruling = await self._judge.compare(case.request, served, fresh)
-        await self._conclude(case, ruling)
+        decision = case.decision or await effects.links.decision(case.request, case.entry)
+        ruling = await self._judge.compare(case.request, served, fresh, expected=_expected(decision))
+        await self._conclude(replace(case, decision=decision), ruling)
 
     async def _conclude(self, case: Case, ruling: Ruling) -> None:
-        links, question = self._effects.links, case.request.ask.exact_key or b""
-        decision = case.decision or await links.decision(case.request, case.entry)
+        links, decision = self._effects.links, case.decision
         if case.hit is not None:
             case.hit.likeness = ruling.likeness
-        self._record(replace(case, decision=decision), ruling.judge, ruling.verdict)
+        self._record(case, ruling.judge, ruling.verdict)
         if ruling.verdict is Verdict.DIFFERENT and case.source == "hit":
-            await links.cut(question)
+            await links.cut(case.request.ask.exact_key or b"")
         elif ruling.verdict is Verdict.SAME and decision is not None:
             await links.confirm(case.request, decision, hit=case.source == "hit")
 
@@ -244,3 +245,9 @@ class Auditor:
             probability=round(audit.probability, 4),
             threshold=round(audit.threshold, 4),
         )
+
+
+def _expected(decision: Decision | None) -> Verdict:
+    if decision is None:
+        return Verdict.UNDECIDED
+    return Verdict.SAME if decision.probability >= _EVEN else Verdict.DIFFERENT

@@ -101,8 +101,13 @@ class Judge:
         self._model = model
         self._clock = clock
 
-    async def compare(self, request: Request, one: Answer, other: Answer) -> Ruling:
-        """A ruling on two answers to a request's question.
+    async def compare(
+        self, request: Request, one: Answer, other: Answer, *, expected: Verdict = Verdict.UNDECIDED
+    ) -> Ruling:
+        """A ruling on two answers to a request's question; `expected` is the likelier verdict, where there is one.
+
+        A model errs at times, and rare errors among frequent agreement would be most of what looks wrong: where its
+        verdict is a surprise, it is shown the answers once more, the other way round, and that verdict counts.
 
         Raises:
             AuditDropped: they can't be compared, now or at all.
@@ -117,6 +122,8 @@ class Judge:
         if ruling.verdict is not Verdict.UNDECIDED or self._model is None:
             return ruling
         verdict = await self._model.compare(request, texts[0].text, texts[1].text)
+        if Verdict.UNDECIDED not in {verdict, expected} and verdict is not expected:
+            verdict = await self._model.compare(request, texts[1].text, texts[0].text)
         await self.learn(ruling.likeness, verdict)
         return Ruling(verdict, "model", ruling.likeness)
 
