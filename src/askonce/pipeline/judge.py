@@ -15,9 +15,10 @@ from askonce.model import Ask, Endpoint
 from askonce.pipeline.equality import Verdict, compare, said
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from askonce.matching.calibration import Evidence
     from askonce.model import Answer, Request, Route
-    from askonce.pipeline.background import BackgroundCalls
     from askonce.pipeline.similarity import AnswerSimilarity
     from askonce.ports import Clock
 
@@ -42,8 +43,11 @@ class Ruling(NamedTuple):
 class LanguageModelJudge:
     """Asks a model, as `data/judge.md` says; its output counts only where it is exactly what was asked for."""
 
-    def __init__(self, calls: BackgroundCalls, model: str, route: Route) -> None:
-        self._calls = calls
+    def __init__(
+        self, ask: Callable[[Request, int | None], Awaitable[Answer]], model: str, route: Route
+    ) -> None:
+        """`ask` gets an upstream's plain answer, given what it may cost; raises AuditDropped."""
+        self._ask = ask
         self._model = model
         self._route = route
         self._instructions = importlib.resources.files("askonce.data").joinpath("judge.md").read_text("utf-8")
@@ -58,7 +62,7 @@ class LanguageModelJudge:
             return Verdict.UNDECIDED
         asking = self._request(request, brief(request.ask.text or "", one, other))
         for _ in range(_TRIES):
-            told = said(await self._calls.ask(asking, None))
+            told = said(await self._ask(asking, None))
             verdict = _read(told.text) if told is not None else None
             if verdict is not None:
                 return verdict

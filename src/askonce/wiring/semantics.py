@@ -110,7 +110,9 @@ def _model_judge(
 ) -> LanguageModelJudge | None:
     if settings.judge is None:
         return None
-    return LanguageModelJudge(calls, settings.judge.model, adapters.dispatcher.route(settings.judge.model))
+    return LanguageModelJudge(
+        calls.ask, settings.judge.model, adapters.dispatcher.route(settings.judge.model)
+    )
 
 
 def _digest(calibration: Calibration) -> str:
