@@ -151,6 +151,6 @@ def test_the_tier_serves_what_its_verifier_and_its_floor_let_through() -> None:
     hits = [place for place, answer in served.items() if answer is not None]
     assert len(hits) > 600
     assert all(served[place] == labels[place] for place in hits)
-    assert not [place for place in hits if "13" in questions[place].text]
+    assert not any("13" in str(place) for place in hits)
     (none,) = play_together(vectors, labels, [floored])
     assert none.hits == 0
