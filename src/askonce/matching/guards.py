@@ -16,7 +16,7 @@ from askonce.matching.lexicon.quantities import ROMANS
 from askonce.matching.literal_guards import payload, quoted, slot, wording
 from askonce.matching.pair import Pair, is_prose, left_over, pair_of
 from askonce.matching.spelling import likeness
-from askonce.matching.terms import Kind, Role, is_light
+from askonce.matching.terms import Kind, Role
 from askonce.matching.words import key_of
 
 if TYPE_CHECKING:
@@ -48,6 +48,12 @@ _IN_TIME: Final = frozenset({Role.BEFORE, Role.AFTER})
 _SWAPPED_ROLES: Final = _IN_TIME | {Role.COMPARED, Role.NEXT}
 _WHO_WHAT: Final = frozenset({"who", "what"})
 _STRANDED: Final = frozenset({"of", "by"})
+_FLOATING: Final = frozenset(
+    key_of(word)
+    for word in listed(
+        "exactly currently possibly maybe now today tomorrow usually always often still already ever"
+    )
+)
 _OPERATORS: Final = frozenset("+*=<>^~|\\±\N{MULTIPLICATION SIGN}÷≤≥≠√∑")
 _NAMING: Final = frozenset({Kind.NAME, Kind.ENTITY, Kind.NUMBER, Kind.UNIT, Kind.LITERAL})
 _ORDINARY_UNITS: Final = listed(
@@ -123,6 +129,9 @@ def units(pair: Pair) -> str | None:
 
 def symbols(pair: Pair) -> str | None:
     """Operators and other signs are the same ones; those that aren't operators may be missing on one side."""
+    pairs, moved = pair.alignment.pairs, pair.alignment.arrangement.moved
+    if any(pairs[index][0].key in _OPERATORS for index in moved):
+        return "symbol-differs"
     if Kind.SYMBOL not in pair.alignment.kinds_left:
         return None
     asked, stored = ([term.key for term in side if term.kind is Kind.SYMBOL] for side in pair.alignment[1:3])
@@ -148,7 +157,9 @@ def _opposed(left: str, right: str) -> bool:
 
 
 def antonyms(pair: Pair) -> str | None:
-    """No word on one side is the opposite of a word on the other."""
+    """No word on one side is the opposite of a word on the other, unless a negation turns it (`can't find`, `lost`)."""
+    if pair.asked.grammar.negations != pair.stored.grammar.negations:
+        return None
     for left in pair.alignment.asked_only[:_MOST_COMPARED]:
         for right in pair.alignment.stored_only[:_MOST_COMPARED]:
             if _opposed(left.key, right.key):
@@ -168,6 +179,11 @@ def _misspelled(entity: Term, others: Sequence[Term]) -> bool:
     return any(likeness(name, other.surface.lower()) >= _ALIKE for other in others[:_MOST_COMPARED])
 
 
+def _abbreviates(name: Term, others: Sequence[Term]) -> bool:
+    """Whether a name in capitals consists of the other side's initials (`LA`, `Los Angeles`)."""
+    return name.surface.isupper() and name.surface == "".join([other.surface[:1] for other in others]).upper()
+
+
 def entities(pair: Pair) -> str | None:
     """Places, languages, products, months are the same ones, and other names aren't replaced; prose may leave one out."""
     asked, stored = _sides(pair, Kind.ENTITY)
@@ -182,7 +198,8 @@ def entities(pair: Pair) -> str | None:
     asked, stored = _sides(pair, Kind.NAME)
     for left in asked[:_MOST_COMPARED]:
         for right in stored[:_MOST_COMPARED]:
-            if likeness(left.surface.lower(), right.surface.lower()) < _ALIKE:
+            alike = likeness(left.surface.lower(), right.surface.lower()) >= _ALIKE
+            if not (alike or _abbreviates(left, stored) or _abbreviates(right, asked)):
                 return "entity-differs"
     return None
 
@@ -220,7 +237,7 @@ def exchange(pair: Pair) -> str | None:
     left, right = ([pairs[index] for index in range(*block)] for block in blocks)
     stay = left[0][0].role is right[0][1].role and right[0][0].role is left[0][1].role
     alike = pair.asked.grammar.question == pair.stored.grammar.question and not left_over(pair)
-    alike = alike and not any(all(is_light(term) for term, _ in block) for block in (left, right))
+    alike = alike and not any(len(block) == 1 and block[0][0].key in _FLOATING for block in (left, right))
     if arrangement.rotated is not None:
         opposed = len(left) == len(right) == 1 and _opposed(left[0][0].key, right[0][0].key)
         governed = right[0][0].role not in {Role.NONE, Role.OTHER, left[0][0].role}
@@ -238,6 +255,14 @@ def persons(pair: Pair) -> str | None:
         return "person-differs"
     swapped = set(asked) == set(stored) and pair.alignment.arrangement.disorder == 0.0 and not left_over(pair)
     return "direction-differs" if swapped else None
+
+
+def choice(pair: Pair) -> str | None:
+    """`A or B` isn't `A and B`."""
+    if pair.asked.grammar.alternatives == pair.stored.grammar.alternatives:
+        return None
+    differing = set(pair.asked.normal) ^ set(pair.stored.normal)
+    return "choice-differs" if differing == {"or", "and"} else None
 
 
 def question(pair: Pair) -> str | None:
@@ -263,6 +288,7 @@ GUARDS: Final[tuple[Callable[[Pair], str | None], ...]] = (
     direction,
     exchange,
     persons,
+    choice,
     question,
     wording,
     slot,

@@ -31,7 +31,7 @@ _TWENTY: Final = 20
 _HUNDRED: Final = 100
 _CENTURIES: Final = range(15, 21)  # `fifteen` to `twenty`: the first half of a year said in two
 
-NUMERIC_WORDS: Final = frozenset((*CARDINALS, *MULTIPLIERS, *ORDINALS, "am", "pm", "noon", "midnight"))
+NUMERIC_WORDS: Final = frozenset((*CARDINALS, *MULTIPLIERS, *ORDINALS, "am", "pm", "noon", "midnight", "half"))
 """Words that may be or belong to a number."""
 
 
@@ -165,6 +165,8 @@ def spoken_number(word: str, last: str, previous: str) -> Spoken | None:
         return Spoken(_times(last or "1", MULTIPLIERS[word]), joins=bool(last)) if counted else None
     if word in {"am", "pm"}:
         return Spoken(_clock(last, word), joins=True) if last else None
+    if word == "half":
+        return Spoken("1/2", joins=False)
     if word in {"noon", "midnight"}:
         return Spoken("12:00" if word == "noon" else "0:00", joins=False)
     unit_of_time = word == "second" and bool(last)

@@ -63,6 +63,7 @@ _ROLES: Final = (
 )
 _ALONE: Final = listed("of by before after")
 _LETTERS_OR_ALONE: Final = _ALONE | {"a"}  # `vitamin A`: a letter that names something
+_NEVER_NAMES: Final = listed("is are do does the my your of to and or in for with how what on from at by")
 _SMALL_ROMANS: Final = listed("ii iii vii viii xii xiii")
 _NAMED: Final = ENTITIES | frozenset(UNITS) | frozenset(CURRENCIES) | frozenset(MONTHS)
 _SPECIAL: Final = _NAMED | NUMERIC_WORDS | NEGATORS | PARTICLES | _LETTERS_OR_ALONE | DROPPED | _SMALL_ROMANS
@@ -204,7 +205,7 @@ class TermList:
         numeral = word.upper() if word in _SMALL_ROMANS else token.surface
         if word not in NUMERIC_WORDS and numeral not in ROMANS:
             return False
-        if word in DROPPED:
+        if word in DROPPED and not (word == "am" and self._last_is(Kind.NUMBER)):
             return False
         last = self.terms[-1].key[1:] if self._last_is(Kind.NUMBER) else ""
         spoken = spoken_number(numeral if numeral in ROMANS else word, last, previous)
@@ -264,7 +265,7 @@ class TermList:
             return
         elif word == "us" and (token.surface == "US" or previous in {"the", "in"}):
             self._add("usa", token.surface, Kind.ENTITY)
-        elif word in _LETTERS_OR_ALONE and following in {".", ","}:
+        elif word in _LETTERS_OR_ALONE and (following in {".", ","} or (named and token.surface == "A")):
             name = Kind.NAME if named and token.surface[0].isupper() else Kind.WORD
             self._add(key_of(word), token.surface, Kind.PARTICLE if word in _ALONE else name)
         elif word in DROPPED:
@@ -326,7 +327,6 @@ _MONTH_NAMES: Final = {number: name for name, number in reversed(MONTHS.items())
 
 
 def _capitals_tell(tokens: Sequence[Token]) -> bool:
-    """Whether capitals mark names: not in a text that is all capitals or all title case."""
-    words = [token for token in tokens if token.kind == "word" and token.surface[:1].isalpha()]
-    capitals = sum(token.surface[0].isupper() for token in words)
-    return capitals * 2 <= len(words) + 1
+    """Whether capitals mark names: not in a text in capitals or title case, where small words have them too."""
+    capitals = [token.lower for token in tokens[1:] if token.surface[:1].isupper() and token.kind == "word"]
+    return len(capitals) * 2 <= len(tokens) + 1 and _NEVER_NAMES.isdisjoint(capitals)

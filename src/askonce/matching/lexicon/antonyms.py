@@ -87,7 +87,7 @@ vegetarian/meat vegan/meat decaf/regular boil/freeze melt/freeze freeze/thaw eva
 expand/shrink inflate/deflate accelerate/decelerate accelerate/brake speed/slow advance/retreat forwarding/blocking
 whitelist/blacklist allowlist/denylist allowlist/blocklist follower/leader plaintiff/defendant prosecution/defense
 victim/attacker attacker/defender home/away ours/theirs mine/yours mine/theirs his/hers black/white dark/light
-debit/deposit lower/upper single/multiple minimum/average maximum/average mean/median average/total numerator/denominator
+debit/deposit lower/upper single/multiple minor/adult boiling/melting boiling/freezing boil/melt minimum/average maximum/average mean/median average/total numerator/denominator
 """
 
 ANTONYM_PAIRS: Final = tuple((left, right) for left, right in (pair.split("/") for pair in _PAIRS.split()))

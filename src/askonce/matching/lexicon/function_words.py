@@ -33,7 +33,7 @@ DROPPED: Final = listed("""
     a an the is are am be been being was were do does did has have had having will would shall can could may might
     should must i you we me my your our he she him his her it its they them their us myself yourself one's
     to of in on at for with by from as into onto that which who whom whose what when where why how this these those
-    there and or vs but so then also too very if whether about regarding concerning than before after
+    there and or vs but so then also too very if whether about regarding concerning than before after during
     some any such
     """)
 """Grammar: it bears on person, tense, role and kind of question, and isn't subject matter by itself."""

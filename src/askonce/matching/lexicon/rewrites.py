@@ -24,7 +24,7 @@ could you/can you/would you/will you/please can you/please could you/please/kind
 hi there/hello there/hey there/good morning/good afternoon/good evening/hi/hello/hey/excuse me/ok/okay/so/well/also/and
 does anyone know/does anybody know/anyone know/i do not know/i am not sure/i do not understand/in your opinion
 as an expert/any idea/any ideas/do you have any idea/i need information on/i need info on/i need to find out/i want to find out
-i have no idea/i have no clue/find out/i am interested in knowing/i am interested in
+i have no idea/i have no clue/no idea/no clue/not sure/find out/i am interested in knowing/i am interested in
 """
 OPENINGS: Final = frozenset(
     tuple(phrase.split()) for line in _OPENINGS.strip().splitlines() for phrase in line.split("/")
@@ -115,6 +115,7 @@ percent: per cent
 kph: km h/kilometers per hour/kilometres per hour/km per hour
 mph: miles per hour/mi h
 whether: whether or not
+twice: two times/2 times/2x
 at least: no less than/not less than/no fewer than/not fewer than
 at most: no more than/not more than/at the most
 and: as well as
