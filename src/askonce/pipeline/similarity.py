@@ -19,7 +19,9 @@ from askonce.errors import EmbedderUnavailable
 from askonce.matching.analysis import analyse
 from askonce.matching.calibration import Calibration, Label, Source, refit
 from askonce.matching.guards import antonyms, code, direction, entities, language, pair_of, symbols, units
+from askonce.matching.lexicon.antonyms import ANTONYM_PAIRS
 from askonce.matching.terms import Kind, is_light
+from askonce.matching.text import MAX_CHARACTERS
 from askonce.pipeline.equality import Verdict
 
 if TYPE_CHECKING:
@@ -52,6 +54,8 @@ _KEPT: Final = "answer-similarity"
 _LIST_MARK: Final = re.compile(r"^\s*(?:\d{1,2}[.)]|[-*])\s+", re.MULTILINE)
 _YES: Final = frozenset({"yes", "yeah", "yep", "correct", "true", "right", "certainly", "absolutely"})
 _NO: Final = frozenset({"no", "not", "nope", "incorrect", "false", "wrong"})
+_OPPOSITES: Final = frozenset(frozenset(pair) for pair in ANTONYM_PAIRS)
+_MOST_OPPOSED: Final = 50
 _GUARDS: Final = (language, units, symbols, code, antonyms, entities, direction)
 
 
@@ -115,8 +119,9 @@ class AnswerSimilarity:
 
     async def _compare(self, one: str, other: str) -> tuple[Verdict, Evidence | None]:
         pair = await asyncio.to_thread(_analyse, one, other)
+        whole = max(len(one), len(other)) <= MAX_CHARACTERS
         short = _short_verdict(pair)
-        if short is not None:
+        if whole and short is not None:
             return short, None
         try:
             vectors = [await self._embed(text) for text in (one, other)]
@@ -128,7 +133,7 @@ class AnswerSimilarity:
         probability = self._calibration.probability(evidence)
         if probability <= _DIFFERENT:
             return Verdict.DIFFERENT, evidence
-        whole = max(len(_windows(text)) for text in (one, other)) <= _MOST_WINDOWS
+        whole = whole and max(len(_windows(text)) for text in (one, other)) <= _MOST_WINDOWS
         sure = probability >= _SAME and whole and not _objects(pair)
         return (Verdict.SAME if sure else Verdict.UNDECIDED), evidence
 
@@ -179,8 +184,16 @@ def _objects(pair: Pair) -> bool:
         numbers[0] != numbers[1]
         or len(negations) > 1
         or (short and bool(pair.alignment.inverted))
+        or _opposed(pair)
         or any(guard(pair) is not None for guard in _GUARDS)
     )
+
+
+def _opposed(pair: Pair) -> bool:
+    """Whether a word of one is the opposite of a word of the other, those included that carry no subject matter."""
+    words = set(pair.asked.normal), set(pair.stored.normal)
+    one, other = (sorted(mine - theirs)[:_MOST_OPPOSED] for mine, theirs in (words, words[::-1]))
+    return any(frozenset((left, right)) in _OPPOSITES for left in one for right in other)
 
 
 def _evidence(pair: Pair, one: Vector, other: Vector) -> Evidence:
@@ -214,7 +227,7 @@ def _windows(text: str) -> list[str]:
     windows = [""]
     for word in text.split():
         piece = word[:width]
-        if len(windows[-1]) + len(piece) > width:
+        if len(windows[-1]) + len(piece) >= width:
             windows.append("")
         windows[-1] += (" " if windows[-1] else "") + piece
     return windows
