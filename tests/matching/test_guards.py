@@ -7,6 +7,7 @@ import pytest
 from askonce.matching.analysis import analyse
 from askonce.matching.guards import first_veto, pair_of
 from askonce.matching.objections import objections
+from matching.guard_pairs import HARMLESS, VETOED
 
 
 def _veto(left: str, right: str) -> str | None:
@@ -89,3 +90,34 @@ def test_no_guard_objects_to_another_way_of_writing(left: str, right: str) -> No
     """Look-alikes of the cases above that mean the same."""
     assert (_veto(left, right), _objections(left, right)) == (None, ())
     assert (_veto(right, left), _objections(right, left)) == (None, ())
+
+
+@pytest.mark.parametrize(
+    ("reason", "left", "right"), [(reason, *pair) for reason, pairs in VETOED.items() for pair in pairs]
+)
+def test_a_difference_that_decides_is_vetoed_both_ways(reason: str, left: str, right: str) -> None:
+    """Numbers, bounds, times, names, roles, order, scope, slots and literal text."""
+    assert _veto(left, right) == reason
+    assert _veto(right, left) == reason
+
+
+@pytest.mark.parametrize(("left", "right"), HARMLESS)
+def test_a_difference_that_does_not_decide_is_not_vetoed(left: str, right: str) -> None:
+    """Spelling, case, politeness, formats of dates, numbers and units, abbreviations, voice and moved clauses."""
+    assert _veto(left, right) is None
+    assert _veto(right, left) is None
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "reason"),
+    [
+        ("how many legs does a spider have", "how many eyes does a spider have", "content-word-differs"),
+        ("Did Brutus kill Caesar?", "Was Caesar killed by Brutus?", "order-differs"),
+        ("Shakespeare wrote Hamlet", "Hamlet was written by Shakespeare", "order-differs"),
+        ("I was billed twice", "I billed twice", "voice-differs"),
+    ],
+)
+def test_what_only_a_verifier_can_decide_is_an_objection(left: str, right: str, reason: str) -> None:
+    """Another word, another order or voice: true paraphrases have them too, so nothing is forbidden."""
+    assert _veto(left, right) is None
+    assert reason in _objections(left, right)
