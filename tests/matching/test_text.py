@@ -61,6 +61,19 @@ def test_inflections_share_a_key_and_other_words_do_not(words: str, same: bool) 
         ("python 3.11.2 release", "#3.11.2"),
         ("World War II", "#2"),
         ("what is -5 squared", "#-5"),
+        ("two hundred and fifty apples", "#250"),
+        ("a thousand five hundred apples", "#1500"),
+        ("fifteen hundred apples", "#1500"),
+        ("two million three hundred thousand and five apples", "#2300005"),
+        ("born in nineteen eighty four", "#1984"),
+        ("in twenty twenty four", "#2024"),
+        ("three point one four times", "#3.14"),
+        ("the twenty-first apple", "#21"),
+        ("two dozen apples", "#24"),
+        ("half of the apples", "#1/2"),
+        ("2.5 million apples", "#2500000"),
+        ("wake me at seven am", "#7:00"),
+        ("world war ii", "#2"),
     ],
 )
 def test_numbers_have_one_way_of_being_written(text: str, key: str) -> None:
@@ -76,6 +89,11 @@ def test_numbers_have_one_way_of_being_written(text: str, key: str) -> None:
         ("on 10 March 1957", "on March 10, 1957"),
         ("borders of Spain and Italy", "borders of Italy and Spain"),
         ("send $5 now", "send 5 dollars now"),
+        ("send USD 5 now", "send 5 dollars now"),
+        ("open on 2024-07-04", "open on July 4th, 2024"),
+        ("open on the 4th of July 2024", "open on 4 July 2024"),
+        ("it is 20°C outside today", "it is 20 degrees Celsius outside today"),
+        ("60 miles per hour", "60 mph"),
     ],
 )
 def test_equivalent_arrangements_have_the_same_terms(left: str, right: str) -> None:
@@ -97,3 +115,27 @@ def test_equivalent_arrangements_have_the_same_terms(left: str, right: str) -> N
 def test_languages_are_told_by_script_or_function_words(text: str, language: str) -> None:
     """One borrowed word doesn't make a text foreign."""
     assert analyse(text).language == language
+
+
+@pytest.mark.parametrize("text", ["one two three", "ten twenty", "twenty ten eleven", "seven and eight"])
+def test_numbers_said_in_a_row_stay_apart(text: str) -> None:
+    """What doesn't make one number is several."""
+    assert len([term for term in analyse(text).terms if term.key.startswith("#")]) > 1
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        ("Translate to French: good night", ("good night",)),
+        ("Classify the tone:\nI like it.\nI do not.", ("I like it", "I do not")),
+        ("I like it.\nClassify the tone.", ("I like it",)),
+        ("Hi Bob,\nhow do I pay?\nThanks!", ()),
+        ("Question: how do I pay?", ()),
+        ("the shop opens at 9: what then", ()),
+        ("She had one wish: to fly higher than all", ()),
+        ("x = {};\nreturn x;", ("x = {}; return x;",)),
+    ],
+)
+def test_material_is_told_from_the_question(text: str, pieces: tuple[str, ...]) -> None:
+    """What an instruction works on, wherever it stands; greetings, labels and prose are no material."""
+    assert analyse(text).payload == pieces
