@@ -5,6 +5,7 @@ Each judge is cheaper than the next and says so where it can't tell. None of the
 
 from __future__ import annotations
 
+import asyncio
 import importlib.resources
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -12,7 +13,7 @@ import orjson
 
 from askonce.errors import AuditDropped, EmbedderUnavailable
 from askonce.model import Ask, Endpoint
-from askonce.pipeline.equality import Verdict, compare, said
+from askonce.pipeline.equality import Comparison, Said, Verdict, compare, said
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -116,18 +117,15 @@ class Judge:
         Raises:
             AuditDropped: they can't be compared, now or at all.
         """
-        texts = said(one), said(other)
-        if texts[0] is None or texts[1] is None:
-            raise AuditDropped("not-comparable")
-        form = compare(texts[0], texts[1])
+        first, second, form = await asyncio.to_thread(_by_form, one, other)
         if form.verdict is not Verdict.UNDECIDED:
             return Ruling(form.verdict, "equality")
         ruling = await self._by_likeness(form.rest)
         if ruling.verdict is not Verdict.UNDECIDED or self._model is None:
             return ruling
-        verdict = await self._model.compare(request, texts[0].text, texts[1].text)
+        verdict = await self._model.compare(request, first.text, second.text)
         if Verdict.UNDECIDED not in {verdict, expected} and verdict is not expected:
-            verdict = await self._model.compare(request, texts[1].text, texts[0].text)
+            verdict = await self._model.compare(request, second.text, first.text)
         await self.learn(ruling.likeness, verdict)
         return Ruling(verdict, "model", ruling.likeness)
 
@@ -145,6 +143,14 @@ class Judge:
         except EmbedderUnavailable:
             raise AuditDropped("embedder") from None
         return Ruling(verdict, "similarity", likeness)
+
+
+def _by_form(one: Answer, other: Answer) -> tuple[Said, Said, Comparison]:
+    """What both say, and what form tells; for a thread, since answers can be large."""
+    first, second = said(one), said(other)
+    if first is None or second is None:
+        raise AuditDropped("not-comparable")
+    return first, second, compare(first, second)
 
 
 def brief(question: str, one: str, other: str) -> str:

@@ -1,0 +1,350 @@
+"""Audits at work: which cases there are, what verdicts do, and that nothing that goes wrong becomes one."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import orjson
+import pytest
+
+from askonce.errors import AuditDropped
+from askonce.matching.budget import Budget
+from askonce.matching.calibration import Calibration
+from askonce.model import Answer, Entry, Question, SemanticMode, Stored, Usage
+from askonce.pipeline.audit import Auditor, Desk, Effects
+from askonce.pipeline.budgets import Budgets
+from askonce.pipeline.decision import Decision
+from askonce.pipeline.judge import Judge
+from askonce.pipeline.links import Links
+from askonce.pipeline.outcomes import Outcomes, ServedHit
+from askonce.pipeline.records import Records
+from fakes import CALLER, FakeClock, FakeObserver, FakeStore, request
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from askonce.model import Link, Request
+
+A, B, C = b"a" * 32, b"b" * 32, b"c" * 32
+"""Keys: a question with its answer, another wording of it, and a third."""
+RIGHT, WRONG = "It is open until nine.", "No, never."
+
+
+def answer(text: str, finish: str = "stop") -> Answer:
+    choice = {"index": 0, "message": {"content": text}, "finish_reason": finish}
+    return Answer(orjson.dumps({"choices": [choice]})[1:-1], b"", "m", "chatcmpl-", Usage(), 7)
+
+
+def decision(
+    question: bytes = B, key: bytes = A, reason: str = "match", probability: float = 0.99
+) -> Decision:
+    evidence = np.array([3.0], np.float32)
+    return Decision(question, key, A, probability, 0.9, reason, vetoed=False, evidence=evidence)
+
+
+class LinkingStore(FakeStore):
+    """A store whose links can be told from entries."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(clock)
+        self.links: dict[bytes, Link] = {}
+
+    def peek(self, key: bytes) -> Stored | None:
+        link = self.links.get(key)
+        entry = self.entries.get(link.target if link is not None else key)
+        return None if entry is None else Stored(entry, link)
+
+    def link(self, link: Link, question: Question | None) -> None:
+        self.links[link.key] = link
+        self.questions_kept[link.key] = question
+
+    def remove(self, key: bytes) -> None:
+        if self.links.pop(key, None) is None:
+            super().remove(key)
+
+
+@dataclass
+class Index:
+    """The semantic tier, as far as audits know it."""
+
+    weighed: Sequence[Decision] = ()
+    classes: dict[bytes, bytes] = field(default_factory=dict)
+
+    async def weigh(self, asked: Request) -> Sequence[Decision]:
+        return [one for one in self.weighed if one.question == asked.ask.exact_key]
+
+    async def describe(self, asked: Request) -> Question | None:
+        key = asked.ask.exact_key or b""
+        return Question(key, b"p", "?", "e", np.ones(2, np.float32), None, key)
+
+    def add(self, question: Question) -> None:
+        self.classes[question.key] = question.answer
+
+    def reclass(self, key: bytes, answer: bytes) -> None:
+        if key in self.classes:
+            self.classes[key] = answer
+
+    def forget(self, key: bytes) -> None:
+        self.classes.pop(key, None)
+
+
+class House:
+    """An auditor with all that it acts on; `A` is stored, with RIGHT as its answer."""
+
+    def __init__(self, fresh: str | Exception = RIGHT, draw: float = 0.0, **desk: Any) -> None:
+        self.clock = FakeClock()
+        self.store = LinkingStore(self.clock)
+        self.index = Index()
+        self.records = Records()
+        self.observer = FakeObserver()
+        self.links = Links(self.store, self.index)
+        self.budgets = Budgets(
+            {"default": Budget(0.01)},
+            Calibration(np.array([1.0]), 0.0),
+            "e",
+            self.store,
+            self.clock,
+            gather_s=0,
+        )
+        self.asked: list[tuple[Request, int | None]] = []
+        self.fresh: list[str | Exception] = [fresh]
+        self.gate = asyncio.Event()
+        self.gate.set()
+        effects = Effects(self.store, self.links, self.records, self.budgets, self.observer, self.clock)
+        judge = Judge(None, None, self.clock)
+        self.auditor = Auditor(
+            effects,
+            judge,
+            self.ask,
+            lambda: draw,
+            Desk(**({"max_queue": 9, "concurrency": 2, "timeout_s": 5} | desk)),
+        )
+        now = self.clock.now()
+        self.store.put(Entry(A, answer(RIGHT), now, now + 60, "t", "default", "m"), None)
+        self.index.classes[A] = A
+
+    async def ask(self, asked: Request, expected: int | None) -> Answer:
+        self.asked.append((asked, expected))
+        await self.gate.wait()
+        said = self.fresh[0] if len(self.fresh) == 1 else self.fresh.pop(0)
+        if isinstance(said, Exception):
+            raise said
+        return answer(said)
+
+    def serve(self, question: bytes = B, request_id: str = "r1", made: Decision | None = None) -> None:
+        self.links.made(made or decision(question), self.store.entries[A])
+        self.auditor.served(said(question), request_id, A)
+
+    async def settle(self) -> None:
+        """Works until nothing waits."""
+        self.auditor.start()
+        await self.auditor.close(10)
+        await self.budgets.close()
+
+
+def said(question: bytes = B, **policy: Any) -> Request:
+    return request(question, semantic=SemanticMode.ON, **policy)
+
+
+async def test_a_hit_is_judged_by_a_fresh_answer() -> None:
+    """The upstream is asked for the hit's own question, at the expected price; the label says how it was drawn."""
+    house = House('{"open": 9}')
+    house.store.entries[A] = replace(house.store.entries[A], answer=answer('{"open": 9.0}'))
+    house.serve()
+    await house.settle()
+    asked, expected = house.asked[0]
+    assert (asked.ask.exact_key, expected) == (B, 7)
+    label = house.store.audits_kept[0]
+    assert (label.right, label.source, label.judge, label.request_id) == (True, "hit", "equality", "r1")
+    assert (label.propensity, label.probability, label.threshold, label.reason) == (1.0, 0.99, 0.9, "match")
+    assert house.records.of(A).right > 0
+    assert house.store.links[B].confidence == 1.0
+    assert house.index.classes[B] == A
+    assert house.observer.audits == [("default", "hit", "same", "equality")]
+
+
+async def test_a_wrong_hit_loses_its_link_and_nothing_else() -> None:
+    """The link goes from store and index, the answer stays, and the pair is remembered; so go links that came of it."""
+    house = House('{"open": 9}')
+    house.store.entries[A] = replace(house.store.entries[A], answer=answer('{"open": 5}'))
+    house.index.classes[B] = A
+    house.serve()
+    house.links.made(decision(C, key=B), house.store.entries[A])
+    await house.settle()
+    assert house.store.links == {}
+    assert set(house.store.entries) == {A}
+    assert house.index.classes == {A: A}
+    assert house.records.refused(B, A)
+    assert not house.records.refused(A, A)
+    assert not house.store.audits_kept[0].right
+
+
+async def test_only_the_drawn_share_is_audited() -> None:
+    """After the first fifty hits the share is the policy's; the propensity of each label is the share at its time."""
+    house = House(draw=0.5, max_queue=500)
+    for number in range(200):
+        house.serve(request_id=str(number))
+    await house.settle()
+    propensities = [audit.propensity for audit in house.store.audits_kept]
+    assert len(propensities) == 99  # 50 / hits falls to the draw at the hundredth
+    assert propensities[49] == 1.0
+    assert propensities[-1] == pytest.approx(50 / 99)
+
+
+async def test_what_was_forgotten_is_decided_anew() -> None:
+    """A link from before a restart: its decision is made again for the label; where that fails, the link is still cut."""
+    house = House('{"open": 9}')
+    house.store.entries[A] = replace(house.store.entries[A], answer=answer('{"open": 5}'))
+    house.index.weighed = [decision(B, probability=0.95)]
+    house.serve()
+    house.links._decisions.clear()
+    await house.settle()
+    assert house.store.audits_kept[0].probability == 0.95
+    assert house.store.links == {}
+    gone = House('{"open": 9}')
+    gone.store.entries[A] = replace(gone.store.entries[A], answer=answer('{"open": 5}'))
+    gone.serve()
+    gone.links._decisions.clear()
+    await gone.settle()
+    assert gone.store.audits_kept[0].evidence is None
+    assert gone.store.links == {}
+    assert gone.budgets.standings()[0].setting.labels == 0
+
+
+@pytest.mark.parametrize(("reason", "source"), [("match", "shadow"), ("low-confidence", "miss")])
+async def test_a_fresh_answer_is_compared_for_nothing(reason: str, source: str) -> None:
+    """Nobody is asked: the same answer makes both questions one class, another one leaves them apart."""
+    house = House()
+    house.index.classes[B] = B
+    house.auditor.compare(said(), decision(reason=reason), answer(RIGHT))
+    house.index.classes[C] = C
+    house.auditor.compare(said(C), decision(C, reason=reason), answer("[1]"))
+    await house.settle()
+    assert not house.asked
+    assert house.index.classes == {A: A, B: A, C: C}
+    labels = house.store.audits_kept
+    assert [(label.source, label.right, label.propensity) for label in labels] == [(source, True, 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("fresh", "reason"),
+    [
+        (AuditDropped("upstream-failed"), "upstream-failed"),
+        (AuditDropped("spend-limit"), "spend-limit"),
+        (ValueError("a bug"), "failed"),
+    ],
+)
+async def test_failures_are_counted_and_never_judged(fresh: Exception, reason: str) -> None:
+    """No label, the link stays, and the next case is worked on."""
+    house = House()
+    house.fresh = [fresh, RIGHT]
+    house.serve()
+    house.serve(request_id="r2")
+    await house.settle()
+    assert house.observer.audits_dropped == [reason]
+    assert [audit.request_id for audit in house.store.audits_kept] == ["r2"]
+    assert B in house.store.links
+
+
+async def test_what_cannot_be_compared_is_dropped() -> None:
+    """The stored answer is gone, or the fresh one was cut short: no verdict. Open verdicts are counted, not kept."""
+    house = House()
+    house.serve()
+    house.auditor.compare(said(C), decision(C), answer("x", "content_filter"))
+    house.auditor.compare(said(C), decision(C), answer("Other words."))
+    house.auditor.compare(said(C), decision(C, key=b"gone"), answer("x"))
+    await house.settle()
+    assert sorted(house.observer.audits_dropped) == ["answer-gone", "not-comparable"]
+    assert ("default", "shadow", "undecided", "equality") in house.observer.audits
+    assert [audit.source for audit in house.store.audits_kept] == ["hit"]
+
+
+async def test_the_queue_is_bounded() -> None:
+    """Beyond it cases are dropped and counted: serving never waits for an audit."""
+    house = House(max_queue=2, concurrency=1)
+    house.gate.clear()
+    for number in range(5):
+        house.serve(request_id=str(number))
+    assert house.observer.audits_dropped == ["queue-full"] * 3
+    assert house.auditor.waiting == 2
+    house.gate.set()
+    await house.settle()
+    assert len(house.store.audits_kept) == 2
+
+
+async def test_large_answers_do_not_pile_up() -> None:
+    """Fresh answers that wait to be compared are bounded in bytes too."""
+    house = House(max_queue=100)
+    large = answer("x" * 20_000_000, "content_filter")
+    for _ in range(5):
+        house.auditor.compare(said(), decision(), large)
+    assert house.observer.audits_dropped == ["queue-full"] * 2
+    await house.settle()
+    house.auditor.compare(said(), decision(), large)
+    assert house.observer.audits_dropped.count("queue-full") == 2
+
+
+async def test_the_end_waits_for_what_is_under_way_but_not_for_ever() -> None:
+    """Closing works through the queue, within its time."""
+    house = House()
+    house.gate.clear()
+    house.serve()
+    house.auditor.start()
+    await asyncio.sleep(0)
+    await house.auditor.close(0.01)
+    assert house.store.audits_kept == []
+    slow = House(timeout_s=0.01)
+    slow.gate.clear()
+    slow.serve()
+    await slow.settle()
+    assert slow.observer.audits_dropped == ["timeout"]
+
+
+async def test_feedback_is_heard_once_and_of_the_served_alone() -> None:
+    """By request id or entry, within the tenant; the first word is the label, a later objection still cuts."""
+    house = House(draw=1.0)
+    house.serve()
+    tell = house.auditor.feedback
+    assert not await tell("tenant:other", "r1", correct=False)
+    assert not await tell(None, "r1", correct=False)
+    assert not await tell(CALLER.tenant, "r2", correct=False)
+    assert B in house.store.links
+    assert await tell(CALLER.tenant, "r1", correct=True)
+    assert await tell(CALLER.tenant, A, correct=True)
+    assert B in house.store.links
+    assert await tell(CALLER.tenant, A, correct=False)
+    assert B not in house.store.links
+    assert [(one.source, one.judge, one.right) for one in house.store.audits_kept] == [
+        ("feedback", "caller", True)
+    ]
+    await house.settle()
+    assert not house.asked
+
+
+async def test_a_question_with_an_answer_of_its_own_is_only_parted() -> None:
+    """Where a fresh answer was stored since, a late verdict against the old link doesn't touch it."""
+    house = House(draw=1.0)
+    house.serve()
+    house.store.links.clear()
+    now = house.clock.now()
+    house.store.put(Entry(B, answer(WRONG), now, now + 60, "t", "default", "m"), None)
+    house.index.classes[B] = A
+    assert await house.auditor.feedback(CALLER.tenant, "r1", correct=False)
+    assert set(house.store.entries) == {A, B}
+    assert house.index.classes[B] == B
+
+
+def test_memories_are_bounded() -> None:
+    """Served hits and decisions are remembered up to a number, the latest of them."""
+    house, outcomes = House(), Outcomes(remembered=3)
+    for number in range(10_100):
+        house.links.remember(decision(number.to_bytes(32)))
+    assert len(house.links._decisions) == 10_000
+    for number in range(10):
+        outcomes.add(ServedHit(said(), f"r{number}", number.to_bytes(32)))
+    assert outcomes.find(CALLER.tenant, "r6") is None
+    assert outcomes.find(CALLER.tenant, (6).to_bytes(32)) is None
+    assert outcomes.find(CALLER.tenant, "r8") is outcomes.find(CALLER.tenant, (8).to_bytes(32)) is not None

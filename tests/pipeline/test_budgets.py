@@ -1,0 +1,163 @@
+"""Each feature's promise: labels in, a threshold out, breaches said, kept and lifted."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import orjson
+
+from askonce.matching.budget import Budget
+from askonce.matching.calibration import Calibration
+from askonce.model import Audit, SemanticMode
+from askonce.pipeline.budgets import Budgets
+from fakes import POLICY, FakeClock, FakeStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SHIPPED = Calibration(np.array([1.0]), 0.0)
+ON = replace(POLICY, semantic=SemanticMode.ON, feature="support", audit_share=0.1)
+
+
+class House:
+    """Budgets of one feature with all their fakes."""
+
+    def __init__(self, store: FakeStore | None = None) -> None:
+        self.clock = FakeClock() if store is None else store.clock
+        self.store = store or FakeStore(self.clock)
+        self.budgets = self.open()
+
+    def open(self) -> Budgets:
+        promises = {"support": Budget(0.05), "search": Budget(0.05)}
+        return Budgets(promises, SHIPPED, "engine-1", self.store, self.clock, gather_s=0.0)
+
+    def label(
+        self, *, right: bool, logit: float = 6.0, source: str = "hit", engine: str = "engine-1"
+    ) -> None:
+        self.clock.time += 1
+        self.budgets.label(audit(self.clock.now(), right=right, logit=logit, source=source, engine=engine))
+
+    @property
+    def breached(self) -> bool:
+        return self.budgets.mode(ON) is SemanticMode.SHADOW
+
+    async def until(self, check: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not check():  # noqa: ASYNC110 - what is waited for knows no event
+                await asyncio.sleep(0.005)
+
+
+def audit(at: float, *, right: bool, logit: float, source: str = "hit", engine: str = "engine-1") -> Audit:
+    return Audit(
+        feature="support",
+        at=at,
+        question=b"q",
+        answer=b"a",
+        request_id="r",
+        source=source,
+        judge="equality",
+        right=right,
+        propensity=1.0,
+        probability=0.9,
+        threshold=0.8,
+        reason="match",
+        evidence=np.array([logit], np.float32),
+        engine=engine,
+    )
+
+
+async def breach(house: House) -> None:
+    for _ in range(8):
+        house.label(right=False)
+    await house.until(lambda: house.breached)
+
+
+async def test_labels_move_the_threshold() -> None:
+    """Right would-be hits lower it, for this feature alone."""
+    house = House()
+    before = house.budgets.serving("support").threshold
+    for number in range(300):
+        house.label(right=True, logit=2.0 + number / 100, source="shadow")
+    await house.until(lambda: house.budgets.serving("support").labels == 300)
+    assert house.budgets.serving("support").threshold < before
+    assert house.budgets.serving("search").threshold == before
+    await house.budgets.close()
+
+
+async def test_a_breach_stops_serving_until_resumed() -> None:
+    """Wrong hits shadow the feature; resumed by hand, the same labels don't breach again, but further ones do."""
+    house = House()
+    await breach(house)
+    assert not house.budgets.serves_link(ON, 1.0)
+    assert house.budgets.mode(replace(ON, feature="search")) is SemanticMode.ON
+    assert house.budgets.mode(replace(ON, semantic=SemanticMode.OFF)) is SemanticMode.OFF
+    assert house.budgets.resume("support")
+    assert not house.breached
+    house.label(right=True)
+    seen = house.budgets.serving("support").labels
+    await house.until(lambda: house.budgets.serving("support").labels > seen)
+    assert not house.breached
+    await breach(house)
+    assert not house.budgets.resume("unheard-of")
+    assert house.budgets.resume("search")
+    await house.budgets.close()
+
+
+async def test_a_breach_ends_when_fresh_labels_say_so() -> None:
+    """Would-be hits of the shadowed feature that are right lift the breach, and its old labels don't bring it back."""
+    house = House()
+    await breach(house)
+    for _ in range(600):
+        house.label(right=True, logit=9.0, source="shadow")
+    await house.until(lambda: not house.breached)
+    labels = house.budgets.serving("support").labels
+    house.label(right=True)
+    await house.until(lambda: house.budgets.serving("support").labels > labels)
+    assert not house.breached
+    await house.budgets.close()
+
+
+async def test_a_breach_and_its_labels_survive_a_restart() -> None:
+    """Counts, breach and labels are there again; evidence of another engine isn't used."""
+    house = House()
+    assert house.budgets.hit(ON) == 1.0
+    house.budgets.asked("support")
+    await breach(house)
+    await house.budgets.close()
+    again = House(house.store)
+    again.budgets.load_states()
+    assert again.breached
+    assert again.budgets.take(audit(5.0, right=True, logit=1.0))
+    assert not again.budgets.take(audit(5.0, right=True, logit=1.0, engine="engine-2"))
+    assert not again.budgets.take(replace(audit(5.0, right=True, logit=1.0), feature="gone"))
+    assert not again.budgets.take(replace(audit(5.0, right=True, logit=1.0), evidence=None))
+    await again.budgets.settle_all()
+    standing = again.budgets.standings()[0]
+    assert (standing.traffic, standing.setting.labels) == ((1, 1), 1)
+    assert again.breached
+    await again.budgets.close()
+    assert orjson.loads(house.store.values_kept["budget/support"])["breached_at"] is not None
+
+
+async def test_audits_begin_dense() -> None:
+    """The first hits are all audited, later ones with the policy's share; a share of 0 audits none."""
+    house = House()
+    shares = [house.budgets.hit(ON) for _ in range(2_000)]
+    assert shares[:50] == [1.0] * 50
+    assert shares[-1] == 0.1
+    assert shares == sorted(shares, reverse=True)
+    assert house.budgets.hit(replace(ON, audit_share=0.0)) == 0.0
+    assert house.budgets.standings()[0].traffic.hits == 2_001
+
+
+async def test_links_serve_while_they_clear_the_threshold() -> None:
+    """A link made at a lower threshold doesn't serve below today's; one that a judge has confirmed does."""
+    house = House()
+    threshold = house.budgets.serving("support").threshold
+    assert house.budgets.serves_link(ON, 1.0)
+    assert house.budgets.serves_link(ON, threshold)
+    assert not house.budgets.serves_link(ON, threshold - 0.01)
+    assert not house.budgets.serves_link(replace(ON, semantic=SemanticMode.SHADOW), 1.0)
