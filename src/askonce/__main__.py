@@ -6,7 +6,7 @@ import os
 # of it thirty. Read when numpy is first imported, so before anything else.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from askonce.cli import cli  # noqa: E402
+from askonce.cli import cli
 
 __all__ = ["main"]
 
