@@ -10,6 +10,7 @@ import asyncio
 import math
 import re
 from difflib import SequenceMatcher
+from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -48,6 +49,8 @@ _ORDERED_WORDS: Final = 40
 """In texts of up to so many words, the order of those in common says who does what to whom."""
 _TRIES: Final = 5
 _PAUSE_S: Final = 0.2
+_REST: Final = 3.0
+"""Pause after each window, in its own durations: comparing takes a quarter of the embedder at most."""
 _LABELS: Final = 400
 _REFIT_EVERY: Final = 20
 _KEPT: Final = "answer-similarity"
@@ -69,6 +72,7 @@ class AnswerSimilarity:
     def __init__(self, embedder: Embedder, store: Store) -> None:
         self._embedder = embedder
         self._store = store
+        self._turn = asyncio.Lock()
         self._labels: list[Label] = []
         self._calibration = SHIPPED
 
@@ -142,13 +146,18 @@ class AnswerSimilarity:
         return np.stack([await self._embed_window(window) for window in _windows(text)[:_MOST_WINDOWS]])
 
     async def _embed_window(self, window: str) -> Vector:
+        """One window at a time, with pauses: requests wait for the same embedder."""
         for attempt in range(_TRIES):
-            try:
-                return (await self._embedder.embed(window)).vector
-            except EmbedderUnavailable as unavailable:
-                if unavailable.reason != "embedder-busy" or attempt == _TRIES - 1:
-                    raise
-                await asyncio.sleep(_PAUSE_S * 2**attempt)
+            async with self._turn:
+                began = perf_counter()
+                try:
+                    return (await self._embedder.embed(window)).vector
+                except EmbedderUnavailable as unavailable:
+                    if unavailable.reason != "embedder-busy" or attempt == _TRIES - 1:
+                        raise
+                finally:
+                    await asyncio.sleep(_REST * (perf_counter() - began))
+            await asyncio.sleep(_PAUSE_S * 2**attempt)
         raise AssertionError
 
 
