@@ -6,7 +6,7 @@ measured on the newer half, which it hasn't seen. Each audit stands for 1 / prop
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import numpy as np
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from askonce.matching.budget import Setting
     from askonce.model import Audit
 
-__all__ = ["FEWEST_AUDITS", "FeatureAdvice", "FeatureRecord", "Proposal", "advise", "recommended"]
+__all__ = ["FEWEST_AUDITS", "FeatureAdvice", "FeatureRecord", "Proposal", "Proposed", "advise", "recommended"]
 
 FEWEST_AUDITS: Final = 100
 """With fewer of them nothing is proposed."""
@@ -113,19 +113,36 @@ def advise(
     return FeatureAdvice(record.feature, len(labels), others, days, proposals)
 
 
-def recommended(advice: FeatureAdvice) -> Proposal | None:
-    """The strictest budget that keeps four fifths of the hits of the best one, among those that hold what they promise.
+class Proposed(Protocol):
+    """What recommendations look at."""
 
-    A budget holds it where the share of wrong hits measured is surely not above it. None where no budget serves anything.
+    @property
+    def budget(self) -> float:
+        """Largest share of wrong hits."""
+        ...
+
+    @property
+    def hit_rate(self) -> Interval:
+        """Share of hits."""
+        ...
+
+    @property
+    def wrong_among_hits(self) -> Interval:
+        """Share of wrong ones among them."""
+        ...
+
+
+def recommended(proposals: Sequence[Proposed]) -> float | None:
+    """The strictest budget that keeps four fifths of the most hits, among the budgets that hold what they promise.
+
+    One that doesn't is one whose share of wrong hits is surely above it. None where no budget serves anything.
     """
     holding = [
-        each
-        for each in advice.proposals
-        if each.hit_rate.estimate > 0 and each.wrong_among_hits.low <= each.budget
+        each for each in proposals if each.hit_rate.estimate > 0 and each.wrong_among_hits.low <= each.budget
     ]
     most = max((each.hit_rate.estimate for each in holding), default=0.0)
-    enough = [each for each in holding if each.hit_rate.estimate >= _ENOUGH_HITS * most]
-    return min(enough, key=lambda each: each.budget, default=None)
+    enough = [each.budget for each in holding if each.hit_rate.estimate >= _ENOUGH_HITS * most]
+    return min(enough, default=None)
 
 
 def _counts(audit: Audit, shipped: Calibration) -> bool:
