@@ -138,7 +138,8 @@ def test_every_reason_is_documented() -> None:
     root = Path(__file__).parents[2]
     documented = (root / "docs" / "semantic-matching.md").read_text("utf-8")
     sources = [
-        root / "src/askonce/matching" / name for name in ("guards.py", "literal_guards.py", "objections.py")
+        root / "src/askonce/matching" / name
+        for name in ("guards.py", "grammar_guards.py", "literal_guards.py", "objections.py")
     ]
     reasons = {
         word

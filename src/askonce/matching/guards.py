@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from askonce.matching.grammar_guards import choice, negation, persons, quantifiers, question
 from askonce.matching.lexicon import listed
 from askonce.matching.lexicon.antonyms import ANTONYM_PAIRS, NEGATING_PREFIXES, NEGATING_SUFFIXES
 from askonce.matching.lexicon.entities import ORDINARY_NAMES
@@ -61,7 +62,6 @@ _ORDINARY_UNITS: Final = listed(
 )
 _UNCOUNTED: Final = frozenset({_FIRST})
 _ALIKE: Final = 0.5
-_WHO_WHEN_WHERE: Final = frozenset({"when", "where", "who"})
 
 
 def _new(kind: Kind, terms: Sequence[Term], other: Analysis) -> list[Term]:
@@ -139,12 +139,6 @@ def symbols(pair: Pair) -> str | None:
     return "symbol-differs" if differ else None
 
 
-def negation(pair: Pair) -> str | None:
-    """Both say `not`, or neither does; two negations cancel out."""
-    odd = (pair.asked.grammar.negations - pair.stored.grammar.negations) % 2
-    return "negation-differs" if odd else None
-
-
 def _opposed(left: str, right: str) -> bool:
     if right in _ANTONYMS.get(left, ()):
         return True
@@ -165,12 +159,6 @@ def antonyms(pair: Pair) -> str | None:
             if _opposed(left.key, right.key):
                 return "antonym"
     return None
-
-
-def quantifiers(pair: Pair) -> str | None:
-    """`all` isn't `some`, `both` isn't `either`; one may be missing."""
-    asked, stored = pair.asked.grammar.quantifiers, pair.stored.grammar.quantifiers
-    return "quantifier-differs" if asked - stored and stored - asked else None
 
 
 def _misspelled(entity: Term, others: Sequence[Term]) -> bool:
@@ -244,32 +232,6 @@ def exchange(pair: Pair) -> str | None:
         return "direction-differs" if opposed or (governed and stay and alike) else None
     named = [all(term.kind in _NAMING for term, _ in block) for block in (left, right)]
     return "direction-differs" if stay and (all(named) or (alike and not any(named))) else None
-
-
-def persons(pair: Pair) -> str | None:
-    """`he` isn't `she`; and `what do I owe you` isn't `what do you owe me`."""
-    asked, stored = pair.asked.grammar.persons, pair.stored.grammar.persons
-    if asked == stored:
-        return None
-    if {"he", "she"} == set(asked) ^ set(stored):
-        return "person-differs"
-    swapped = set(asked) == set(stored) and pair.alignment.arrangement.disorder == 0.0 and not left_over(pair)
-    return "direction-differs" if swapped else None
-
-
-def choice(pair: Pair) -> str | None:
-    """`A or B` isn't `A and B`."""
-    if pair.asked.grammar.alternatives == pair.stored.grammar.alternatives:
-        return None
-    differing = set(pair.asked.normal) ^ set(pair.stored.normal)
-    return "choice-differs" if differing == {"or", "and"} else None
-
-
-def question(pair: Pair) -> str | None:
-    """`when` isn't `where`, and neither is `who`."""
-    asked, stored = pair.asked.grammar.question, pair.stored.grammar.question
-    differ = asked != stored and {asked, stored} <= _WHO_WHEN_WHERE
-    return "question-differs" if differ else None
 
 
 GUARDS: Final[tuple[Callable[[Pair], str | None], ...]] = (

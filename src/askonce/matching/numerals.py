@@ -102,11 +102,11 @@ def spoken_cardinal(words: Sequence[str], start: int) -> tuple[str, int]:
     `two hundred and fifty`, `twenty-one thousand`, `nineteen eighty four`, `three point five`, `twenty first`, and
     `thousand` behind an article. `words` ends with two breaks (`.`).
     """
-    value, position = _below_million_million(words, start)
+    value, position = _cardinal(words, start)
     if position == start:
         return "", 0
     if position == start + 1 and value in _CENTURIES:
-        rest, end = _below_million_million(words, position)
+        rest, end = _cardinal(words, position)
         if _TENS <= rest < _HUNDRED:
             return str(value * _HUNDRED + rest), end - start
     decimals = ""
@@ -119,7 +119,12 @@ def spoken_cardinal(words: Sequence[str], start: int) -> tuple[str, int]:
     return str(value), position - start
 
 
-def _below_million_million(words: Sequence[str], start: int) -> tuple[int, int]:
+def _counts(words: Sequence[str], position: int) -> bool:
+    """`twenty second of May` is an ordinal, `twenty second timer` a time."""
+    return words[position] != "second" or words[position + 1] == "of"
+
+
+def _cardinal(words: Sequence[str], start: int) -> tuple[int, int]:
     """Value and end of the words from `start` that make one cardinal: each adds less than the one before leaves room for."""
     total = group = 0
     room = ceiling = MULTIPLIERS["trillion"] * 1_000
@@ -138,7 +143,7 @@ def _below_million_million(words: Sequence[str], start: int) -> tuple[int, int]:
                 group, room = group * factor, factor if factor == _HUNDRED else 0
             else:
                 total, group, room, ceiling = total + group * factor, 0, 1_000, factor
-        elif room == _TENS and ORDINALS.get(word, _TENS) < _TENS:
+        elif room == _TENS and ORDINALS.get(word, _TENS) < _TENS and _counts(words, position):
             return total + group + ORDINALS[word], position + 1
         elif not (
             word == "and"

@@ -26,6 +26,12 @@ def order(pair: Pair) -> str | None:
     return "order-differs" if pair.alignment.inverted else None
 
 
+def negation(pair: Pair) -> str | None:
+    """One says `not` and the other doesn't."""
+    differ = pair.asked.grammar.negations % 2 != pair.stored.grammar.negations % 2
+    return "negation-differs" if differ else None
+
+
 def persons(pair: Pair) -> str | None:
     """`my` isn't `your`, `his` isn't `her`; a pronoun may be missing on one side (`my password`, `a password`)."""
     asked, stored = pair.asked.grammar.persons, pair.stored.grammar.persons
@@ -76,6 +82,7 @@ def content(pair: Pair) -> str | None:
 
 
 OBJECTIONS: Final[tuple[Callable[[Pair], str | None], ...]] = (
+    negation,
     order,
     persons,
     voice,
