@@ -93,11 +93,11 @@ def code(pair: Pair) -> str | None:
     """Marked code, identifiers, paths and flags are compared as they stand, case included."""
     if pair.asked.literals.code != pair.stored.literals.code:
         return "code-differs"
-    for term in left_over(pair) if Kind.LITERAL in pair.alignment.kinds_left else ():
-        if term.kind is Kind.LITERAL:
-            address = "://" in term.key or "@" in term.key or term.key.startswith("www.")
-            return "url-differs" if address else "code-differs"
-    return None
+    if Kind.LITERAL not in pair.alignment.kinds_left:
+        return None
+    keys = [term.key for term in left_over(pair) if term.kind is Kind.LITERAL]
+    address = any("://" in key or "@" in key or key.startswith("www.") for key in keys)
+    return "url-differs" if address else "code-differs"
 
 
 def language(pair: Pair) -> str | None:
