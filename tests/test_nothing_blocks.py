@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 CONFIG = """\
 upstreams: [{{type: simulated, ttft_ms: 0, tokens_per_second: 100000}}]
 store: sqlite://{folder}/askonce.db
-defaults: {{semantic: "on"}}
+defaults: {{semantic: "on", error_budget: 30%}}
 """
 
 

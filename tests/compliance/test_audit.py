@@ -26,7 +26,7 @@ upstreams:
   - {{name: judge, base_url: "{upstream}", api_key: sk-own, models: [sim-large]}}
 store: sqlite://{folder}/askonce.db
 features: {{shadow: {{semantic: shadow}}, unchecked: {{audit_share: 0}}, {features}}}
-defaults: {{semantic: "on"}}
+defaults: {{semantic: "on", error_budget: 30%}}
 audit: {{judge: {{model: sim-large}}, daily_limit_usd: {limit}}}
 admin: {{keys: ["sha256:{admin}"]}}
 """

@@ -18,7 +18,7 @@ CONFIG = """\
 upstreams: [{{name: p, base_url: "{upstream}"}}]
 store: sqlite://{folder}/askonce.db
 features: {{shadow: {{semantic: shadow}}, apart: {{semantic: "off"}}}}
-defaults: {{semantic: "on"}}
+defaults: {{semantic: "on", error_budget: 30%}}
 """
 LOOKALIKES = [
     ("How do I turn dark mode on?", "How do I turn dark mode off?"),

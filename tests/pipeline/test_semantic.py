@@ -101,9 +101,9 @@ class House:
         feature = self.budgets._features["default"]
         feature.setting = feature.setting._replace(threshold=0.9)
         index: Any = Index(*found)
-        self.embedder: Any = embedder or Embedder()
+        embedding: Any = Embedder() if embedder is None else embedder
         self.tier = SemanticTier(
-            self.embedder,
+            embedding,
             index,
             self.verifier,
             budgets=self.budgets,

@@ -36,7 +36,7 @@ listen: 127.0.0.1:{port}
 store: sqlite://{directory}/askonce.db
 upstreams:
   - {{type: simulated, name: simulated, ttft_ms: 350, tokens_per_second: 120, answers: "{directory}/answers.jsonl"}}
-defaults: {{semantic: "on"}}
+defaults: {{semantic: "on", audit_share: 0}}  # the sample knows the truth; audits would only add calls
 log: {{level: warning, format: console}}
 """
 _PATIENCE_S = 60.0

@@ -19,6 +19,7 @@ from askonce.config import (
     SimulatedUpstream as SimulatedSettings,
 )
 from askonce.embedders.minilm import MiniLMEmbedder
+from askonce.embedders.packaged import packaged_projection
 from askonce.model import HighTemperature, Policy, Scope, SemanticMode
 from askonce.observe.metrics import Metrics
 from askonce.pipeline.dispatch import Dispatcher, Served
@@ -29,7 +30,6 @@ from askonce.stores.sqlite import SqliteStore
 from askonce.stores.vectors import PartitionedIndex
 from askonce.upstreams.openai import OpenAIUpstream, Server
 from askonce.upstreams.simulated import SimulatedUpstream, Simulation, read_answers
-from askonce.wiring.interim import PROJECTION
 
 if TYPE_CHECKING:
     from askonce.config import PolicySettings, Settings, UpstreamSettings
@@ -58,7 +58,7 @@ def choose(settings: Settings, clock: Clock) -> Adapters:
     if settings.embedder.type != "none" and modes != {"off"}:
         chosen = settings.embedder
         embedder = MiniLMEmbedder(
-            project=PROJECTION,
+            project=packaged_projection(),
             workers=chosen.workers,
             max_queue=chosen.max_queue,
             memo_bytes=chosen.memo_bytes,

@@ -7,6 +7,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from askonce.embedders.packaged import packaged_verifier
 from askonce.matching.budget import Budget
 from askonce.pipeline.audit import Auditor, Desk, Effects
 from askonce.pipeline.background import BackgroundCalls, Purse
@@ -16,7 +17,6 @@ from askonce.pipeline.links import Links
 from askonce.pipeline.records import Records
 from askonce.pipeline.semantic import SemanticTier
 from askonce.pipeline.similarity import AnswerSimilarity
-from askonce.wiring.interim import Interim
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -79,7 +79,7 @@ class Semantics:
 def semantics(settings: Settings, adapters: Adapters, prices: Prices, clock: Clock) -> Semantics:
     """All parts, wired to one another, nothing started."""
     store, embedder, observer = adapters.store, adapters.embedder, adapters.metrics
-    verifier, records = Interim(), Records()
+    verifier, records = packaged_verifier(), Records()
     promises = {name: Budget(settings.policy_settings(name).error_budget) for name in settings.feature_names}
     engine = f"{embedder.engine if embedder is not None else 'none'}/{_digest(verifier.calibration)}"
     budgets = Budgets(promises, verifier.calibration, engine, store, clock)
