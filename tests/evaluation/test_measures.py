@@ -66,13 +66,15 @@ def test_without_ties_the_false_hit_rate_is_what_the_threshold_accepts(rows: lis
     assume(curve.auc is not None)
     for place, score in enumerate(sorted(scores[right], reverse=True), 1):
         rate = curve.false_hit_rate(place / right.sum())
-        assert rate == pytest.approx(float((scores[~right] >= score).mean()))
+        assert rate == pytest.approx(float((scores[~right] >= score).mean()), abs=1e-6)
 
 
 def test_ties_are_interpolated() -> None:
     """Where all score the same, a recall of R costs the share R of the wrong pairs."""
     curve = curve_of(np.ones(10), np.arange(10) < 5)
     assert curve.false_hit_rate(0.3) == pytest.approx(0.3)
+    exact = curve_of(np.arange(20.0), np.arange(20) % 2 == 1)
+    assert [exact.false_hit_rate(recall) for recall in (0.1, 0.3, 0.7)] == pytest.approx([0.0, 0.2, 0.6])
     assert curve.auc == pytest.approx(0.5)
 
 

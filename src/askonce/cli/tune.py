@@ -6,7 +6,7 @@ import asyncio
 import os
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import click
 import orjson
@@ -26,14 +26,17 @@ from askonce.evaluation.tuning import advise
 from askonce.evaluation.tuning_report import advice_json, advice_text, replay_json, replay_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from askonce.config import Settings
     from askonce.evaluation.request_log import FeatureLog, Replay
+    from askonce.matching.calibration import Calibration
 
 __all__ = ["tune"]
 
 _SQLITE: Final = b"SQLite format 3\x00"
+_Said: TypeAlias = "tuple[dict[str, Any], Iterator[str]]"
+"""What there is to say of a feature, as JSON and as lines of text."""
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -49,9 +52,9 @@ _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 @click.option("--cache", type=_FILE, help="Keep the log's embeddings in this file between runs.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def tune(
+    *,
     source: Path | None,
     log: Path | None,
-    *,
     verifier: str,
     embedder: str,
     cache: Path | None,
@@ -65,32 +68,34 @@ def tune(
     """
     try:
         if log is not None:
-            settings = None if source is None else load(source, os.environ)
-            replays = asyncio.run(_replays(read_log(log), settings, (embedder, verifier), cache))
-            present = _budgets(settings)
-            found = {
-                each.feature: (replay_json(each, present), replay_text(each, present)) for each in replays
-            }
+            found = _from_log(log, source, (embedder, verifier), cache)
         elif source is not None:
-            path, configured = _store(source)
-            present = dict(configured)
-            shipped = VERIFIERS[verifier]().verifier.calibration
-            advice = [advise(record, shipped, _asked(present, record.feature)) for record in read_store(path)]
-            found = {
-                each.feature: (advice_json(each, present), advice_text(each, present)) for each in advice
-            }
+            found = _from_audits(source, VERIFIERS[verifier]().verifier.calibration)
         else:
             raise click.UsageError("give a configuration or a store, or --log")
     except (BadFile, ConfigError, EmbedderUnavailable) as error:
         raise click.ClickException(str(error)) from None
     if as_json:
-        features: dict[str, Any] = {feature: content for feature, (content, _) in found.items()}
+        features = {feature: content for feature, (content, _) in found.items()}
         click.echo(orjson.dumps({"features": features}, option=orjson.OPT_INDENT_2).decode())
         return
     for _, lines in found.values():
         click.echo("\n".join(lines))
     if not found:
         click.echo("There are no audits: let features run with `semantic: shadow` for a while.")
+
+
+def _from_audits(source: Path, shipped: Calibration) -> dict[str, _Said]:
+    path, present = _store(source)
+    advice = [advise(record, shipped, _asked(present, record.feature)) for record in read_store(path)]
+    return {each.feature: (advice_json(each, present), advice_text(each, present)) for each in advice}
+
+
+def _from_log(log: Path, source: Path | None, names: tuple[str, str], cache: Path | None) -> dict[str, _Said]:
+    settings = None if source is None else load(source, os.environ)
+    replays = asyncio.run(_replays(read_log(log), settings, names, cache))
+    present = _budgets(settings)
+    return {each.feature: (replay_json(each, present), replay_text(each, present)) for each in replays}
 
 
 def _store(source: Path) -> tuple[Path, Mapping[str, float]]:

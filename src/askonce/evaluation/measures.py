@@ -8,7 +8,7 @@ group of equal scores, which is the expectation over that part.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ __all__ = [
     "within_budget",
 ]
 
+_HAIR: Final = 1e-9
 Floats: TypeAlias = NDArray[np.float64]
 Flags: TypeAlias = NDArray[np.bool_]
 
@@ -71,7 +72,8 @@ class Curve:
         """
         if not self.right[-1] or not self.wrong[-1]:
             return None
-        wanted = recall * self.right[-1]
+        # Three tenths of ten pairs are three pairs, not the hair more that floats make of it.
+        wanted = recall * self.right[-1] * (1 - _HAIR)
         place = int(np.searchsorted(self.right, wanted, side="left"))
         if place == 0:
             return 0.0

@@ -107,8 +107,7 @@ async def judge_pairs(
     """
     vocabulary = Vocabulary(pair.stored for pair in pairs.pairs)
     partition = await Partition.of([pair.stored for pair in pairs.pairs], embeddings)
-    cosines: list[float] = []
-    vetoes: list[str] = []
+    judged: list[tuple[float, str]] = []
     evidence = np.zeros((len(pairs.pairs), len(verifier.calibration.weights)))
     for start in range(0, len(pairs.pairs), _BLOCK):
         block = pairs.pairs[start : start + _BLOCK]
@@ -117,18 +116,22 @@ async def judge_pairs(
         crowds = partition.crowds(asked, [pair.stored for pair in block])
         for place, (one, other, crowd) in enumerate(zip(asked, stored, crowds, strict=True), start):
             if one is None or other is None:
-                cosines.append(-1.0)
-                vetoes.append(UNEMBEDDABLE)
+                judged.append((-1.0, UNEMBEDDABLE))
                 continue
             candidate = other.candidate(one, _ANSWER)
             (judgement,) = verifier.judge(one.asked(), [candidate], vocabulary, crowd)
-            cosines.append(candidate.similarity)
-            vetoes.append(BELOW_FLOOR if candidate.similarity < floor else judgement.veto)
+            veto = BELOW_FLOOR if candidate.similarity < floor else judgement.veto
+            judged.append((candidate.similarity, veto))
             evidence[place] = judgement.evidence
         advance(len(block))
-    right = np.array([pair.right for pair in pairs.pairs])
-    categories = [pair.category for pair in pairs.pairs]
-    return JudgedPairs(pairs.name, right, categories, np.array(cosines), vetoes, evidence)
+    return JudgedPairs(
+        pairs.name,
+        np.array([pair.right for pair in pairs.pairs]),
+        [pair.category for pair in pairs.pairs],
+        np.array([cosine for cosine, _ in judged]),
+        [veto for _, veto in judged],
+        evidence,
+    )
 
 
 class Partition:
