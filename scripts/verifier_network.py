@@ -143,7 +143,7 @@ def _scalars(own: Side, other: Side, best: Tensor, weights: Tensor) -> Tensor:
     own_places, other_places = (torch.arange(side.ids.shape[1]).float() for side in (own, other))
     own_lengths, other_lengths = (side.real.sum(1, keepdim=True).float() for side in (own, other))
     displaced = weights @ other_places / other_lengths - own_places / own_lengths
-    agreed = (weights[:, :-1, :-1] * weights[:, 1:, 1:]).sum(2)
+    agreed = (weights[:, :-1, :-1] * weights[:, 1:, 1:]).sum(2) * own.real[:, 1:]
     return torch.stack(
         [
             own.ranks,

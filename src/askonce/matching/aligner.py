@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from askonce.model import Tokens
 
-__all__ = ["FEATURES", "Aligner", "closeness"]
+__all__ = ["FEATURES", "Aligner", "closeness", "rank_of"]
 
 _Array = NDArray[np.float32]
 
@@ -41,6 +41,12 @@ def closeness(similarity: _Array) -> _Array:
     """-log(1 - cosine), the scale on which high similarities are told apart; at most 6.9."""
     closeness: _Array = -np.log(np.maximum(np.float32(1.0) - similarity, np.float32(_NEAREST)))
     return closeness
+
+
+def rank_of(ids: NDArray[np.int64]) -> NDArray[np.float64]:
+    """How rare a token is, 0 to about 1, from its place in the vocabulary."""
+    ranks: NDArray[np.float64] = np.log(np.maximum(ids - _SPECIAL_IDS, 1)) / 10
+    return ranks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,7 +86,7 @@ class Aligner:
     @classmethod
     def of(cls, arrays: Mapping[str, NDArray[np.floating]]) -> Aligner:
         """From arrays by name. Raises KeyError where one is missing."""
-        return cls(*(np.ascontiguousarray(arrays[field.name], np.float32) for field in fields(cls)))
+        return cls(*(np.array(arrays[field.name], np.float32, order="C") for field in fields(cls)))
 
     def project(self, states: _Array) -> NDArray[np.int8]:
         """Token states (n, 384) as they are kept: unit vectors (n, width), 127 standing for 1.0."""
@@ -154,7 +160,7 @@ def _padded(many: Sequence[Tokens]) -> _Padded:
         states[place, : lengths[place]] = tokens.states
     states /= np.maximum(np.sqrt((states * states).sum(2, keepdims=True)), _SHORTEST)
     real = np.arange(longest) < np.array(lengths)[:, None]
-    ranks = np.where(real, np.log(np.maximum(ids - _SPECIAL_IDS, 1)) / 10, 0).astype(np.float32)
+    ranks = np.where(real, rank_of(ids), 0).astype(np.float32)
     return _Padded(ids, ranks, states, real, np.array(lengths, np.float32))
 
 
@@ -170,10 +176,10 @@ class _Aligned(NamedTuple):
 def _tokens(own: _Padded, other: _Padded, aligned: _Aligned) -> _Array:
     """Scalars of each token, (k, n, 10).
 
-    Whether the other question has the same token; its word's rank; the highest likeness; the likeness to the
-    counterpart; how far the counterpart is displaced, signed and absolute, as a share of the text; the
-    counterpart's rank; how concentrated the alignment is; whether the next and the previous token are aligned with
-    the counterpart's next and previous.
+    Whether the other question has the same token; its word's rank; the highest likeness; how far the counterpart is
+    displaced, signed and absolute, as a share of the text; the counterpart's rank; how concentrated the alignment
+    is; whether the next and the previous token are aligned with the counterpart's next and previous; the likeness to
+    the counterpart.
     """
     weights = aligned.weights
     best = np.where(other.real[:, None, :], aligned.alike, -1).max(2)
@@ -181,20 +187,20 @@ def _tokens(own: _Padded, other: _Padded, aligned: _Aligned) -> _Array:
     displaced = place / other.lengths[:, None] - np.arange(weights.shape[1]) / own.lengths[:, None]
     following = np.zeros_like(best)
     preceding = np.zeros_like(best)
-    agreed = (weights[:, :-1, :-1] * weights[:, 1:, 1:]).sum(2)
+    agreed = (weights[:, :-1, :-1] * weights[:, 1:, 1:]).sum(2) * own.real[:, 1:]
     following[:, :-1], preceding[:, 1:] = agreed, agreed
     scalars: _Array = np.stack(
         [
             aligned.equal.any(2),
             own.ranks,
             best,
-            (own.states * aligned.counterpart).sum(2),
             displaced,
             np.abs(displaced),
             np.matmul(weights, other.ranks[:, :, None])[:, :, 0],
             (weights * weights).sum(2),
             following,
             preceding,
+            (own.states * aligned.counterpart).sum(2),
         ],
         axis=2,
         dtype=np.float32,
