@@ -17,7 +17,7 @@ from askonce.matching.lexicon.quantities import ROMANS
 from askonce.matching.literal_guards import payload, quoted, slot, wording
 from askonce.matching.pair import Pair, is_prose, left_over, pair_of
 from askonce.matching.spelling import likeness
-from askonce.matching.terms import Kind, Role
+from askonce.matching.terms import Kind, Role, is_named
 from askonce.matching.words import key_of
 
 if TYPE_CHECKING:
@@ -56,7 +56,6 @@ _FLOATING: Final = frozenset(
     )
 )
 _OPERATORS: Final = frozenset("+*=<>^~|\\±\N{MULTIPLICATION SIGN}÷≤≥≠√∑")
-_NAMING: Final = frozenset({Kind.NAME, Kind.ENTITY, Kind.NUMBER, Kind.UNIT, Kind.LITERAL})
 _ORDINARY_UNITS: Final = listed(
     "second minute hour day night week month year decade century degree cup bit stone token"
 )
@@ -130,7 +129,7 @@ def units(pair: Pair) -> str | None:
 def symbols(pair: Pair) -> str | None:
     """Operators and other signs are the same ones; those that aren't operators may be missing on one side."""
     pairs, moved = pair.alignment.pairs, pair.alignment.arrangement.moved
-    if any(pairs[index][0].key in _OPERATORS for index in moved):
+    if any(term.key in _OPERATORS for index in moved for term in pairs[index]):
         return "symbol-differs"
     if Kind.SYMBOL not in pair.alignment.kinds_left:
         return None
@@ -205,7 +204,7 @@ def direction(pair: Pair) -> str | None:
         if asked.role is not stored.role:
             roles = {asked.role, stored.role}
             telling = roles <= _TELLING_ROLES or (Role.NONE not in roles and not roles.isdisjoint(_IN_TIME))
-            if telling and (not contested or asked.kind in _NAMING):
+            if telling and (not contested or is_named((asked, stored))):
                 return "direction-differs"
             lost.add(asked.role)
             gained.add(stored.role)
@@ -225,12 +224,14 @@ def exchange(pair: Pair) -> str | None:
     left, right = ([pairs[index] for index in range(*block)] for block in blocks)
     stay = left[0][0].role is right[0][1].role and right[0][0].role is left[0][1].role
     alike = pair.asked.grammar.question == pair.stored.grammar.question and not left_over(pair)
-    alike = alike and not any(len(block) == 1 and block[0][0].key in _FLOATING for block in (left, right))
+    alike = alike and not any(
+        len(block) == 1 and any(term.key in _FLOATING for term in block[0]) for block in (left, right)
+    )
     if arrangement.rotated is not None:
         opposed = len(left) == len(right) == 1 and _opposed(left[0][0].key, right[0][0].key)
         governed = right[0][0].role not in {Role.NONE, Role.OTHER, left[0][0].role}
         return "direction-differs" if opposed or (governed and stay and alike) else None
-    named = [all(term.kind in _NAMING for term, _ in block) for block in (left, right)]
+    named = [all(is_named(terms) for terms in block) for block in (left, right)]
     return "direction-differs" if stay and (all(named) or (alike and not any(named))) else None
 
 

@@ -89,7 +89,10 @@ def payload(pair: Pair) -> str | None:
 
 def wording(pair: Pair) -> str | None:
     """Where the words themselves are the material (`translate …`, `how do you say …`), small ones count too."""
-    keys = {asked.key for asked, _ in pair.alignment.pairs[:_OPENING_TERMS]}
+    opening, other = (
+        {term.key for term in side.terms[:_OPENING_TERMS]} for side in (pair.asked, pair.stored)
+    )
+    keys = opening & other
     says = _SAYING in keys and pair.asked.grammar.question == pair.stored.grammar.question == "how"
     if not says and keys.isdisjoint(_VERBATIM):
         return None

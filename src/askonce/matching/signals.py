@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from askonce.matching import objections
 from askonce.matching.lexicon.frequency import BANDS
 from askonce.matching.spelling import dice, trigrams
-from askonce.matching.terms import Kind, Role, is_light
+from askonce.matching.terms import Kind, Role, is_light, is_named
 from askonce.matching.words import key_of
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ _RARITIES: Final = {
 }
 _MOST_WEIGHED: Final = 8.0
 _MOST_SPELLED: Final = 5
-_NAMING: Final = frozenset({Kind.NAME, Kind.ENTITY, Kind.NUMBER, Kind.LITERAL})
 
 
 class Signals(NamedTuple):
@@ -160,7 +159,7 @@ def signals(pair: Pair, vocabulary: Vocabulary) -> Signals:
     """Measures a pair. Symmetric; time linear in the texts' lengths but for a logarithm."""
     asked, stored, alignment = pair
     one, other = _weigh(alignment.asked_only, vocabulary), _weigh(alignment.stored_only, vocabulary)
-    common = [term for term, _ in alignment.pairs]
+    common = [min(terms) for terms in alignment.pairs]  # either way round the same one of the two
     shared = _weigh(common, vocabulary)
     extra = alignment.asked_only + alignment.stored_only
     terms = len(asked.terms) + len(stored.terms)
@@ -189,7 +188,7 @@ def signals(pair: Pair, vocabulary: Vocabulary) -> Signals:
         disorder=arrangement.disorder,
         inverted=float(objections.order(pair) is not None),
         exchanged=float(arrangement.exchanged is not None),
-        named_exchanged=float(any(common[index].kind in _NAMING for index in arrangement.moved)),
+        named_exchanged=float(any(is_named(alignment.pairs[index]) for index in arrangement.moved)),
         roles=differing_roles / len(common) if common else 0.0,
         question=float(objections.question(pair) is not None),
         question_gap=_question_gap(asked.grammar, stored.grammar),

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from askonce.matching.lexicon.function_words import LIGHT
 from askonce.matching.words import key_of
 
-__all__ = ["Kind", "Role", "Term", "is_light"]
+__all__ = ["Kind", "Role", "Term", "is_light", "is_named"]
 
 _LIGHT_KEYS: Final = frozenset(key_of(word) for word in LIGHT)
 
@@ -53,3 +53,11 @@ class Term(NamedTuple):
 def is_light(term: Term) -> bool:
     """Whether a paraphrase may add or leave out the word."""
     return term.kind in {Kind.WORD, Kind.PARTICLE} and term.key in _LIGHT_KEYS
+
+
+_NAMING: Final = frozenset({Kind.NAME, Kind.ENTITY, Kind.NUMBER, Kind.UNIT, Kind.LITERAL})
+
+
+def is_named(terms: tuple[Term, Term]) -> bool:
+    """Whether a word that two questions share names something in either: a name, place, number, unit or literal."""
+    return terms[0].kind in _NAMING or terms[1].kind in _NAMING
