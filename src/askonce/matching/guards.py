@@ -203,7 +203,8 @@ def direction(pair: Pair) -> str | None:
     for asked, stored in pair.alignment.pairs:
         if asked.role is not stored.role:
             roles = {asked.role, stored.role}
-            telling = roles <= _TELLING_ROLES or (Role.NONE not in roles and not roles.isdisjoint(_IN_TIME))
+            in_time = Role.NONE not in roles and not roles.isdisjoint(_IN_TIME)
+            telling = roles <= _TELLING_ROLES or (in_time and not is_prose(pair))
             if telling and (not contested or is_named((asked, stored))):
                 return "direction-differs"
             lost.add(asked.role)
