@@ -69,6 +69,19 @@ def test_without_ties_the_false_hit_rate_is_what_the_threshold_accepts(rows: lis
         assert rate == pytest.approx(float((scores[~right] >= score).mean()), abs=1e-6)
 
 
+@given(_ROWS, _SHARES)
+def test_the_threshold_of_a_recall_is_the_highest_that_reaches_it(
+    rows: list[tuple[float, bool]], recall: float
+) -> None:
+    """It accepts enough of the right pairs, and the next higher score doesn't."""
+    scores, right = _arrays(rows)
+    assume(right.any())
+    threshold = curve_of(scores, right).threshold(recall)
+    wanted = recall * right.sum() * (1 - 1e-6)
+    assert (scores[right] >= threshold).sum() >= wanted
+    assert wanted == 0 or (scores[right] > threshold).sum() < wanted + 1e-6 * len(rows)
+
+
 def test_ties_are_interpolated() -> None:
     """Where all score the same, a recall of R costs the share R of the wrong pairs."""
     curve = curve_of(np.ones(10), np.arange(10) < 5)

@@ -34,6 +34,8 @@ RECALLS: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 BUDGETS: Final = (0.005, 0.01, 0.02, 0.05)
 COSINES: Final = (0.80, 0.85, 0.90, 0.95, 0.98)
 """Thresholds that semantic caches ship with."""
+_RECALL: Final = 0.6
+"""At which kinds of pairs are compared."""
 ASKONCE: Final = "askonce"
 REFITTED: Final = "askonce-refitted"
 COSINE: Final = "cosine"
@@ -186,22 +188,19 @@ def _ranked(
 def _categories(
     pairs: JudgedPairs, systems: Sequence[Measured], shipped: Calibration, budgets: Sequence[float]
 ) -> list[Category]:
-    """Each kind of pair under askonce at each budget, and under cosine at two thresholds and at askonce's recall."""
+    """Each kind of pair: what guards forbid, what is served at budgets and thresholds, and what at equal recall."""
     names = sorted(set(pairs.categories) - {""})
     if not names:
         return []
     scores = pairs.scores(shipped)
     cosine, own = systems[0], systems[1]
-    rules: dict[str, Flags] = {}
+    rules: dict[str, Flags] = {"guards let through": ~pairs.vetoed}
     for budget in budgets:
         rules[f"{ASKONCE} {budget:.1%}"] = scores >= (own.served[budget].threshold or np.inf)
+    rules[f"{ASKONCE} at {_RECALL:.0%} recall"] = scores >= own.curve.threshold(_RECALL)
     for level in COSINES[::2]:
         rules[f"{COSINE} {level:.2f}"] = pairs.cosines >= level
-    recall = own.served[budgets[-1]].recall or 0.0
-    place = int(np.searchsorted(cosine.curve.right, recall * cosine.curve.right[-1]))
-    rules[f"{COSINE} at the recall of {ASKONCE} {budgets[-1]:.1%}"] = (
-        pairs.cosines >= cosine.curve.thresholds[place]
-    )
+    rules[f"{COSINE} at {_RECALL:.0%} recall"] = pairs.cosines >= cosine.curve.threshold(_RECALL)
     kinds = np.array(pairs.categories)
     return [_category(name, pairs, kinds == name, rules) for name in names]
 

@@ -65,6 +65,11 @@ class Curve:
             return None
         return float(np.trapezoid(self.right, self.wrong) / pairs)
 
+    def threshold(self, recall: float) -> float:
+        """The highest threshold that accepts at least this share of the right pairs; infinite for none."""
+        wanted = recall * self.right[-1] * (1 - _HAIR)
+        return float(self.thresholds[np.searchsorted(self.right, wanted, side="left")])
+
     def false_hit_rate(self, recall: float) -> float | None:
         """Share of the wrong pairs accepted at the highest threshold that accepts a share `recall` of the right ones.
 
