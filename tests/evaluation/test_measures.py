@@ -82,6 +82,23 @@ def test_the_threshold_of_a_recall_is_the_highest_that_reaches_it(
     assert wanted == 0 or (scores[right] > threshold).sum() < wanted + 1e-6 * len(rows)
 
 
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 10_000), st.booleans()),
+        min_size=1,
+        max_size=40,
+        unique_by=lambda row: row[0],
+    )
+)
+def test_precision_is_that_of_the_best_scored(rows: list[tuple[int, bool]]) -> None:
+    """At each number of hits, without ties: counted by hand."""
+    scores, right = _arrays([(float(score), label) for score, label in rows])
+    best = right[np.argsort(-scores)]
+    curve = curve_of(scores, right)
+    for count in range(1, len(rows) + 1):
+        assert curve.precision_at(count / len(rows)) == pytest.approx(best[:count].mean())
+
+
 def test_ties_are_interpolated() -> None:
     """Where all score the same, a recall of R costs the share R of the wrong pairs."""
     curve = curve_of(np.ones(10), np.arange(10) < 5)

@@ -70,6 +70,15 @@ class Curve:
         wanted = recall * self.right[-1] * (1 - _HAIR)
         return float(self.thresholds[np.searchsorted(self.right, wanted, side="left")])
 
+    def precision_at(self, hit_ratio: float) -> float:
+        """Share of right ones among the best-scored `hit_ratio`, in (0, 1], of all pairs.
+
+        Within a group of equal scores interpolated linearly.
+        """
+        accepted = self.right + self.wrong
+        wanted = hit_ratio * accepted[-1]
+        return float(np.interp(wanted, accepted, self.right) / wanted)
+
     def false_hit_rate(self, recall: float) -> float | None:
         """Share of the wrong pairs accepted at the highest threshold that accepts a share `recall` of the right ones.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["latency_text", "pairs_json", "pairs_text", "table"]
 
 _Json = dict[str, Any]
+_HIT_RATIOS: Final = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 
 
 def pairs_json(comparison: Comparison) -> _Json:
@@ -51,6 +52,8 @@ def pairs_text(comparison: Comparison) -> Iterator[str]:
         "  share of the wrong pairs accepted where so many of the right ones are (ratio to cosine)",
     )
     yield from table(_recall_rows(comparison.systems))
+    yield from ("", "  precision, by hits among all pairs")
+    yield from table(_precision_rows(comparison.systems))
     yield from ("", "  at error budgets: hits among all pairs / wrong among hits / right pairs accepted")
     yield from table(_budget_rows(comparison.systems))
     yield from ("", "  at fixed thresholds")
@@ -86,6 +89,7 @@ def _system_json(system: Measured, cosine: Measured) -> _Json:
             f"{recall:g}": _ratio(rate, cosine.false_hit_rates[recall])
             for recall, rate in system.false_hit_rates.items()
         },
+        "precision_at_hit_ratio": {f"{ratio:g}": system.curve.precision_at(ratio) for ratio in _HIT_RATIOS},
         "hindsight_at_budget": _accepted_by(system.hindsight),
     }
     if system.served:
@@ -134,6 +138,14 @@ def _recall_rows(systems: Sequence[Measured]) -> list[list[str]]:
             cells.append(share(rate) + own)
         rows.append([system.name, *cells, number(system.curve.auc), number(system.calibration_error)])
     return rows
+
+
+def _precision_rows(systems: Sequence[Measured]) -> list[list[str]]:
+    rows = [["", *(f"{ratio:.0%}" for ratio in _HIT_RATIOS)]]
+    return rows + [
+        [system.name, *(share(system.curve.precision_at(ratio)) for ratio in _HIT_RATIOS)]
+        for system in systems
+    ]
 
 
 def _budget_rows(systems: Sequence[Measured]) -> list[list[str]]:
