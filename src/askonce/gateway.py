@@ -201,7 +201,7 @@ class Gateway:
         for match in finding.matches:
             if await self._land_on_match(flight, request, match):
                 return True
-        self._announce(flight, finding)
+        self._announce(flight, finding, "match-gone")
         return False
 
     async def _land_on_match(self, flight: Flight, request: Request, match: Decision) -> bool:
@@ -246,7 +246,7 @@ class Gateway:
         """Shadow mode: what would have been found, beside the upstream call that is made anyway."""
         finding = await self.parts.semantic.find(request)
         if flight.answer is None:
-            self._announce(flight, finding)
+            self._announce(flight, finding, "shadow-match")
             return
         if finding.question is not None:
             kept = self.parts.store.peek(finding.question.key)
@@ -256,13 +256,16 @@ class Gateway:
         flight.candidate = finding.best
         self._learn(flight, request)
 
-    def _announce(self, flight: Flight, finding: Finding) -> None:
-        """Makes this question findable for others while its answer is still under way, and says why it is asked."""
+    def _announce(self, flight: Flight, finding: Finding, unserved: str) -> None:
+        """Makes this question findable for others while its answer is under way, and says why it is asked.
+
+        `unserved` is the reason where there was a match.
+        """
         flight.question, flight.candidate = finding.question, finding.best
         if finding.question is not None and flight.key == finding.question.key:
             self.parts.semantic.add(finding.question)
         if finding.decisions and isinstance(flight.source, Fresh) and not flight.told_at:
-            flight.source = Fresh("shadow-match" if finding.matches else finding.reason)
+            flight.source = Fresh(unserved if finding.matches else finding.reason)
 
     def _learn(self, flight: Flight, request: Request) -> None:
         """A fresh answer tells whether the best candidate's would have been right."""

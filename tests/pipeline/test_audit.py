@@ -100,7 +100,7 @@ class House:
         self.index = Index()
         self.records = Records()
         self.observer = FakeObserver()
-        self.links = Links(self.store, self.index)
+        self.links = Links(self.store, self.index, self.records)
         self.budgets = Budgets(
             {"default": Budget(0.01)},
             Calibration(np.array([1.0]), 0.0),
@@ -285,6 +285,29 @@ async def test_large_answers_do_not_pile_up() -> None:
     await house.settle()
     house.auditor.compare(said(), decision(), large)
     assert house.observer.audits_dropped.count("queue-full") == 2
+
+
+async def test_large_requests_do_not_pile_up() -> None:
+    """Neither those that wait, nor those of served hits that feedback may come on."""
+    house = House(max_queue=100)
+    large = said()
+    large = large._replace(ask=large.ask._replace(raw=b"x" * 10_000_000))
+    for number in range(4):
+        house.auditor.served(large, f"r{number}", A)
+    assert house.observer.audits_dropped == ["queue-full"] * 2
+    hit = house.auditor._outcomes.find(CALLER.tenant, "r3")
+    assert hit is not None
+    assert (hit.request.ask.raw, hit.request.ask.exact_key) == (b"", B)
+    await house.settle()
+
+
+async def test_a_verdict_in_between_keeps_a_link_from_being_made() -> None:
+    """A hit that was decided before its pair was judged wrong leaves no link behind."""
+    house = House(draw=1.0)
+    house.serve()
+    assert await house.auditor.feedback(CALLER.tenant, "r1", correct=False)
+    house.links.made(decision(), house.store.entries[A])
+    assert house.store.links == {}
 
 
 async def test_the_end_waits_for_what_is_under_way_but_not_for_ever() -> None:

@@ -124,7 +124,7 @@ async def test_a_breach_and_its_labels_survive_a_restart() -> None:
     """Counts, breach and labels are there again; evidence of another engine isn't used."""
     house = House()
     assert house.budgets.hit(ON) == 1.0
-    house.budgets.asked("support")
+    house.budgets.missed("support")
     await breach(house)
     await house.budgets.close()
     again = House(house.store)
@@ -136,7 +136,7 @@ async def test_a_breach_and_its_labels_survive_a_restart() -> None:
     assert not again.budgets.take(replace(audit(5.0, right=True, logit=1.0), evidence=None))
     await again.budgets.settle_all()
     standing = again.budgets.standings()[0]
-    assert (standing.traffic, standing.setting.labels) == ((1, 1), 1)
+    assert (standing.traffic, standing.setting.labels) == ((2, 1), 1)
     assert again.breached
     await again.budgets.close()
     assert orjson.loads(house.store.values_kept["budget/support"])["breached_at"] is not None

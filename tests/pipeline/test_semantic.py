@@ -87,7 +87,8 @@ def near(
 
 
 def asked(text: str = TEXT, turns: int = 1, **policy: Any) -> Request:
-    base = request(b"key", semantic=SemanticMode.ON, similarity_floor=0.8, **policy)
+    chosen: dict[str, Any] = {"semantic": SemanticMode.ON, "similarity_floor": 0.8} | policy
+    base = request(b"key", **chosen)
     return base._replace(ask=base.ask._replace(text=text, partition=b"p", turns=turns))
 
 
@@ -200,4 +201,7 @@ async def test_weighing_for_audits_is_not_counted() -> None:
     assert house.observer.semantics == []
     assert house.budgets.standings()[0].traffic.requests == 0
     await house.tier.find(asked())
+    assert house.budgets.standings()[0].traffic.requests == 0  # the hit counts once it is served
+    await house.tier.find(asked("What is love?"))
+    await house.tier.find(asked()._replace(policy=asked(semantic=SemanticMode.SHADOW).policy))
     assert house.budgets.standings()[0].traffic.requests == 1

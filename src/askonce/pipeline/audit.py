@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Auditor", "Case", "Desk", "Effects"]
 
 _MOST_HELD_BYTES: Final = 64 * 1024**2
-"""Fresh answers that wait to be compared."""
+"""Requests and answers that wait to be compared."""
 _EVEN: Final = 0.5
 _log = structlog.get_logger("askonce.audit")
 
@@ -62,8 +62,9 @@ class Case:
 
     @property
     def held_bytes(self) -> int:
-        """Memory that the case keeps alive."""
-        return 0 if self.fresh is None else self.fresh.size_bytes
+        """Memory that the case keeps alive: the body twice, once parsed, and the fresh answer."""
+        body = 3 * len(self.request.ask.raw)
+        return body if self.fresh is None else body + self.fresh.size_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ class Auditor:
 
     def served(self, request: Request, request_id: str, entry: bytes) -> None:
         """A caller is served a semantic hit: it counts, may be told feedback on, and is audited with the known share."""
-        hit = ServedHit(request, request_id, entry)
+        hit = ServedHit(_without_body(request), request_id, entry)
         self._outcomes.add(hit)
         propensity = self._effects.budgets.hit(request.policy)
         if self._draw() < propensity:
@@ -131,7 +132,7 @@ class Auditor:
     def compare(self, request: Request, decision: Decision, fresh: Answer) -> None:
         """A fresh answer tells, for nothing, whether the best candidate's would have been right."""
         source = "shadow" if decision.accepted else "miss"
-        self._take(Case(request, decision.key, source, 1.0, decision, fresh))
+        self._take(Case(_without_body(request), decision.key, source, 1.0, decision, fresh))
 
     async def feedback(self, tenant: str | None, name: str | bytes, *, correct: bool) -> bool:
         """What somebody says of a hit that they were served, by its request id or entry; False where it isn't known.
@@ -245,6 +246,11 @@ class Auditor:
             probability=round(audit.probability, 4),
             threshold=round(audit.threshold, 4),
         )
+
+
+def _without_body(request: Request) -> Request:
+    """What was asked and under which policy, without what only the upstream needs."""
+    return request._replace(ask=request.ask._replace(raw=b"", body={}), headers=())
 
 
 def _expected(decision: Decision | None) -> Verdict:

@@ -118,13 +118,14 @@ class Budgets:
         on = policy.semantic is SemanticMode.ON and feature.breached_at is None
         return on and confidence >= feature.setting.threshold
 
-    def asked(self, feature: str) -> None:
-        """The tier was asked about a request."""
+    def missed(self, feature: str) -> None:
+        """The tier was asked about a request, and nothing is served of what it found."""
         self._features[feature].requests += 1
 
     def hit(self, policy: Policy) -> float:
         """A semantic hit was served; returns the probability with which it is to be audited."""
         feature = self._features[policy.feature]
+        feature.requests += 1
         feature.hits += 1
         return audit_share(policy.audit_share, feature.hits)
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from askonce.model import Entry, Question, Request
     from askonce.pipeline.decision import Decision
+    from askonce.pipeline.records import Records
     from askonce.ports import Store
 
 __all__ = ["Links", "Questions"]
@@ -52,13 +53,19 @@ class Questions(Protocol):
 class Links:
     """Makes and cuts links, in the store and in the index alike."""
 
-    def __init__(self, store: Store, questions: Questions) -> None:
+    def __init__(self, store: Store, questions: Questions, records: Records) -> None:
         self._store = store
         self._questions = questions
+        self._records = records
         self._decisions: OrderedDict[bytes, Decision] = OrderedDict()
 
     def made(self, decision: Decision, entry: Entry) -> None:
-        """A question was answered by an entry, as decided: its repetitions need no look-up."""
+        """A question was answered by an entry, as decided: its repetitions need no look-up.
+
+        Unless a verdict against it came in between.
+        """
+        if self._records.refused(decision.question, decision.answer):
+            return
         self.remember(decision)
         link = Link(decision.question, entry.key, decision.probability, entry.expires_at)
         self._store.link(link, None)

@@ -123,9 +123,10 @@ class SemanticTier:
     async def find(self, request: Request) -> Finding:
         """Equivalent requests within the asked partition. Never raises."""
         finding = await self._find(request)
-        feature = request.policy.feature
-        self._budgets.asked(feature)
-        self._observer.semantic(feature, self._budgets.mode(request.policy).value, finding.reason)
+        feature, mode = request.policy.feature, self._budgets.mode(request.policy)
+        if mode is not SemanticMode.ON or not finding.matches:
+            self._budgets.missed(feature)
+        self._observer.semantic(feature, mode.value, finding.reason)
         return finding
 
     async def weigh(self, request: Request) -> Sequence[Decision]:

@@ -86,7 +86,7 @@ def semantics(settings: Settings, adapters: Adapters, prices: Prices, clock: Clo
     tier = SemanticTier(
         embedder, adapters.index, verifier, budgets=budgets, records=records, observer=observer
     )
-    links = Links(store, tier)
+    links = Links(store, tier, records)
     similarity = AnswerSimilarity(embedder, store) if embedder is not None else None
     purse = Purse(store, clock, round(settings.audit.daily_limit_usd * _NANOUSD))
     calls = BackgroundCalls(
