@@ -155,11 +155,9 @@ class BudgetedPolicy:
             source = Source.MISS if served is None else Source.AUDIT
             at = place * _SECONDS
             self.labels.append(Label(candidate.evidence, right, propensity, at, candidate is served, source))
-        if ranked:
-            record = self._records.get(ranked[0].answer, _UNHEARD)
-            self._records[ranked[0].answer] = record.after(
-                right=verdicts[0], probability=ranked[0].probability
-            )
+        for candidate, right in zip(ranked, verdicts, strict=True):
+            record = self._records.get(candidate.answer, _UNHEARD)
+            self._records[candidate.answer] = record.after(right=right, probability=candidate.probability)
         self._store(
             place, truth, next((one.answer for one, same in zip(ranked, verdicts, strict=True) if same), None)
         )

@@ -52,7 +52,7 @@ class Drift:
     """
 
     new: float = 0.1
-    changed: float = 0.03
+    changed: float = 0.02
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -187,6 +187,7 @@ async def load(folder: Path, name: str, cache: Path | None = None) -> Questions:
         texts, intents = read_stream(folder / "intents" / f"{name}_{part}.jsonl")
         kinds |= dict(zip(texts, intents, strict=True)) | kinds
     embedder = MiniLMEmbedder(workers=2)
+    embedder.start()
     try:
         embeddings = Embeddings(embedder, cache)
         embedded = await embeddings.of(list(kinds))

@@ -32,7 +32,7 @@ _MEMORY: Final = 0.7
 
 
 class Record(NamedTuple):
-    """What verdicts said of an answer whenever it was the best candidate: decaying sums, weighted by its probability.
+    """What verdicts said of an answer whenever it was a candidate: decaying sums, weighted by its probability.
 
     An answer that was thought right and wasn't is suspect; one that hardly anybody believed in is not.
     """

@@ -30,8 +30,9 @@ _SHIFTS: Final = np.arange(-2.0, 2.01, 0.2)
 _FLOORS: Final = np.array([0.0, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128])
 _SLOPE_DEVIATION: Final = 0.08
 _SHIFT_DEVIATION: Final = 0.5
-_FLOOR_MEAN: Final = 0.0005
-"""An exponential prior over the floor."""
+_FLOOR_SCALE: Final = 0.001
+_FLOOR_TAIL: Final = 3.0
+"""The floor's prior density falls as (1 + floor / scale) ** -tail (Lomax): small by far, but open to being talked out of it."""
 _LOWEST, _HIGHEST, _WIDTH = -6.0, 9.0, 0.15
 _WINDOW_HITS: Final = 2000
 """Hits over which the realised share is to stay within the budget: its own luck counts too."""
@@ -87,7 +88,7 @@ def _model(logits: _Floats) -> tuple[_Floats, _Floats]:
     prior = (
         -0.5 * ((slope - 1.0) / _SLOPE_DEVIATION) ** 2
         - 0.5 * (shift / _SHIFT_DEVIATION) ** 2
-        - floor / _FLOOR_MEAN
+        - _FLOOR_TAIL * np.log1p(floor / _FLOOR_SCALE)
         + np.log(steps)[np.searchsorted(_FLOORS, floor)]
     )
     return np.asarray(errors), np.asarray(prior.ravel())
