@@ -33,6 +33,8 @@ what's Ann's brother called | what's Ann's sister called
 Should I pay off my mortgage or invest? | Should I pay off my mortgage and invest?
 """),
     "code-differs": _pairs("""
+what does `x` mean in the text | what does the text mean
+what does `Map` do in the loop | what does map do in the loop
 what does `ls -l` show | what does `ls -a` show
 foo_bar function docs | foo_baz function docs
 delete ~/tmp/a | delete ~/tmp/b
@@ -160,6 +162,8 @@ what is on https://a.example/1 | what is on https://a.example/2
 """Reason → pairs that it forbids."""
 
 HARMLESS: Final = _pairs("""
+what does `git reset --hard` do | what does git reset --hard do
+The screen says "payment pending". Why? | why does the screen say that my payment is pending
 How much is 15% of my salary? | how much is fifteen percent of my salary
 how long is a 5 km walk | how long is a 5 kilometre walk
 What happened on 4 July 2024? | what happened on July 4th, 2024

@@ -88,13 +88,27 @@ def _sides(pair: Pair, kind: Kind) -> tuple[list[Term], list[Term]]:
     )
 
 
+def _stands_alone(piece: str, text: str) -> bool:
+    """Whether a text has the piece as it stands, not as a part of a longer word."""
+    at = text.find(piece)
+    end = at + len(piece)
+    return at >= 0 and not (text[max(0, at - 1) : at].isalnum() or text[end : end + 1].isalnum())
+
+
 def code(pair: Pair) -> str | None:
-    """Marked code, identifiers, paths and flags are compared as they stand, case included."""
-    if pair.asked.literals.code != pair.stored.literals.code:
+    """Marked code, identifiers, paths and flags are compared as they stand, case included; the mark may be missing."""
+    asked, stored = pair.asked.literals.code, pair.stored.literals.code
+    other = pair.stored.text if asked else pair.asked.text
+    if asked != stored and (
+        (asked and stored) or not all(_stands_alone(piece, other) for piece in asked + stored)
+    ):
         return "code-differs"
     if Kind.LITERAL not in pair.alignment.kinds_left:
         return None
-    keys = [term.key for term in left_over(pair) if term.kind is Kind.LITERAL]
+    marked = " ".join(asked + stored)
+    keys = [term.key for term in left_over(pair) if term.kind is Kind.LITERAL and term.surface not in marked]
+    if not keys:
+        return None
     address = any("://" in key or "@" in key or key.startswith("www.") for key in keys)
     return "url-differs" if address else "code-differs"
 

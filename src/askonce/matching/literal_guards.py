@@ -68,6 +68,11 @@ def quoted(pair: Pair) -> str | None:
         return None
     if asked and stored and {quote.lower() for quote in asked} == {quote.lower() for quote in stored}:
         return "quoted-differs"
+    if not (asked and stored):
+        words = set(_WORDS.findall(" ".join(asked + stored).lower()))
+        other = pair.stored if asked else pair.asked
+        if words and words <= set(_WORDS.findall(other.text.lower())):
+            return None
     kept = all(_stands_in(quote, pair.stored.text) for quote in asked) and all(
         _stands_in(quote, pair.asked.text) for quote in stored
     )
