@@ -263,7 +263,14 @@ async def test_what_cannot_be_compared_is_dropped() -> None:
 
 
 async def test_the_queue_is_bounded() -> None:
-    """Beyond it cases are dropped and counted: serving never waits for an audit."""
+    """Beyond it cases are dropped and counted: serving never waits for an audit. Free ones leave half of it to hits."""
+    free = House(max_queue=4)
+    for _ in range(4):
+        free.auditor.compare(said(), decision(), answer(RIGHT))
+    assert free.observer.audits_dropped == ["queue-full"] * 2
+    free.serve()
+    assert free.auditor.waiting == 3
+    await free.settle()
     house = House(max_queue=2, concurrency=1)
     house.gate.clear()
     for number in range(5):

@@ -81,7 +81,10 @@ class Effects:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """How audits are worked: at most `max_queue` wait, `concurrency` run, each `timeout_s` at most."""
+    """How audits are worked: at most `max_queue` wait, `concurrency` run, each `timeout_s` at most.
+
+    What is compared for nothing takes half of the queue at most: there is much of it, and hits have few audits.
+    """
 
     max_queue: int
     concurrency: int
@@ -166,7 +169,8 @@ class Auditor:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _take(self, case: Case) -> None:
-        if self._queue.full() or self._held_bytes + case.held_bytes > _MOST_HELD_BYTES:
+        room = self._desk.max_queue if case.source == "hit" else max(1, self._desk.max_queue // 2)
+        if self.waiting >= room or self._held_bytes + case.held_bytes > _MOST_HELD_BYTES:
             self._effects.observer.audit_dropped("queue-full")
             return
         self._held_bytes += case.held_bytes
