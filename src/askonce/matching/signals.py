@@ -155,6 +155,18 @@ def _count(terms: Sequence[Term], kind: Kind) -> float:
     return min(4, sum([term.kind is kind for term in terms])) / 4
 
 
+def _role_gap(pairs: Sequence[tuple[Term, Term]]) -> float:
+    """Share of the common words with telling prepositions that differ, or with one on one side alone."""
+    differing = [
+        one.role is not other.role and Role.OTHER not in {one.role, other.role} for one, other in pairs
+    ]
+    return sum(differing) / len(pairs) if pairs else 0.0
+
+
+def _length_ratio(one: int, other: int) -> float:
+    return min(one, other) / max(one, other) if one or other else 1.0
+
+
 def signals(pair: Pair, vocabulary: Vocabulary) -> Signals:
     """Measures a pair. Symmetric; time linear in the texts' lengths but for a logarithm."""
     asked, stored, alignment = pair
@@ -164,13 +176,6 @@ def signals(pair: Pair, vocabulary: Vocabulary) -> Signals:
     extra = alignment.asked_only + alignment.stored_only
     terms = len(asked.terms) + len(stored.terms)
     arrangement = alignment.arrangement
-    differing_roles = sum(
-        [
-            left.role is not right.role and Role.OTHER not in {left.role, right.role}
-            for left, right in alignment.pairs
-        ]
-    )
-    lengths = sorted((len(asked.normal), len(stored.normal)))
     content = objections.content(pair) is not None
     return Signals(
         partition_most=max(one.partition, other.partition),
@@ -189,7 +194,7 @@ def signals(pair: Pair, vocabulary: Vocabulary) -> Signals:
         inverted=float(objections.order(pair) is not None),
         exchanged=float(arrangement.exchanged is not None),
         named_exchanged=float(any(is_named(alignment.pairs[index]) for index in arrangement.moved)),
-        roles=differing_roles / len(common) if common else 0.0,
+        roles=_role_gap(alignment.pairs),
         question=float(objections.question(pair) is not None),
         question_gap=_question_gap(asked.grammar, stored.grammar),
         choice=float(objections.choice(pair) is not None),
@@ -201,7 +206,7 @@ def signals(pair: Pair, vocabulary: Vocabulary) -> Signals:
         grammar=_apart(asked.normal, stored.normal),
         opening=float(bool(common) and asked.terms[0].key == stored.terms[0].key),
         ending=float(bool(common) and asked.terms[-1].key == stored.terms[-1].key),
-        length=lengths[0] / lengths[1] if lengths[1] else 1.0,
+        length=_length_ratio(len(asked.normal), len(stored.normal)),
         brevity=1.0 / max(1, len(common)),
         same=float(asked.normal == stored.normal),
     )
