@@ -31,7 +31,9 @@ _TWENTY: Final = 20
 _HUNDRED: Final = 100
 _CENTURIES: Final = range(15, 21)  # `fifteen` to `twenty`: the first half of a year said in two
 
-NUMERIC_WORDS: Final = frozenset((*CARDINALS, *MULTIPLIERS, *ORDINALS, "am", "pm", "noon", "midnight", "half"))
+NUMERIC_WORDS: Final = frozenset(
+    (*CARDINALS, *MULTIPLIERS, *ORDINALS, "am", "pm", "noon", "midnight", "half")
+)
 """Words that may be or belong to a number."""
 
 
