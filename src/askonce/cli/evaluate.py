@@ -24,7 +24,7 @@ from askonce.evaluation.engines import EMBEDDERS, VERIFIERS
 from askonce.evaluation.latency import measure_latency
 from askonce.evaluation.pairs import judge_pairs
 from askonce.evaluation.plots import draw
-from askonce.evaluation.report import latency_text, pairs_json, pairs_text
+from askonce.evaluation.report import latency_json, latency_text, pairs_json, pairs_text
 from askonce.evaluation.sets import (
     PAIR_SETS,
     STREAM_SETS,
@@ -184,7 +184,10 @@ def _json(measured: _Measured) -> dict[str, Any]:
     match measured.result:
         case Comparison():
             latency = measured.latency
-            return {**pairs_json(measured.result), "latency": None if latency is None else latency._asdict()}
+            return {
+                **pairs_json(measured.result),
+                "latency": None if latency is None else latency_json(latency),
+            }
         case StreamComparison():
             return stream_json(measured.result)
 

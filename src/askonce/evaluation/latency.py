@@ -11,7 +11,7 @@ from askonce.evaluation.questions import vectors_of
 from askonce.matching.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from askonce.evaluation.embeddings import Embeddings
     from askonce.evaluation.sets import PairSet
@@ -19,26 +19,24 @@ if TYPE_CHECKING:
 
 __all__ = ["CANDIDATES", "Latency", "measure_latency"]
 
-CANDIDATES: Final = 5
-"""As many as the semantic tier asks about."""
-_QUESTIONS: Final = 300
-_WARM_UP: Final = 10
+CANDIDATES: Final = (1, 5, 10)
+"""How many nearest questions to judge at once; the semantic tier looks at ten."""
+_QUESTIONS: Final = 450
+_WARM_UP: Final = 15
 
 
 class Latency(NamedTuple):
-    """Milliseconds of a verdict on one candidate, and of one on the five nearest, one thread: median and 99th percentile.
+    """How long verdicts take in one thread.
 
     Attributes:
-        questions: Number of verdicts, of both kinds together.
+        questions: Number of verdicts, of all kinds together.
         words: Mean number of words of an asked question.
+        quantiles_ms: Median and 99th percentile in milliseconds, by number of candidates judged at once.
     """
 
     questions: int
     words: float
-    one_p50_ms: float
-    one_p99_ms: float
-    five_p50_ms: float
-    five_p99_ms: float
+    quantiles_ms: Mapping[int, tuple[float, float]]
 
 
 async def measure_latency(pairs: PairSet, embeddings: Embeddings, verifier: Verifier) -> Latency | None:
@@ -51,18 +49,20 @@ async def measure_latency(pairs: PairSet, embeddings: Embeddings, verifier: Veri
         return None
     vocabulary = Vocabulary(pair.stored for pair in pairs.pairs)
     vectors = vectors_of(stored)
-    times: dict[int, list[float]] = {1: [], CANDIDATES: []}
+    times: dict[int, list[float]] = {count: [] for count in CANDIDATES}
     for place, question in enumerate([*asked[:_WARM_UP], *asked]):
         # Every question is judged once: what a verifier remembers of a text must not help it here.
-        count = CANDIDATES if place % 2 else 1
+        count = CANDIDATES[place % len(CANDIDATES)]
         nearest = np.argsort(-(vectors @ question.vector))[:count]
         candidates = [stored[other].candidate(question, stored[other].text.encode()) for other in nearest]
         started = time.perf_counter()
         verifier.judge(question.asked(), candidates, vocabulary)
         times[count].append((time.perf_counter() - started) * 1e3)
-    warm = slice(min(_WARM_UP, len(asked)) // 2, None)
+    warm = min(_WARM_UP, len(asked)) // len(CANDIDATES)
     words = float(np.mean([len(each.text.split()) for each in asked]))
-    return Latency(len(asked), words, *_quantiles(times[1][warm]), *_quantiles(times[CANDIDATES][warm]))
+    return Latency(
+        len(asked), words, {count: _quantiles(taken[warm:]) for count, taken in times.items() if taken}
+    )
 
 
 def _quantiles(times: Sequence[float]) -> tuple[float, float]:

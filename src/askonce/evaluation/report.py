@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from askonce.evaluation.latency import Latency
     from askonce.evaluation.measures import Accepted
 
-__all__ = ["latency_text", "pairs_json", "pairs_text", "table"]
+__all__ = ["latency_json", "latency_text", "pairs_json", "pairs_text", "table"]
 
 _Json = dict[str, Any]
 _HIT_RATIOS: Final = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
@@ -66,11 +66,23 @@ def pairs_text(comparison: Comparison) -> Iterator[str]:
 
 def latency_text(latency: Latency) -> str:
     """How long verdicts take, as a line."""
-    return (
-        f"  verdict beyond the embedding, {latency.words:.0f} words a question: one candidate "
-        f"{latency.one_p50_ms:.2f} ms p50, {latency.one_p99_ms:.2f} ms p99; five candidates "
-        f"{latency.five_p50_ms:.2f} ms p50, {latency.five_p99_ms:.2f} ms p99 ({latency.questions} questions)"
-    )
+    cells = [
+        f"{count} candidate{'s' if count > 1 else ''} {median:.2f} ms p50, {late:.2f} ms p99"
+        for count, (median, late) in latency.quantiles_ms.items()
+    ]
+    return f"  verdict beyond the embedding, {latency.words:.0f} words a question: {'; '.join(cells)}"
+
+
+def latency_json(latency: Latency) -> _Json:
+    """The same as JSON."""
+    return {
+        "questions": latency.questions,
+        "words": latency.words,
+        "by_candidates": {
+            str(count): {"p50_ms": median, "p99_ms": late}
+            for count, (median, late) in latency.quantiles_ms.items()
+        },
+    }
 
 
 def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:

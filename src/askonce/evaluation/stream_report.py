@@ -8,7 +8,7 @@ from askonce.evaluation.report import share, table
 from askonce.evaluation.traffic import WRONG_RATES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from askonce.evaluation.streams import Tally
     from askonce.evaluation.traffic import StreamComparison, StreamSystem
@@ -20,7 +20,7 @@ _SHOWN_THRESHOLDS = (0.80, 0.85, 0.90, 0.95, 0.98)
 
 def stream_json(comparison: StreamComparison) -> dict[str, Any]:
     """Everything measured on a stream; shares are in [0, 1]."""
-    cosine = comparison.systems[0]
+    baselines = comparison.systems[:2]
     return {
         "kind": "stream",
         "questions": comparison.questions,
@@ -29,7 +29,7 @@ def stream_json(comparison: StreamComparison) -> dict[str, Any]:
         "systems": {
             system.name: {
                 f"at_{system.knob}": {f"{at:g}": _rates(tally) for at, tally in system.tallies.items()},
-                "best_at_wrong_rate": {f"{rate:g}": _best(system, cosine, rate) for rate in WRONG_RATES},
+                "best_at_wrong_rate": {f"{rate:g}": _best(system, baselines, rate) for rate in WRONG_RATES},
             }
             for system in comparison.systems
         },
@@ -71,13 +71,13 @@ def _rates(tally: Tally) -> dict[str, float | None]:
     }
 
 
-def _best(system: StreamSystem, cosine: StreamSystem, rate: float) -> dict[str, float | None] | None:
+def _best(system: StreamSystem, baselines: Sequence[StreamSystem], rate: float) -> dict[str, Any] | None:
     best = system.best(rate)
     if best is None:
         return None
-    base = cosine.best(rate)
-    ratio = best[1].hits / base[1].hits if base is not None else None
-    return {system.knob: best[0], **_rates(best[1]), "times_cosine": ratio}
+    others = {other.name: other.best(rate) for other in baselines}
+    times = {name: None if base is None else best[1].hits / base[1].hits for name, base in others.items()}
+    return {system.knob: best[0], **_rates(best[1]), "times": times}
 
 
 def _best_cell(system: StreamSystem, cosine: StreamSystem, rate: float) -> str:

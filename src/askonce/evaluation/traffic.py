@@ -61,7 +61,7 @@ class StreamSystem:
 
 @dataclass(frozen=True, slots=True)
 class StreamComparison:
-    """All systems on one stream, cosine first; `repeats` as in `StreamSet`."""
+    """All systems on one stream, first the baselines cosine and vcache; `repeats` as in `StreamSet`."""
 
     name: str
     questions: int
