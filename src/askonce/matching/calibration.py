@@ -29,7 +29,7 @@ _FEWEST: Final = 60
 _MARGIN: Final = 1.64
 _STEPS: Final = 12
 _LONGEST_STEP: Final = 3.0
-_CLOSE: Final = 1e-6
+_CLOSE: Final = 1e-3
 _SMALLEST_SCALE: Final = 1e-9
 
 
