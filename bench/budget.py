@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 NAMES = ("banking77", "clinc150")
 TRAINING_SEEDS = range(1000, 1008)
+TRAINING_LENGTH = 4000
 TRAINING_DRIFT = Drift(changed=0.15)
 """More changes than are played, so that the record's part is learned from more than a handful."""
 CURVE_SEEDS_FROM = 500
@@ -156,7 +157,7 @@ def measure(name: str, options: argparse.Namespace, sets: dict[str, Questions]) 
     """Everything about one data set."""
     other = next(each for each in NAMES if each != name)
     calibration = train(
-        [stream_of(sets[other], seed, options.length, TRAINING_DRIFT) for seed in TRAINING_SEEDS]
+        [stream_of(sets[other], seed, TRAINING_LENGTH, TRAINING_DRIFT) for seed in TRAINING_SEEDS]
     )
     budgets = [percent / 100 for percent in options.budgets]
     with ProcessPoolExecutor(options.workers) as workers:
