@@ -36,6 +36,7 @@ policies
   inflight_high_temperature  retries  retries    retries
   semantic                   shadow   on         shadow
   error_budget               1%       1%         1%
+  audit_share                2%       2%         2%
   ttl                        1d       1d         1d
   scope                      tenant   shared     tenant
   pool                       -        everybody  -
