@@ -59,6 +59,7 @@ def test_one_file_as_json(tmp_path: Path) -> None:
     assert content["systems"]["cosine"]["false_hit_rate_at_recall"]["0.7"] > 0
     assert content["categories"]["opposite"]["wrong"] == 2
     assert content["categories"]["opposite"]["most_frequent_veto"] == "antonym"
+    assert content["vetoes"]["antonym"] == {"right": 0, "wrong": 2}
     assert content["systems"]["askonce"]["calibration"]["ece"] >= 0
     for verdict in content["latency"]["by_candidates"].values():
         assert 0 < verdict["p50_ms"] <= verdict["p99_ms"]

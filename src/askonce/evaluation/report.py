@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def pairs_json(comparison: Comparison) -> _Json:
         "wrong": len(comparison.pairs) - right,
         "systems": {system.name: _system_json(system, cosine) for system in comparison.systems},
     }
+    result["vetoes"] = {reason: {"right": own, "wrong": other} for reason, own, other in _vetoes(comparison)}
     if comparison.categories:
         result["categories"] = {each.name: _category_json(each) for each in comparison.categories}
     if comparison.refit is not None:
@@ -58,6 +60,8 @@ def pairs_text(comparison: Comparison) -> Iterator[str]:
     yield from table(_budget_rows(comparison.systems))
     yield from ("", "  at fixed thresholds")
     yield from table(_fixed_rows(comparison.systems))
+    yield from ("", "  pairs that guards forbid")
+    yield from table(_veto_rows(comparison))
     if comparison.categories:
         yield from ("", "  by kind: right pairs served / traps served")
         yield from table(_category_rows(comparison.categories))
@@ -173,6 +177,26 @@ def _fixed_rows(systems: Sequence[Measured]) -> list[list[str]]:
     fixed = [system for system in systems if system.fixed]
     rows = [["", *(f"{level:.2f}" for level in fixed[0].fixed)]]
     return rows + [[system.name, *map(_rates, system.fixed.values())] for system in fixed]
+
+
+def _veto_rows(comparison: Comparison) -> list[list[str]]:
+    right = int(comparison.pairs.right.sum())
+    wrong = len(comparison.pairs) - right
+    vetoes = _vetoes(comparison)
+    counts = [("all", sum(own for _, own, _ in vetoes), sum(other for _, _, other in vetoes)), *vetoes]
+    rows = [["", "of the right pairs", "of the wrong pairs"]]
+    return rows + [
+        [reason, share(own / right if right else None), share(other / wrong if wrong else None)]
+        for reason, own, other in counts
+    ]
+
+
+def _vetoes(comparison: Comparison) -> list[tuple[str, int, int]]:
+    """Reason codes with how many right and how many wrong pairs they forbid, the most frequent first."""
+    pairs = comparison.pairs
+    right = Counter(veto for veto, label in zip(pairs.vetoes, pairs.right, strict=True) if veto and label)
+    wrong = Counter(veto for veto, label in zip(pairs.vetoes, pairs.right, strict=True) if veto and not label)
+    return [(reason, right[reason], wrong[reason]) for reason, _ in (right + wrong).most_common()]
 
 
 def _category_rows(categories: Sequence[Category]) -> list[list[str]]:
