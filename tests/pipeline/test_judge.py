@@ -144,6 +144,14 @@ async def test_long_answers_are_embedded_in_windows() -> None:
     assert embedder.longest <= 600
 
 
+@pytest.mark.parametrize("piece", ["\n", "```", "1,", "0", "[", "word ", " -", "1. ", "a\n1) "])
+async def test_no_answer_keeps_a_judge_busy(piece: str) -> None:
+    """Form and likeness take time in proportion to an answer's length, whatever it is made of."""
+    chain = Judge(similarity(), None, FakeClock())
+    one, other = answer("```" + piece * 100_000), answer("```" + piece * 100_000 + "x```")
+    assert (await chain.compare(request(), one, other)).verdict is not Verdict.SAME
+
+
 async def test_all_parts_have_to_agree() -> None:
     """Of several pairs, one that differs is enough, and one that is open leaves all open."""
     same, open_, different = ("Good.", "good"), ("Paris", "It is Paris"), ("Yes", "No")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Comparison", "Said", "Verdict", "compare", "said"]
 
-_FENCE: Final = re.compile(r"```(?:json)?\s*\n(?P<inside>.*)\n```", re.DOTALL | re.IGNORECASE)
+_FENCE: Final = "```"
 _GROUPED: Final = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
 _ZEROS: Final = re.compile(r"(?<![\d.])(\d+)\.0+(?![\d.])")
 """Only a fraction of nothing is dropped: version 3.10 isn't version 3.1."""
@@ -151,13 +151,19 @@ def _all(parts: list[Comparison]) -> Comparison:
 
 def _value(text: str) -> Any:
     """The JSON object or list that a text is, numbers exact. Raises ValueError where it is none."""
-    fenced = _FENCE.fullmatch(text.strip())
-    value = json.loads(
-        fenced["inside"] if fenced else text, parse_float=Decimal, parse_constant=_refuse_constant
-    )
+    value = json.loads(_unfenced(text), parse_float=Decimal, parse_constant=_refuse_constant)
     if not isinstance(value, dict | list):
         raise ValueError("a bare value is text")  # noqa: TRY004 - for the caller it is one more thing that isn't JSON
     return value
+
+
+def _unfenced(text: str) -> str:
+    """What stands in a code block, where the text is one that may hold JSON."""
+    text = text.strip()
+    if not (text.startswith(_FENCE) and text.endswith(_FENCE)):
+        return text
+    language, _, inside = text.removeprefix(_FENCE).removesuffix(_FENCE).partition("\n")
+    return inside if language.strip().lower() in {"", "json"} else text
 
 
 def _refuse_constant(name: str) -> NoReturn:

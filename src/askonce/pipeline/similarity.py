@@ -43,7 +43,7 @@ _WINDOW_CHARACTERS: Final = 600
 _WINDOW_CHARACTERS_DENSE: Final = 150
 """Scripts beyond ASCII take a token for every character or two."""
 _MOST_WINDOWS: Final = 8
-_MOST_WORDS: Final = 1_000
+_MOST_WORDS: Final = 400
 _FEW_WORDS: Final = 3
 _ORDERED_WORDS: Final = 40
 """In texts of up to so many words, the order of those in common says who does what to whom."""
@@ -54,7 +54,7 @@ _REST: Final = 3.0
 _LABELS: Final = 400
 _REFIT_EVERY: Final = 20
 _KEPT: Final = "answer-similarity"
-_LIST_MARK: Final = re.compile(r"^\s*(?:\d{1,2}[.)]|[-*])\s+", re.MULTILINE)
+_LIST_MARK: Final = re.compile(r"^[ \t]*(?:\d{1,2}[.)]|[-*])[ \t]+", re.MULTILINE)
 _YES: Final = frozenset({"yes", "yeah", "yep", "correct", "true", "right", "certainly", "absolutely"})
 _NO: Final = frozenset({"no", "not", "nope", "incorrect", "false", "wrong"})
 _OPPOSITES: Final = frozenset(frozenset(pair) for pair in ANTONYM_PAIRS)
