@@ -134,6 +134,9 @@ async def test_a_breach_and_its_labels_survive_a_restart() -> None:
     assert not again.budgets.take(audit(5.0, right=True, logit=1.0, engine="engine-2"))
     assert not again.budgets.take(replace(audit(5.0, right=True, logit=1.0), feature="gone"))
     assert not again.budgets.take(replace(audit(5.0, right=True, logit=1.0), evidence=None))
+    for misfit in ([1.0, 2.0], [np.nan], []):
+        broken = replace(audit(5.0, right=True, logit=1.0), evidence=np.array(misfit, np.float32))
+        assert not again.budgets.take(broken)
     await again.budgets.settle_all()
     standing = again.budgets.standings()[0]
     assert (standing.traffic, standing.setting.labels) == ((2, 1), 1)

@@ -12,6 +12,7 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import numpy as np
 import orjson
 import structlog
 
@@ -96,11 +97,11 @@ class Budgets:
         self._store = store
         self._clock = clock
         self._gather_s = gather_s
-        now = clock.now()
-        self._features = {
-            name: _Feature(name, budget, settle(shipped, (), budget, traffic=Traffic(0, 0), now=now))
-            for name, budget in promises.items()
+        nothing, now = Traffic(0, 0), clock.now()
+        settings = {
+            budget: settle(shipped, (), budget, traffic=nothing, now=now) for budget in set(promises.values())
         }
+        self._features = {name: _Feature(name, budget, settings[budget]) for name, budget in promises.items()}
 
     def serving(self, feature: str) -> Setting:
         """The calibration and the threshold to serve by."""
@@ -171,6 +172,8 @@ class Budgets:
         feature = self._features.get(audit.feature)
         evidence = audit.evidence
         if feature is None or evidence is None or audit.engine != self.engine:
+            return False
+        if evidence.shape != self._shipped.weights.shape or not np.isfinite(evidence).all():
             return False
         source = _SOURCES[audit.source]
         served = source in {Source.AUDIT, Source.FEEDBACK}
