@@ -22,7 +22,7 @@ from askonce.pipeline.reply import Reply
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from askonce.model import Endpoint, Entry, Json, Stored
+    from askonce.model import Endpoint, Entry, Json, Question, Stored
     from askonce.pipeline.audit import Auditor
     from askonce.pipeline.broadcast import LogMemory
     from askonce.pipeline.budgets import Budgets
@@ -44,6 +44,9 @@ _RETRY: Final = b"x-stainless-retry-count"
 """The official SDKs' count of their own retries."""
 _TELLING: Final = (*CREDENTIAL_HEADERS, *POLICY_HEADERS, *sorted(_PASSED_ON), _RETRY)
 """All request headers that `understand` reads."""
+_EQUIVALENTS: Final = b"equivalents"
+"""Ends the keys of flights that may land on an equivalent answer. Features share keys: one that doesn't serve such
+answers must not get one by joining."""
 _MEMO: Final = 1_024
 _MEMO_BODY_BYTES: Final = 4_096
 
@@ -162,6 +165,8 @@ class Gateway:
         key = ask.exact_key if policy.inflight and not policy.only_if_cached and not alone else None
         if key is not None and policy.max_age_s is not None:
             key = hashlib.sha256(key + b"max-age" + repr(policy.max_age_s).encode()).digest()
+        if key is not None and ask.text is not None and self._serves_equivalents(request):
+            key += _EQUIVALENTS
         source: Fresh | Bypass = Fresh("miss" if policy.read else "no-cache")
         if alone or ask.hot:
             source = Bypass(alone or "high-temperature")
@@ -173,7 +178,7 @@ class Gateway:
         if await self._land_on_stored(flight, request):
             return
         if request.policy.read and request.policy.store and self.parts.semantic.applies(request):
-            if self.parts.budgets.mode(request.policy) is SemanticMode.SHADOW:
+            if not self._serves_equivalents(request):
                 self.parts.semantic.in_background(self._shadow(flight, request))
             elif await self._land_on_equivalent(flight, request):
                 return
@@ -184,7 +189,7 @@ class Gateway:
         try:
             await self.parts.fetcher.fetch(flight, request)
         finally:
-            self._forget_unless_kept(flight)
+            self._settle_question(flight)
         self._learn(flight, request)
 
     async def _land_on_stored(self, flight: Flight, request: Request) -> bool:
@@ -213,7 +218,7 @@ class Gateway:
             return True
         policy = request.policy
         follows = policy.inflight and not policy.only_if_cached
-        seat = self.flights.follow(match.key, request) if follows else None
+        seat = self.flights.follow(match.key + _EQUIVALENTS, request) if follows else None
         if seat is not None:
             return await self._follow(flight, seat, match)
         if stored is None:
@@ -262,7 +267,7 @@ class Gateway:
         `unserved` is the reason where there was a match.
         """
         flight.question, flight.candidate = finding.question, finding.best
-        if finding.question is not None and flight.key == finding.question.key:
+        if finding.question is not None and _is_announced(flight, finding.question):
             self.parts.semantic.add(finding.question)
         if finding.decisions and isinstance(flight.source, Fresh) and not flight.told_at:
             flight.source = Fresh(unserved if finding.matches else finding.reason)
@@ -273,10 +278,19 @@ class Gateway:
             self.parts.audits.compare(request, flight.candidate, flight.answer)
             flight.candidate = None
 
-    def _forget_unless_kept(self, flight: Flight) -> None:
+    def _settle_question(self, flight: Flight) -> None:
+        """Once the upstream has been asked: what was kept can be found, what wasn't can't."""
         question = flight.question
-        if question is not None and self.parts.store.peek(question.key) is None:
+        if question is None:
+            return
+        kept = self.parts.store.peek(question.key)
+        if kept is None:
             self.parts.semantic.forget(question.key)
+        elif kept.link is None and not _is_announced(flight, question):
+            self.parts.semantic.add(question)
+
+    def _serves_equivalents(self, request: Request) -> bool:
+        return self.parts.budgets.mode(request.policy) is SemanticMode.ON
 
     def _outcome(self, stored: Stored | None, request: Request) -> Exact | Semantic | None:
         """What serving a stored answer would be called; None where policy or headers don't allow it."""
@@ -300,6 +314,11 @@ class Gateway:
     def _young_enough(self, entry: Entry, request: Request) -> bool:
         limit_s = request.policy.max_age_s
         return limit_s is None or self.parts.clock.now() - entry.created_at <= limit_s
+
+
+def _is_announced(flight: Flight, question: Question) -> bool:
+    """Whether others may follow a flight for its question: those that serve equivalents follow only each other."""
+    return flight.key == question.key + _EQUIVALENTS
 
 
 def _cache_key(request: Request) -> bytes | None:

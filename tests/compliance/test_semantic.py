@@ -179,6 +179,31 @@ async def test_equivalent_requests_in_flight_share_one_call(semantic: Server, ca
     assert calls.new == 1
 
 
+async def test_a_feature_without_the_tier_never_joins_into_it(semantic: Server, calls: CallCounter) -> None:
+    """While one feature's request follows an equivalent one, the identical request of a feature that is off is fresh."""
+    async with openai.AsyncOpenAI(base_url=semantic.base_url, api_key="sk-apart", max_retries=0) as client:
+
+        async def outcome(text: str, feature: str) -> str:
+            raw = await client.chat.completions.with_raw_response.create(
+                model="sim-small",
+                messages=[{"role": "user", "content": text}],
+                extra_body={"x_simulate": {"ttft_ms": 600}},
+                extra_headers={"X-Askonce-Feature": feature},
+            )
+            return raw.headers["x-askonce-outcome"]
+
+        first = asyncio.create_task(outcome("Where can I change my address?", "default"))
+        await asyncio.sleep(0.15)
+        other = asyncio.create_task(outcome("where can i change my address", "default"))
+        await asyncio.sleep(0.15)
+        features = ("apart", "shadow", "apart")
+        others = [asyncio.create_task(outcome("where can i change my address", name)) for name in features]
+        assert await asyncio.gather(first, other, *others) == [
+            "fresh", "semantic-joined", "fresh", "joined", "joined",
+        ]  # fmt: skip
+    assert calls.new == 2
+
+
 def test_requests_go_through_while_the_embedder_loads(
     tmp_path_factory: pytest.TempPathFactory, provider: Server
 ) -> None:
