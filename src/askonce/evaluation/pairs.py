@@ -54,6 +54,12 @@ class JudgedPairs:
     vetoes: Sequence[str]
     evidence: Floats
 
+    @classmethod
+    def of(cls, pairs: PairSet, cosines: Floats, vetoes: Sequence[str], evidence: Floats) -> JudgedPairs:
+        """A set's pairs with what was found of them."""
+        right = np.array([pair.right for pair in pairs.pairs])
+        return cls(pairs.name, right, [pair.category for pair in pairs.pairs], cosines, vetoes, evidence)
+
     def __len__(self) -> int:
         return len(self.right)
 
@@ -120,18 +126,12 @@ async def judge_pairs(
                 continue
             candidate = other.candidate(one, _ANSWER)
             (judgement,) = verifier.judge(one.asked(), [candidate], vocabulary, crowd)
-            veto = BELOW_FLOOR if candidate.similarity < floor else judgement.veto
-            judged.append((candidate.similarity, veto))
+            below = candidate.similarity < floor
+            judged.append((candidate.similarity, BELOW_FLOOR if below else judgement.veto))
             evidence[place] = judgement.evidence
         advance(len(block))
-    return JudgedPairs(
-        pairs.name,
-        np.array([pair.right for pair in pairs.pairs]),
-        [pair.category for pair in pairs.pairs],
-        np.array([cosine for cosine, _ in judged]),
-        [veto for _, veto in judged],
-        evidence,
-    )
+    cosines = np.array([cosine for cosine, _ in judged])
+    return JudgedPairs.of(pairs, cosines, [veto for _, veto in judged], evidence)
 
 
 class Partition:
