@@ -7,11 +7,10 @@ A maintainer runs it and commits what it writes; users and the test suite never 
     build/verifier/bin/python -m scripts.train_verifier
 
 It takes about half an hour on two idle cores. Teachers (the same network with other seeds and other draws of the
-data) are trained on labels; the student learns their mean log odds on all pairs, so that one small model has the judgement
-of several (Hinton et al. 2015, arXiv 1503.02531). What ships is the student after a few epochs on the trap suite, with
-as many of its own judgements to remember. Trained on: PAWS-Wiki's training split, the
-synthetic pairs' training split, near neighbours within CLINC150's and BANKING77's training questions, and edits of
-their texts and of public prompts. Same data, seed and versions: the same file but for the order of floating-point sums.
+data) are trained on labels; the student that ships learns their mean log odds on all pairs, so that one small model has
+the judgement of several (Hinton et al. 2015, arXiv 1503.02531). Trained on: PAWS-Wiki's training split, the synthetic
+pairs' training split, near neighbours within CLINC150's and BANKING77's training questions, and edits of their texts
+and of public prompts. The trap suite trains nothing. Same data, seed and versions: the same file but for the order of floating-point sums.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import torch
-from scripts.verifier_last_layer import TRAPS, last_layer
+from scripts.verifier_last_layer import last_layer
 from scripts.verifier_network import Network
 from scripts.verifier_texts import Pair, edited_pairs, intent_pairs, labelled_pairs, read, written
 from scripts.verifier_training import TEXTS, embed_all, fit, score
@@ -36,8 +35,6 @@ from torch.nn import functional
 from askonce.matching.aligner import Aligner
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -51,12 +48,6 @@ INTENTS_DRAWN: Final = 9_000
 TEACHER_EPOCHS: Final = 3
 STUDENT_EPOCHS: Final = 4
 MOST_LOGIT: Final = 9.0
-FOLDS: Final = 4
-REMEMBERED: Final = 8_000
-ADAPTING_EPOCHS: Final = 3
-ADAPTING_RATE: Final = 1e-3
-SOFTENED: Final = 0.03
-EVEN: Final = 0.5
 
 
 def main() -> None:
@@ -67,35 +58,25 @@ def main() -> None:
     data = Path(os.environ.get("ASKONCE_DATA", ROOT.parent / "shared" / "data"))
     parser.add_argument("--data", type=Path, default=data, help="folder of pairs/, intents/ and prompts/")
     parser.add_argument("--target", type=Path, default=TARGET, help="the file to write")
-    parser.add_argument("--student", type=Path, help="arrays of an earlier run's student, to go on from")
-    parser.add_argument(
-        "--cross-validate", action="store_true", help="measure on trap categories that were left out, and end"
-    )
+    parser.add_argument("--last-layer-only", action="store_true", help="keep the target's aligner")
     arguments = parser.parse_args()
     began = time.monotonic()
-    sources = sources_of(arguments.data, random.Random(SEED))  # noqa: S311 - a training run, not a secret
-    print({name: len(pairs) for name, pairs in sources.items()}, flush=True)
-    student = student_of(sources, arguments.student)
-    known: dict[str, Any] = student.arrays()
-    np.savez(arguments.target.with_suffix(".student.npz"), **known)
-    pool = [pair for pairs in sources.values() for pair in pairs]
-    if arguments.cross_validate:
-        cross_validate(student, pool)
-        return
-    arrays: dict[str, Any] = adapted(
-        student, [pair for pairs in traps().values() for pair in pairs], pool
-    ).arrays()
+    arrays: dict[str, Any]
+    if arguments.last_layer_only:
+        with np.load(arguments.target, allow_pickle=False) as known:
+            arrays = {name: known[name] for name in known.files}
+    else:
+        sources = sources_of(arguments.data, random.Random(SEED))  # noqa: S311 - a training run, not a secret
+        print({name: len(pairs) for name, pairs in sources.items()}, flush=True)
+        arrays = student_of(sources).arrays()
     arrays |= last_layer(arguments.data, Aligner.of(arrays))
     arguments.target.parent.mkdir(parents=True, exist_ok=True)
     np.savez(arguments.target, **arrays)
     print(f"wrote {arguments.target} after {time.monotonic() - began:.0f} s")
 
 
-def student_of(sources: dict[str, list[Pair]], file: Path | None) -> Network:
-    """The student of several teachers; one from a file instead, where one is named."""
-    if file is not None:
-        with np.load(file, allow_pickle=False) as arrays:
-            return Network.of(arrays)
+def student_of(sources: dict[str, list[Pair]]) -> Network:
+    """The student of several teachers."""
     with ProcessPoolExecutor(2, get_context("fork")) as processes:
         logits = list(processes.map(teach, range(TEACHERS), [sources] * TEACHERS))
     taught = np.clip(np.mean(logits, axis=0), -MOST_LOGIT, MOST_LOGIT)
@@ -108,68 +89,6 @@ def student_of(sources: dict[str, list[Pair]], file: Path | None) -> Network:
 
     fit(student, [pair for pairs in sources.values() for pair in pairs], loss, STUDENT_EPOCHS, seed=SEED)
     return student
-
-
-def traps() -> dict[str, list[Pair]]:
-    """The trap suite's pairs by category."""
-    suite = {
-        file.stem: [Pair(row["a"], row["b"], float(row["y"])) for row in read(file) if "y" in row]
-        for file in sorted(TRAPS.glob("*.jsonl"))
-    }
-    embed_all(sorted({text for pairs in suite.values() for pair in pairs for text in (pair.one, pair.other)}))
-    return {
-        category: [pair for pair in pairs if pair.one in TEXTS and pair.other in TEXTS]
-        for category, pairs in suite.items()
-        if pairs
-    }
-
-
-def adapted(student: Network, taught: Sequence[Pair], pool: Sequence[Pair]) -> Network:
-    """The student after some epochs on labelled pairs, and on its own judgement of others lest it forget."""
-    rng = random.Random(SEED)  # noqa: S311 - a training run, not a secret
-    remembered = rng.sample(pool, REMEMBERED)
-    labels = torch.tensor([pair.same for pair in taught])
-    judged = torch.from_numpy(np.clip(score(student, remembered), -MOST_LOGIT, MOST_LOGIT))
-    network = Network.of(student.arrays())
-
-    def loss(odds: Tensor, places: list[int]) -> Tensor:
-        at = torch.tensor(places)
-        new, old = at < len(taught), at >= len(taught)
-        wrong = functional.binary_cross_entropy_with_logits(
-            odds[new], labels[at[new]] * (1 - 2 * SOFTENED) + SOFTENED, reduction="sum"
-        )
-        strayed = functional.smooth_l1_loss(odds[old], judged[at[old] - len(taught)], reduction="sum")
-        return (wrong + strayed) / len(places)
-
-    fit(network, [*taught, *remembered], loss, ADAPTING_EPOCHS, seed=SEED, rate=ADAPTING_RATE)
-    return network
-
-
-def cross_validate(student: Network, pool: Sequence[Pair]) -> None:
-    """Prints how many paraphrases are served at some shares of traps, by networks that haven't seen their category."""
-    suite = traps()
-    names = sorted(suite)
-    with ProcessPoolExecutor(2, get_context("fork")) as processes:
-        held = processes.map(
-            _left_out, [student] * FOLDS, [names[fold::FOLDS] for fold in range(FOLDS)], [pool] * FOLDS
-        )
-        scores = {name: odds for fold in held for name, odds in fold.items()}
-    before = {name: score(student, suite[name]) for name in names}
-    for title, found in (("before", before), ("left out", scores)):
-        odds = np.concatenate([found[name] for name in names])
-        same = np.array([pair.same for name in names for pair in suite[name]]) > EVEN
-        descending = np.sort(odds[~same])[::-1]
-        for share in (0.01, 0.02, 0.05, 0.1):
-            served = (odds[same] > descending[int(share * len(descending))]).mean()
-            print(f"{title}: {share:.0%} of the traps, {served:.1%} of the paraphrases")
-
-
-def _left_out(student: Network, names: Sequence[str], pool: Sequence[Pair]) -> dict[str, NDArray[np.float32]]:
-    torch.set_num_threads(1)
-    suite = traps()
-    seen = [pair for name, pairs in suite.items() if name not in names for pair in pairs]
-    network = adapted(student, seen, pool)
-    return {name: score(network, suite[name]) for name in names}
 
 
 def sources_of(data: Path, rng: random.Random) -> dict[str, list[Pair]]:

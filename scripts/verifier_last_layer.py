@@ -1,8 +1,8 @@
 """The verifier's last layer: from evidence to a probability that holds across kinds of traffic.
 
 Fitted on two kinds of labels. Streams of CLINC150's and BANKING77's training questions, played as the gateway serves
-them, say what neighbours and their answers are worth. Single pairs (synthetic, edited, and the trap suite's) say what
-the aligner's log odds are worth where nothing else is known. Each source has the same weight, so that none decides for
+them, say what neighbours and their answers are worth. Single pairs (synthetic ones and edits) say what the
+aligner's log odds are worth where nothing else is known. Each source has the same weight, so that none decides for
 the others. Signals and the crowd get no weight here: what they mean changes from one kind of traffic to another, and
 even their sign does. A deployment's own labels may give them one.
 """
@@ -10,7 +10,6 @@ even their sign does. A deployment's own labels may give them one.
 from __future__ import annotations
 
 import random
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -25,12 +24,12 @@ from askonce.evaluation.streams import Stream, play
 from askonce.evaluation.tier import TierPolicy
 from askonce.matching.budget import NEVER
 from askonce.matching.calibration import Calibration, Label, Source, refit
-from askonce.matching.neighbourhood import Neighbourhood
 from askonce.matching.verifier import EVIDENCE, TokenVerifier
 from askonce.matching.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -40,9 +39,23 @@ if TYPE_CHECKING:
 __all__ = ["last_layer"]
 
 SEED: Final = 12
-TRAPS: Final = Path(__file__).resolve().parent.parent / "tests" / "traps"
-WEIGHED: Final = len(Neighbourhood._fields) + 1
-"""The neighbourhood's places and the closeness: the first ones of the evidence."""
+CLOSENESS: Final = 0.5
+"""The aligner's log odds gain by this much of the closeness: similarity is a voice of its own, but a layer that is left
+to choose plays similarities off against each other."""
+WEIGHED: Final = (
+    "pair_logit",
+    "pair_margin",
+    "margin",
+    "mean_margin",
+    "vote",
+    "share",
+    "unanimous",
+    "scarce",
+    "right",
+    "wrong",
+    "suspect",
+)
+"""Evidence with a weight; `pair_logit` stands for itself and the closeness together."""
 THRESHOLDS: Final = (NEVER, 0.97, 0.9)
 QUESTIONS: Final = 2_500
 PAIRS: Final = 3_000
@@ -59,12 +72,6 @@ def last_layer(data: Path, aligner: Aligner) -> dict[str, NDArray[Any]]:
     pairs = {
         "synthetic": labelled_pairs(data, "synthetic", "test"),
         "edits": edited_pairs(written(data, rng), rng),
-        "traps": [
-            Pair(row["a"], row["b"], float(row["y"]))
-            for file in sorted(TRAPS.glob("*.jsonl"))
-            for row in read(file)
-            if "y" in row
-        ],
     }
     fixed = {
         name: read_by.pair_labels(rng.sample(some, min(PAIRS, len(some))), rng)
@@ -82,8 +89,8 @@ def last_layer(data: Path, aligner: Aligner) -> dict[str, NDArray[Any]]:
         for name, played in streams.items():
             sources[name] = stream_labels(TokenVerifier(aligner, calibration), played)
         calibration = fitted(sources)
-    for name, weight in zip(EVIDENCE[:WEIGHED], calibration.weights, strict=False):
-        print(f"{name:12} {weight:7.3f}")
+    for name in (*WEIGHED, "closeness"):
+        print(f"{name:12} {calibration.weights[EVIDENCE.index(name)]:7.3f}")
     return {
         "evidence": np.array(EVIDENCE),
         "weights": calibration.weights,
@@ -144,7 +151,9 @@ def stream_labels(verifier: TokenVerifier, streams: Sequence[tuple[list[Embeddab
 
 
 def _label(evidence: NDArray[np.float32], right: bool, weight: float = 1.0) -> Label:  # noqa: FBT001 - a label's own
-    weighed = np.where(np.arange(len(evidence)) < WEIGHED, evidence, 0).astype(np.float32)
+    """A label over what is weighed."""
+    weighed = evidence[[EVIDENCE.index(name) for name in WEIGHED]]
+    weighed[0] += CLOSENESS * evidence[EVIDENCE.index("closeness")]
     return Label(weighed, right, 1.0 / min(weight, MOST_WEIGHT), 0.0, served=False, source=Source.MISS)
 
 
@@ -171,4 +180,8 @@ def fitted(sources: dict[str, list[Label]]) -> Calibration:
             for name, some in sources.items()
         }
     )
-    return refit(Calibration(np.zeros(len(EVIDENCE)), 0.0), labels).calibration
+    layer = refit(Calibration(np.zeros(len(WEIGHED)), 0.0), labels).calibration
+    weights = np.zeros(len(EVIDENCE))
+    weights[[EVIDENCE.index(name) for name in WEIGHED]] = layer.weights
+    weights[EVIDENCE.index("closeness")] = CLOSENESS * layer.weights[0]
+    return Calibration(weights, layer.bias)

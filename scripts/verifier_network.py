@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
@@ -13,8 +12,6 @@ from torch.nn import functional
 from askonce.matching.aligner import FEATURES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -60,29 +57,6 @@ class Network(nn.Module):  # type: ignore[misc] # torch isn't a dependency of th
         self.odds = nn.Linear(_LAST, 1)
         self.closeness = nn.Parameter(torch.tensor(math.log(math.expm1(closeness))))
         self.dropout = nn.Dropout(dropout)
-
-    @classmethod
-    def of(cls, arrays: Mapping[str, NDArray[Any]]) -> Network:
-        """A network, without dropout, from what `arrays` gave."""
-        closeness = float(arrays["closeness_weight"])
-        network = cls(closeness=closeness, dropout=0.0)
-        state = {
-            "projection.weight": arrays["projection"].T,
-            "sharpness": np.log(arrays["sharpness"]),
-            "sharing": arrays["sharing"],
-            "compare.weight": arrays["compare_weight"].T,
-            "compare.bias": arrays["compare_bias"],
-            "condense.weight": arrays["condense_weight"].T,
-            "condense.bias": arrays["condense_bias"],
-            "attend.weight": arrays["attend_weight"][None],
-            "pool.weight": arrays["pool_weight"].T,
-            "pool.bias": arrays["pool_bias"],
-            "odds.weight": arrays["odds_weight"][None],
-            "odds.bias": arrays["odds_bias"][None],
-        }
-        tensors = {name: torch.from_numpy(np.array(array, np.float32)) for name, array in state.items()}
-        network.load_state_dict(tensors | {"closeness": network.closeness.detach()})
-        return network
 
     def forward(self, batch: Batch) -> Tensor:
         """(k,)."""
