@@ -41,7 +41,7 @@ def gateway() -> Gateway:
             store=nothing,
             semantic=nothing,
             budgets=nothing,
-            links=nothing,
+            equivalence=nothing,
             audits=nothing,
             clock=nothing,
             log_memory=nothing,

@@ -12,28 +12,28 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from askonce.errors import Refusal
-from askonce.model import Bypass, Exact, Fresh, Request, Semantic, SemanticMode
+from askonce.model import Bypass, Exact, Fresh, Request, Semantic
 from askonce.pipeline.fingerprint import fingerprint, parse
 from askonce.pipeline.identity import CREDENTIAL_HEADERS
 from askonce.pipeline.inflight import Flights
 from askonce.pipeline.policy import POLICY_HEADERS
 from askonce.pipeline.reply import Reply
+from askonce.pipeline.stored import cache_key, exact, semantic, young_enough
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from askonce.model import Endpoint, Entry, Json, Question, Stored
+    from askonce.model import Endpoint, Json, Stored
     from askonce.pipeline.audit import Auditor
     from askonce.pipeline.broadcast import LogMemory
     from askonce.pipeline.budgets import Budgets
-    from askonce.pipeline.decision import Decision
     from askonce.pipeline.dispatch import Dispatcher
+    from askonce.pipeline.equivalence import Equivalence
     from askonce.pipeline.fetch import Fetcher
     from askonce.pipeline.flight import Flight, Seat
     from askonce.pipeline.identity import Identity
-    from askonce.pipeline.links import Links
     from askonce.pipeline.policy import Policies
-    from askonce.pipeline.semantic import Finding, SemanticTier
+    from askonce.pipeline.semantic import SemanticTier
     from askonce.ports import Clock, Store
 
 __all__ = ["Gateway", "Parts"]
@@ -44,9 +44,6 @@ _RETRY: Final = b"x-stainless-retry-count"
 """The official SDKs' count of their own retries."""
 _TELLING: Final = (*CREDENTIAL_HEADERS, *POLICY_HEADERS, *sorted(_PASSED_ON), _RETRY)
 """All request headers that `understand` reads."""
-_EQUIVALENTS: Final = b"equivalents"
-"""Ends the keys of flights that may land on an equivalent answer. Features share keys: one that doesn't serve such
-answers must not get one by joining."""
 _MEMO: Final = 1_024
 _MEMO_BODY_BYTES: Final = 4_096
 
@@ -62,7 +59,7 @@ class Parts:
     store: Store
     semantic: SemanticTier
     budgets: Budgets
-    links: Links
+    equivalence: Equivalence
     audits: Auditor
     clock: Clock
     log_memory: LogMemory
@@ -115,7 +112,7 @@ class Gateway:
     def answer(self, request: Request) -> Reply:
         """The answer, stored or to come; whoever takes the reply must `leave` it in the end."""
         clock = self.parts.clock
-        key = _cache_key(request)
+        key = cache_key(request)
         if key is not None:
             stored = self.parts.store.peek(key)
             outcome = self._outcome(stored, request)
@@ -165,8 +162,8 @@ class Gateway:
         key = ask.exact_key if policy.inflight and not policy.only_if_cached and not alone else None
         if key is not None and policy.max_age_s is not None:
             key = hashlib.sha256(key + b"max-age" + repr(policy.max_age_s).encode()).digest()
-        if key is not None and ask.text is not None and self._serves_equivalents(request):
-            key += _EQUIVALENTS
+        if key is not None:
+            key = self.parts.equivalence.flight_key(request, key)
         source: Fresh | Bypass = Fresh("miss" if policy.read else "no-cache")
         if alone or ask.hot:
             source = Bypass(alone or "high-temperature")
@@ -177,11 +174,8 @@ class Gateway:
         request = flight.lead.request
         if await self._land_on_stored(flight, request):
             return
-        if request.policy.read and request.policy.store and self.parts.semantic.applies(request):
-            if not self._serves_equivalents(request):
-                self.parts.semantic.in_background(self._shadow(flight, request))
-            elif await self._land_on_equivalent(flight, request):
-                return
+        if await self.parts.equivalence.land(flight, self.flights, request):
+            return
         if request.policy.only_if_cached:
             raise Refusal(
                 504, "not_cached", "Nothing is stored for this request, and it says only-if-cached."
@@ -189,11 +183,11 @@ class Gateway:
         try:
             await self.parts.fetcher.fetch(flight, request)
         finally:
-            self._settle_question(flight)
-        self._learn(flight, request)
+            self.parts.equivalence.settle(flight)
+        self.parts.equivalence.learn(flight, request)
 
     async def _land_on_stored(self, flight: Flight, request: Request) -> bool:
-        key = _cache_key(request)
+        key = cache_key(request)
         stored = await self.parts.store.get(key) if key is not None else None
         outcome = self._outcome(stored, request)
         if stored is None or outcome is None:
@@ -201,131 +195,17 @@ class Gateway:
         flight.land(stored.entry.answer, outcome)
         return True
 
-    async def _land_on_equivalent(self, flight: Flight, request: Request) -> bool:
-        finding = await self.parts.semantic.find(request)
-        for match in finding.matches:
-            if await self._land_on_match(flight, request, match):
-                return True
-        self._announce(flight, finding, "match-gone")
-        return False
-
-    async def _land_on_match(self, flight: Flight, request: Request, match: Decision) -> bool:
-        """Lands on an equivalent answer, stored or under way; False where it is gone."""
-        stored = await self.parts.store.get(match.key) if _cache_key(request) is not None else None
-        if stored is not None and self._young_enough(stored.entry, request):
-            self.parts.links.made(match, stored.entry)
-            flight.land(stored.entry.answer, self._semantic(stored.entry, match.probability, match.reason))
-            return True
-        policy = request.policy
-        follows = policy.inflight and not policy.only_if_cached
-        seat = self.flights.follow(match.key + _EQUIVALENTS, request) if follows else None
-        if seat is not None:
-            return await self._follow(flight, seat, match)
-        if stored is None:
-            self.parts.semantic.forget(match.key)
-        return False
-
-    async def _follow(self, flight: Flight, seat: Seat, match: Decision) -> bool:
-        """Relays another flight's events; False where that flight failed before any."""
-        source = flight.source
-        self.parts.links.remember(match)
-        flight.source = Semantic(
-            match.key, match.probability, joined=True, age_s=0, ttl_s=0, reason=match.reason
-        )
-        try:
-            while chunks := await seat.read():
-                flight.describe(None, seat.id_prefix, seat.model)
-                for chunk in chunks:
-                    flight.publish(chunk)
-            flight.land(await seat.answer(), flight.source)
-        except Refusal:
-            if len(flight.log):
-                raise
-            flight.source = source
-            return False
-        finally:
-            seat.leave()
-        return True
-
-    async def _shadow(self, flight: Flight, request: Request) -> None:
-        """Shadow mode: what would have been found, beside the upstream call that is made anyway."""
-        finding = await self.parts.semantic.find(request)
-        if flight.answer is None:
-            self._announce(flight, finding, "shadow-match")
-            return
-        if finding.question is not None:
-            kept = self.parts.store.peek(finding.question.key)
-            if kept is not None and kept.link is None:
-                self.parts.store.put(kept.entry, finding.question)
-                self.parts.semantic.add(finding.question)
-        flight.candidate = finding.best
-        self._learn(flight, request)
-
-    def _announce(self, flight: Flight, finding: Finding, unserved: str) -> None:
-        """Makes this question findable for others while its answer is under way, and says why it is asked.
-
-        `unserved` is the reason where there was a match.
-        """
-        flight.question, flight.candidate = finding.question, finding.best
-        if finding.question is not None and _is_announced(flight, finding.question):
-            self.parts.semantic.add(finding.question)
-        if finding.decisions and isinstance(flight.source, Fresh) and not flight.told_at:
-            flight.source = Fresh(unserved if finding.matches else finding.reason)
-
-    def _learn(self, flight: Flight, request: Request) -> None:
-        """A fresh answer tells whether the best candidate's would have been right."""
-        if flight.candidate is not None and flight.answer is not None:
-            self.parts.audits.compare(request, flight.candidate, flight.answer)
-            flight.candidate = None
-
-    def _settle_question(self, flight: Flight) -> None:
-        """Once the upstream has been asked: what was kept can be found, what wasn't can't."""
-        question = flight.question
-        if question is None:
-            return
-        kept = self.parts.store.peek(question.key)
-        if kept is None:
-            self.parts.semantic.forget(question.key)
-        elif kept.link is None and not _is_announced(flight, question):
-            self.parts.semantic.add(question)
-
-    def _serves_equivalents(self, request: Request) -> bool:
-        return self.parts.budgets.mode(request.policy) is SemanticMode.ON
-
     def _outcome(self, stored: Stored | None, request: Request) -> Exact | Semantic | None:
         """What serving a stored answer would be called; None where policy or headers don't allow it."""
-        if stored is None or not self._young_enough(stored.entry, request):
+        now = self.parts.clock.now()
+        if stored is None or not young_enough(stored.entry, request, now):
             return None
-        entry, link = stored.entry, stored.link
+        link = stored.link
         if link is None:
-            now = self.parts.clock.now()
-            return Exact(entry.key, max(0.0, now - entry.created_at), entry.expires_at - now)
+            return exact(stored.entry, now)
         if not self.parts.budgets.serves_link(request.policy, link.confidence):
             return None
-        return self._semantic(entry, link.confidence, "link")
-
-    def _semantic(self, entry: Entry, confidence: float, reason: str) -> Semantic:
-        now = self.parts.clock.now()
-        age_s = max(0.0, now - entry.created_at)
-        return Semantic(
-            entry.key, confidence, joined=False, age_s=age_s, ttl_s=entry.expires_at - now, reason=reason
-        )
-
-    def _young_enough(self, entry: Entry, request: Request) -> bool:
-        limit_s = request.policy.max_age_s
-        return limit_s is None or self.parts.clock.now() - entry.created_at <= limit_s
-
-
-def _is_announced(flight: Flight, question: Question) -> bool:
-    """Whether others may follow a flight for its question: those that serve equivalents follow only each other."""
-    return flight.key == question.key + _EQUIVALENTS
-
-
-def _cache_key(request: Request) -> bytes | None:
-    """The key under which a stored answer may be read; None where none may."""
-    ask, policy = request.ask, request.policy
-    readable = policy.exact and policy.read and policy.store and not ask.hot
-    return ask.exact_key if readable else None
+        return semantic(stored.entry, link.confidence, "link", now)
 
 
 def _passed_on(headers: Mapping[bytes, bytes]) -> tuple[tuple[str, str], ...]:

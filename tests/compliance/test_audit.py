@@ -40,11 +40,11 @@ OTHER = (
 
 
 def first(name: str) -> str:
-    return f"How do I reset my {name}?"
+    return f"How do I change the {name} in my account?"
 
 
 def again(name: str) -> str:
-    return f"how can I reset my {name}"
+    return f"How do I change the {name} in my account, please?"
 
 
 def answers() -> list[dict[str, str]]:
@@ -102,11 +102,17 @@ def server(tmp_path_factory: pytest.TempPathFactory, contrary: Server) -> Iterat
 
 
 @pytest.fixture
+def key(request: pytest.FixtureRequest) -> str:
+    """A tenant for each test: what others have asked is no neighbour of its questions."""
+    return f"sk-{request.node.name}"
+
+
+@pytest.fixture
 def calls(contrary: Server) -> CallCounter:
     return CallCounter(contrary)
 
 
-def connect(server: Server, key: str = "sk-one") -> openai.OpenAI:
+def connect(server: Server, key: str) -> openai.OpenAI:
     return openai.OpenAI(base_url=server.base_url, api_key=key, max_retries=0)
 
 
@@ -140,13 +146,13 @@ def admin(server: Server, path: str, body: Any = None, key: str = ADMIN) -> tupl
     return sent[0], json.loads(sent[2])
 
 
-def feedback(server: Server, body: Any, key: str = "sk-one") -> int:
+def feedback(server: Server, body: Any, key: str) -> int:
     return server.post("/v1/askonce/feedback", body, {"Authorization": f"Bearer {key}"})[0]
 
 
-def test_a_wrong_hit_is_found_and_cut(server: Server, calls: CallCounter) -> None:
+def test_a_wrong_hit_is_found_and_cut(server: Server, calls: CallCounter, key: str) -> None:
     """The audit asks upstream after all, sees another answer and cuts the link: the next ask is fresh, the answer stays."""
-    with connect(server) as client:
+    with connect(server, key) as client:
         assert outcome(ask(client, first("password"), feature="wrong"))[0] == "fresh"
         hit = ask(client, again("password"), feature="wrong")
         assert outcome(hit) == ("semantic", "match")
@@ -167,9 +173,9 @@ def test_a_wrong_hit_is_found_and_cut(server: Server, calls: CallCounter) -> Non
     assert "password" not in json.dumps(told)
 
 
-def test_a_right_hit_becomes_a_link_of_its_own(server: Server, calls: CallCounter) -> None:
+def test_a_right_hit_becomes_a_link_of_its_own(server: Server, calls: CallCounter, key: str) -> None:
     """The same answer again: the paraphrase can be found from now on, and streams are audited as plain calls."""
-    with connect(server) as client:
+    with connect(server, key) as client:
         ask(client, first("router"), feature="right")
         questions = server.json("/healthz")["semantic"]["questions"]
         ask(
@@ -181,9 +187,9 @@ def test_a_right_hit_becomes_a_link_of_its_own(server: Server, calls: CallCounte
         assert outcome(ask(client, again("router"), feature="right")) == ("semantic", "link")
 
 
-def test_a_client_that_leaves_takes_no_audit_along(server: Server) -> None:
+def test_a_client_that_leaves_takes_no_audit_along(server: Server, key: str) -> None:
     """Every served hit is audited, also where its caller closes the connection at the first byte."""
-    with connect(server) as client:
+    with connect(server, key) as client:
         ask(client, first("modem"), feature="leaving")
         before = audits(server, feature="leaving", source="hit")
         for _ in range(3):
@@ -193,44 +199,44 @@ def test_a_client_that_leaves_takes_no_audit_along(server: Server) -> None:
         )
 
 
-def test_feedback_cuts_at_once(server: Server) -> None:
+def test_feedback_cuts_at_once(server: Server, key: str) -> None:
     """A caller says that its answer was wrong: the next ask is fresh. Once is enough, and only its own tenant may."""
-    with connect(server) as client:
+    with connect(server, key) as client:
         ask(client, first("username"), feature="unchecked")
         hit = ask(client, again("username"), feature="unchecked")
         assert outcome(hit)[0] == "semantic"
         said = {"request_id": hit.headers["x-request-id"], "correct": False}
         assert feedback(server, said, key="sk-stranger") == 404
-        assert feedback(server, {**said, "request_id": "req_unknown"}) == 404
+        assert feedback(server, {**said, "request_id": "req_unknown"}, key) == 404
         assert (
             feedback(server, {"entry": hit.headers["x-askonce-entry"], "correct": False}, "sk-stranger")
             == 404
         )
-        assert feedback(server, {"correct": False}) == 400
-        assert feedback(server, {**said, "correct": "no"}) == 400
-        assert feedback(server, {"entry": "xyz", "correct": True}) == 400
+        assert feedback(server, {"correct": False}, key) == 400
+        assert feedback(server, {**said, "correct": "no"}, key) == 400
+        assert feedback(server, {"entry": "xyz", "correct": True}, key) == 400
         assert outcome(ask(client, again("username"), feature="unchecked"))[0] == "semantic"
         for _ in range(3):
-            assert feedback(server, said) == 200
+            assert feedback(server, said, key) == 200
         assert audits(server, source="feedback", verdict="different", judge="caller") == 1
         assert outcome(ask(client, again("username"), feature="unchecked"))[0] == "fresh"
         assert outcome(ask(client, first("username"), feature="unchecked"))[0] == "exact"
 
 
-def test_feedback_by_entry(server: Server) -> None:
+def test_feedback_by_entry(server: Server, key: str) -> None:
     """`X-Askonce-Entry` names the answer too: its last semantic hit of this tenant is meant."""
-    with connect(server) as client:
+    with connect(server, key) as client:
         ask(client, first("signature"), feature="unchecked")
         hit = ask(client, again("signature"), feature="unchecked")
         before = audits(server, source="feedback", verdict="same")
-        assert feedback(server, {"entry": hit.headers["x-askonce-entry"], "correct": True}) == 200
+        assert feedback(server, {"entry": hit.headers["x-askonce-entry"], "correct": True}, key) == 200
         assert audits(server, source="feedback", verdict="same") == before + 1
         assert outcome(ask(client, again("signature"), feature="unchecked"))[0] == "semantic"
 
 
-def test_shadow_mode_learns_for_nothing(server: Server, calls: CallCounter) -> None:
+def test_shadow_mode_learns_for_nothing(server: Server, calls: CallCounter, key: str) -> None:
     """The would-be hit's fresh answer is there anyway: a label without a further call, with the reason in the header."""
-    with connect(server) as client:
+    with connect(server, key) as client:
         slow = {"x_simulate": {"ttft_ms": 300}}
         ask(client, first("speaker"), feature="shadow", extra_body=slow)
         fresh = ask(client, again("speaker"), feature="shadow", extra_body=slow)
@@ -239,10 +245,10 @@ def test_shadow_mode_learns_for_nothing(server: Server, calls: CallCounter) -> N
     assert calls.new == 2
 
 
-def test_an_upstream_that_fails_is_no_verdict(server: Server) -> None:
+def test_an_upstream_that_fails_is_no_verdict(server: Server, key: str) -> None:
     """The audit's own call gets a 500: no label, a count, and the link stays."""
     failing = {"x_simulate": {"status": 500, "attempts": 1}}
-    with connect(server) as client:
+    with connect(server, key) as client:
         with pytest.raises(openai.InternalServerError):
             ask(client, first("avatar"), feature="failing", extra_body=failing)
         assert outcome(ask(client, first("avatar"), feature="failing", extra_body=failing))[0] == "fresh"
@@ -257,10 +263,10 @@ def test_an_upstream_that_fails_is_no_verdict(server: Server) -> None:
         )
 
 
-def test_a_model_judges_what_form_and_likeness_cannot(server: Server) -> None:
+def test_a_model_judges_what_form_and_likeness_cannot(server: Server, key: str) -> None:
     """Answers that are alike go to the configured model, and its word counts; prices and calls are audits' spending."""
     before = audits(server, judge="model", verdict="different")
-    with connect(server) as client:
+    with connect(server, key) as client:
         ask(client, first("camera"), feature="judged")
         assert outcome(ask(client, again("camera"), feature="judged"))[0] == "semantic"
         until(lambda: audits(server, judge="model", verdict="different") == before + 1, "judged")
@@ -268,11 +274,11 @@ def test_a_model_judges_what_form_and_likeness_cannot(server: Server) -> None:
     assert server.metric("askonce_audit_spend_usd_total") > 0
 
 
-def test_a_judge_that_talks_nonsense_gives_no_label(server: Server) -> None:
+def test_a_judge_that_talks_nonsense_gives_no_label(server: Server, key: str) -> None:
     """Whatever isn't exactly the asked JSON is asked for once more, and then is no verdict."""
     calls = CallsOf(server, "judge")
     labels = {"feature": "babbling", "judge": "model"}
-    with connect(server) as client:
+    with connect(server, key) as client:
         for name in ("printer", "scanner"):
             ask(client, first(name), feature="babbling")
             assert outcome(ask(client, again(name), feature="babbling"))[0] == "semantic"
@@ -297,10 +303,10 @@ class CallsOf:
         return self._count() - self._before
 
 
-def test_callers_keys_are_not_spent_unasked(server: Server) -> None:
+def test_callers_keys_are_not_spent_unasked(server: Server, key: str) -> None:
     """Where the upstream gets the caller's own key, nobody but the caller spends it."""
     calls = CallsOf(server, "passing")
-    with connect(server) as client:
+    with connect(server, key) as client:
         ask(client, first("address"), feature="passing", model="open")
         assert outcome(ask(client, again("address"), feature="passing", model="open"))[0] == "semantic"
         until(lambda: dropped(server, "pass-through") == 1, "left alone")
@@ -319,7 +325,7 @@ def test_admin_needs_its_key(server: Server) -> None:
 
 @pytest.mark.slow
 def test_a_breached_budget_stops_serving_until_somebody_says_so(
-    tmp_path_factory: pytest.TempPathFactory, contrary: Server
+    tmp_path_factory: pytest.TempPathFactory, contrary: Server, key: str
 ) -> None:
     """Wrong hits beyond the budget turn the feature to shadow: loudly, across a restart, until it is resumed by hand.
 
@@ -328,7 +334,7 @@ def test_a_breached_budget_stops_serving_until_somebody_says_so(
     folder = tmp_path_factory.mktemp("breach")
     names = NAMES
     breached = "askonce_error_budget_breached"
-    with audited(folder, contrary) as server, connect(server) as client:
+    with audited(folder, contrary) as server, connect(server, key) as client:
         for name in (*names, "router"):
             ask(client, first(name))
         for name in names:
@@ -343,7 +349,7 @@ def test_a_breached_budget_stops_serving_until_somebody_says_so(
         assert standing["wrong_among_hits"]["lower"] > standing["error_budget"]
         assert standing["hits"] == len(names)
         assert told["audits"]["spent_today_usd"] > 0
-    with audited(folder, contrary, limit=0) as server, connect(server) as client:
+    with audited(folder, contrary, limit=0) as server, connect(server, key) as client:
         assert server.metric(breached, feature="default") == 1
         until(
             lambda: server.metric("askonce_budget_labels", feature="default") >= len(names), "labels are back"

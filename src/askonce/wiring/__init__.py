@@ -41,7 +41,7 @@ async def open_gateway(settings: Settings) -> Running:
             store=adapters.store,
             semantic=matching.tier,
             budgets=matching.budgets,
-            links=matching.links,
+            equivalence=matching.equivalence,
             audits=matching.auditor,
             clock=clock,
             log_memory=LogMemory(settings.limits.flight_log_bytes, settings.limits.total_log_bytes),

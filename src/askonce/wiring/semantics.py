@@ -12,6 +12,7 @@ from askonce.matching.budget import Budget
 from askonce.pipeline.audit import Auditor, Desk, Effects
 from askonce.pipeline.background import BackgroundCalls, Purse
 from askonce.pipeline.budgets import Budgets
+from askonce.pipeline.equivalence import Equivalence
 from askonce.pipeline.judge import Judge, LanguageModelJudge
 from askonce.pipeline.links import Links
 from askonce.pipeline.records import Records
@@ -40,7 +41,7 @@ class Semantics:
     tier: SemanticTier
     budgets: Budgets
     records: Records
-    links: Links
+    equivalence: Equivalence
     auditor: Auditor
     purse: Purse
     similarity: AnswerSimilarity | None
@@ -102,7 +103,8 @@ def semantics(settings: Settings, adapters: Adapters, prices: Prices, clock: Clo
     desk = Desk(settings.audit.max_queue, settings.audit.concurrency, settings.audit.timeout_s)
     draw = random.Random().random  # noqa: S311 - a sample, not a secret
     auditor = Auditor(effects, judge, calls.ask, draw, desk)
-    return Semantics(tier, budgets, records, links, auditor, purse, similarity, store)
+    equivalence = Equivalence(tier, budgets=budgets, links=links, audits=auditor, store=store, clock=clock)
+    return Semantics(tier, budgets, records, equivalence, auditor, purse, similarity, store)
 
 
 def _model_judge(

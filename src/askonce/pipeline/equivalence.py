@@ -1,0 +1,156 @@
+"""What a flight does about equivalent questions: lands on their answers, follows their flights, or learns from its own.
+
+The semantic tier decides, this acts: on stored answers, on other flights, and on what becomes of the question itself.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from askonce.errors import Refusal
+from askonce.model import Fresh, Semantic, SemanticMode
+from askonce.pipeline.stored import cache_key, semantic, young_enough
+
+if TYPE_CHECKING:
+    from askonce.model import Question, Request
+    from askonce.pipeline.audit import Auditor
+    from askonce.pipeline.budgets import Budgets
+    from askonce.pipeline.decision import Decision
+    from askonce.pipeline.flight import Flight, Seat
+    from askonce.pipeline.inflight import Flights
+    from askonce.pipeline.links import Links
+    from askonce.pipeline.semantic import Finding, SemanticTier
+    from askonce.ports import Clock, Store
+
+__all__ = ["Equivalence"]
+
+_EQUIVALENTS: Final = b"equivalents"
+"""Ends the keys of flights that may land on an equivalent answer. Features share keys: one that doesn't serve such
+answers must not get one by joining."""
+
+
+class Equivalence:
+    """Equivalent answers for flights, as far as each feature's budget allows."""
+
+    def __init__(
+        self,
+        tier: SemanticTier,
+        *,
+        budgets: Budgets,
+        links: Links,
+        audits: Auditor,
+        store: Store,
+        clock: Clock,
+    ) -> None:
+        self._tier = tier
+        self._budgets = budgets
+        self._links = links
+        self._audits = audits
+        self._store = store
+        self._clock = clock
+
+    def flight_key(self, request: Request, key: bytes) -> bytes:
+        """The key of a request's flight: those that may end up with an equivalent answer are apart from the others."""
+        return key + _EQUIVALENTS if request.ask.text is not None and self._serves(request) else key
+
+    async def land(self, flight: Flight, flights: Flights, request: Request) -> bool:
+        """Lands a flight on an equivalent answer; False where there is none, or none may be served."""
+        if not (request.policy.read and request.policy.store and self._tier.applies(request)):
+            return False
+        if not self._serves(request):
+            self._tier.in_background(self._shadow(flight, request))
+            return False
+        finding = await self._tier.find(request)
+        for match in finding.matches:
+            if await self._land_on(match, flight, flights, request):
+                return True
+        self._announce(flight, finding, "match-gone")
+        return False
+
+    def settle(self, flight: Flight) -> None:
+        """Once the upstream has been asked: a question whose answer was kept can be found, any other can't."""
+        question = flight.question
+        if question is None:
+            return
+        kept = self._store.peek(question.key)
+        if kept is None:
+            self._tier.forget(question.key)
+        elif kept.link is None and not _is_announced(flight, question):
+            self._tier.add(question)
+
+    def learn(self, flight: Flight, request: Request) -> None:
+        """A fresh answer tells whether the best candidate's would have been right."""
+        if flight.candidate is not None and flight.answer is not None:
+            self._audits.compare(request, flight.candidate, flight.answer)
+            flight.candidate = None
+
+    async def _land_on(self, match: Decision, flight: Flight, flights: Flights, request: Request) -> bool:
+        """Lands on one answer, stored or under way; False where it is gone."""
+        readable = cache_key(request) is not None
+        stored = await self._store.get(match.key) if readable else None
+        now = self._clock.now()
+        if stored is not None and young_enough(stored.entry, request, now):
+            self._links.made(match, stored.entry)
+            flight.land(stored.entry.answer, semantic(stored.entry, match.probability, match.reason, now))
+            return True
+        follows = request.policy.inflight and not request.policy.only_if_cached
+        seat = flights.follow(match.key + _EQUIVALENTS, request) if follows else None
+        if seat is not None:
+            return await self._follow(flight, seat, match)
+        if readable and stored is None:
+            self._tier.forget(match.key)
+        return False
+
+    async def _follow(self, flight: Flight, seat: Seat, match: Decision) -> bool:
+        """Relays another flight's events; False where that flight failed before any."""
+        source = flight.source
+        self._links.remember(match)
+        flight.source = Semantic(
+            match.key, match.probability, joined=True, age_s=0, ttl_s=0, reason=match.reason
+        )
+        try:
+            while chunks := await seat.read():
+                flight.describe(None, seat.id_prefix, seat.model)
+                for chunk in chunks:
+                    flight.publish(chunk)
+            flight.land(await seat.answer(), flight.source)
+        except Refusal:
+            if len(flight.log):
+                raise
+            flight.source = source
+            return False
+        finally:
+            seat.leave()
+        return True
+
+    async def _shadow(self, flight: Flight, request: Request) -> None:
+        """Shadow mode: what would have been found, beside the upstream call that is made anyway."""
+        finding = await self._tier.find(request)
+        if flight.answer is None:
+            self._announce(flight, finding, "shadow-match")
+            return
+        question, flight.candidate = finding.question, finding.best
+        kept = self._store.peek(question.key) if question is not None else None
+        if question is not None and kept is not None and kept.link is None:
+            self._store.put(kept.entry, question)
+            self._tier.add(question)
+        self.learn(flight, request)
+
+    def _announce(self, flight: Flight, finding: Finding, unserved: str) -> None:
+        """Makes this question findable for others while its answer is under way, and says why it is asked.
+
+        `unserved` is the reason where there was a match.
+        """
+        flight.question, flight.candidate = finding.question, finding.best
+        if finding.question is not None and _is_announced(flight, finding.question):
+            self._tier.add(finding.question)
+        if finding.decisions and isinstance(flight.source, Fresh) and not flight.told_at:
+            flight.source = Fresh(unserved if finding.matches else finding.reason)
+
+    def _serves(self, request: Request) -> bool:
+        return self._budgets.mode(request.policy) is SemanticMode.ON
+
+
+def _is_announced(flight: Flight, question: Question) -> bool:
+    """Whether others may follow a flight for its question: those that serve equivalents follow only each other."""
+    return flight.key == question.key + _EQUIVALENTS
