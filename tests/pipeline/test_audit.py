@@ -219,14 +219,28 @@ async def test_a_fresh_answer_is_compared_for_nothing(reason: str, source: str) 
     """Nobody is asked: the same answer makes both questions one class, another one leaves them apart."""
     house = House()
     house.index.classes[B] = B
-    house.auditor.compare(said(), decision(reason=reason), answer(RIGHT))
+    house.auditor.compare(said(), (decision(reason=reason),), answer(RIGHT))
     house.index.classes[C] = C
-    house.auditor.compare(said(C), decision(C, reason=reason), answer("[1]"))
+    house.auditor.compare(said(C), (decision(C, reason=reason),), answer("[1]"))
     await house.settle()
     assert not house.asked
     assert house.index.classes == {A: A, B: A, C: C}
     labels = house.store.audits_kept
     assert [(label.source, label.right, label.propensity) for label in labels] == [(source, True, 1.0)]
+
+
+async def test_a_question_may_have_a_less_likely_candidates_answer() -> None:
+    """Only the likeliest candidate is labelled; but the question joins the class whose answer its own turns out to be."""
+    house = House()
+    now = house.clock.now()
+    house.store.put(Entry(C, answer("[2]"), now, now + 60, "t", "default", "m"), None)
+    house.store.entries[A] = replace(house.store.entries[A], answer=answer("[1]"))
+    house.index.classes |= {B: B, C: C}
+    others = (replace(decision(key=C), answer=b"gone", key=b"gone"), replace(decision(key=C), answer=C))
+    house.auditor.compare(said(), (decision(), *others), answer("[2.0]"))
+    await house.settle()
+    assert house.index.classes == {A: A, B: C, C: C}
+    assert [(one.answer, one.right) for one in house.store.audits_kept] == [(A, False)]
 
 
 @pytest.mark.parametrize(
@@ -253,9 +267,9 @@ async def test_what_cannot_be_compared_is_dropped() -> None:
     """The stored answer is gone, or the fresh one was cut short: no verdict. Open verdicts are counted, not kept."""
     house = House()
     house.serve()
-    house.auditor.compare(said(C), decision(C), answer("x", "content_filter"))
-    house.auditor.compare(said(C), decision(C), answer("Other words."))
-    house.auditor.compare(said(C), decision(C, key=b"gone"), answer("x"))
+    house.auditor.compare(said(C), (decision(C),), answer("x", "content_filter"))
+    house.auditor.compare(said(C), (decision(C),), answer("Other words."))
+    house.auditor.compare(said(C), (decision(C, key=b"gone"),), answer("x"))
     await house.settle()
     assert sorted(house.observer.audits_dropped) == ["answer-gone", "not-comparable"]
     assert ("default", "shadow", "undecided", "equality") in house.observer.audits
@@ -266,7 +280,7 @@ async def test_the_queue_is_bounded() -> None:
     """Beyond it cases are dropped and counted: serving never waits for an audit. Free ones leave half of it to hits."""
     free = House(max_queue=4)
     for _ in range(4):
-        free.auditor.compare(said(), decision(), answer(RIGHT))
+        free.auditor.compare(said(), (decision(),), answer(RIGHT))
     assert free.observer.audits_dropped == ["queue-full"] * 2
     free.serve()
     assert free.auditor.waiting == 3
@@ -287,10 +301,10 @@ async def test_large_answers_do_not_pile_up() -> None:
     house = House(max_queue=100)
     large = answer("x" * 20_000_000, "content_filter")
     for _ in range(5):
-        house.auditor.compare(said(), decision(), large)
+        house.auditor.compare(said(), (decision(),), large)
     assert house.observer.audits_dropped == ["queue-full"] * 2
     await house.settle()
-    house.auditor.compare(said(), decision(), large)
+    house.auditor.compare(said(), (decision(),), large)
     assert house.observer.audits_dropped.count("queue-full") == 2
 
 

@@ -122,7 +122,7 @@ async def test_the_likeliest_candidate_that_nothing_forbids_comes_first() -> Non
     finding = await house.tier.find(asked())
     assert [match.key for match in finding.matches] == [b"three", b"one"]
     assert [one.reason for one in finding.decisions] == ["match", "match", "low-confidence", "number-differs"]
-    assert finding.best is finding.decisions[0]
+    assert finding.candidates == finding.decisions[:3]
     assert finding.decisions[0].probability == pytest.approx(1 / (1 + np.exp(-5.0)))
     assert house.observer.semantics == [("default", "on", "match")]
 
@@ -140,7 +140,7 @@ async def test_the_reason_says_what_spoke_against_it(word: tuple[str, str, float
     house = House(near("one"), one=word)
     finding = await house.tier.find(asked())
     assert (finding.reason, finding.matches) == (reason, [])
-    assert (finding.best is None) == bool(word[0])
+    assert (finding.candidates == ()) == bool(word[0])
 
 
 async def test_short_questions_and_conversations_need_more() -> None:
@@ -161,10 +161,12 @@ async def test_what_was_judged_wrong_is_not_served_again() -> None:
     house.records.add(wrong)
     finding = await house.tier.find(asked())
     assert [one.reason for one in finding.decisions] == ["judged-wrong"] * 2
-    assert finding.best is None
+    assert finding.candidates == ()
     assert house.verifier.seen[0].record.wrong == pytest.approx(0.9)
     house.records.add(replace(wrong, right=True))
-    assert (await house.tier.find(asked())).reason == "match"
+    again = await house.tier.find(asked())
+    assert again.reason == "match"
+    assert [one.key for one in again.candidates] == [again.decisions[0].key]  # both are of one class
 
 
 async def test_nothing_near_is_nothing_to_decide() -> None:

@@ -34,6 +34,7 @@ __all__ = ["Auditor", "Case", "Desk", "Effects"]
 
 _MOST_HELD_BYTES: Final = 64 * 1024**2
 """Requests and answers that wait to be compared."""
+_OTHERS: Final = 3
 _EVEN: Final = 0.5
 _log = structlog.get_logger("askonce.audit")
 
@@ -48,6 +49,7 @@ class Case:
         source: `hit`, `shadow` or `miss`.
         propensity: Probability with which this case was chosen.
         decision: What the tier decided; None where that has to be found out.
+        others: What it decided about answers of other classes, likeliest first.
         fresh: The upstream's own answer; None where it has to be asked.
         hit: The served hit, where there is one.
     """
@@ -57,6 +59,7 @@ class Case:
     source: str
     propensity: float
     decision: Decision | None
+    others: tuple[Decision, ...] = ()
     fresh: Answer | None = None
     hit: ServedHit | None = None
 
@@ -132,10 +135,16 @@ class Auditor:
         if self._draw() < propensity:
             self._take(Case(request, entry, "hit", propensity, None, hit=hit))
 
-    def compare(self, request: Request, decision: Decision, fresh: Answer) -> None:
-        """A fresh answer tells, for nothing, whether the best candidate's would have been right."""
-        source = "shadow" if decision.accepted else "miss"
-        self._take(Case(_without_body(request), decision.key, source, 1.0, decision, fresh))
+    def compare(self, request: Request, candidates: tuple[Decision, ...], fresh: Answer) -> None:
+        """A fresh answer tells, for nothing, whether the likeliest candidate's would have been right.
+
+        The others (likeliest first, one of each answer's class) don't give labels, but the question may be of one's
+        class.
+        """
+        likeliest, *others = candidates
+        source = "shadow" if likeliest.accepted else "miss"
+        request = _without_body(request)
+        self._take(Case(request, likeliest.key, source, 1.0, likeliest, tuple(others[:_OTHERS]), fresh))
 
     async def feedback(self, tenant: str | None, name: str | bytes, *, correct: bool) -> bool:
         """What somebody says of a hit that they were served, by its request id or entry; False where it isn't known.
@@ -203,6 +212,18 @@ class Auditor:
         decision = case.decision or await effects.links.decision(case.request, case.entry)
         ruling = await self._judge.compare(case.request, served, fresh, expected=_expected(decision))
         await self._conclude(replace(case, decision=decision), ruling)
+        if ruling.verdict is not Verdict.SAME:
+            await self._find_class(case, fresh)
+
+    async def _find_class(self, case: Case, fresh: Answer) -> None:
+        """Whether the question has the answer of a less likely candidate."""
+        for other in case.others:
+            stored = await self._effects.store.get(other.key)
+            if stored is None:
+                continue
+            if await self._judge.compare_cheaply(stored.entry.answer, fresh) is Verdict.SAME:
+                await self._effects.links.confirm(case.request, other, hit=False)
+                return
 
     async def _conclude(self, case: Case, ruling: Ruling) -> None:
         links, decision = self._effects.links, case.decision

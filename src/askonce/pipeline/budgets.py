@@ -10,6 +10,7 @@ import asyncio
 import math
 from collections import deque
 from dataclasses import replace
+from time import perf_counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -32,6 +33,8 @@ __all__ = ["Budgets", "Standing"]
 _MOST_LABELS: Final = 20_000
 _GATHER_S: Final = 1.0
 """How long labels are gathered before they are weighed together."""
+_REST: Final = 50
+"""The same in durations of the last weighing: with many labels it takes tenths of seconds."""
 _SOURCES: Final = {
     "hit": Source.AUDIT,
     "shadow": Source.SHADOW,
@@ -66,6 +69,7 @@ class _Feature:
         """Audits up to then don't count against the budget any more: somebody has answered for them."""
         self.task: asyncio.Task[None] | None = None
         self.stale = False
+        self.took_s = 0.0
 
     def counted(self) -> list[Label]:
         """All labels; those that somebody has answered for still teach, but count in no rate."""
@@ -205,9 +209,11 @@ class Budgets:
         """Weighs labels as long as there are new ones, with pauses in which they gather."""
         try:
             while feature.stale:
-                await asyncio.sleep(self._gather_s)
+                await asyncio.sleep(max(self._gather_s, _REST * feature.took_s))
                 feature.stale = False
+                began = perf_counter()
                 await self._settle(feature)
+                feature.took_s = perf_counter() - began
         except Exception:  # noqa: BLE001 - a feature goes on as it did before; the next label tries again
             _log.exception("budget could not be settled", feature=feature.name)
         finally:

@@ -79,10 +79,10 @@ class Equivalence:
             self._tier.add(question)
 
     def learn(self, flight: Flight, request: Request) -> None:
-        """A fresh answer tells whether the best candidate's would have been right."""
-        if flight.candidate is not None and flight.answer is not None:
-            self._audits.compare(request, flight.candidate, flight.answer)
-            flight.candidate = None
+        """A fresh answer tells whether the likeliest candidate's would have been right."""
+        if flight.candidates and flight.answer is not None:
+            self._audits.compare(request, flight.candidates, flight.answer)
+            flight.candidates = ()
 
     async def _land_on(self, match: Decision, flight: Flight, flights: Flights, request: Request) -> bool:
         """Lands on one answer, stored or under way; False where it is gone."""
@@ -129,7 +129,7 @@ class Equivalence:
         if flight.answer is None:
             self._announce(flight, finding, "shadow-match")
             return
-        question, flight.candidate = finding.question, finding.best
+        question, flight.candidates = finding.question, finding.candidates
         kept = self._store.peek(question.key) if question is not None else None
         if question is not None and kept is not None and kept.link is None:
             self._store.put(kept.entry, question)
@@ -141,7 +141,7 @@ class Equivalence:
 
         `unserved` is the reason where there was a match.
         """
-        flight.question, flight.candidate = finding.question, finding.best
+        flight.question, flight.candidates = finding.question, finding.candidates
         if finding.question is not None and _is_announced(flight, finding.question):
             self._tier.add(finding.question)
         if finding.decisions and isinstance(flight.source, Fresh) and not flight.told_at:

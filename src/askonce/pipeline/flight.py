@@ -58,7 +58,7 @@ class Flight:
         headers: The upstream's response headers for the lead.
         answer: The whole answer, once it has landed.
         question: What the semantic tier finds it by, once embedded.
-        candidate: The likeliest stored answer that wasn't served: to be compared with this one, once landed.
+        candidates: Stored answers that weren't served, likeliest first: to be compared with this one, once landed.
         started_at: Event loop time.
         asked_at: `perf_counter` time at which the upstream was asked; 0 where it wasn't. (The loop's own clock may
             count whole milliseconds.)
@@ -74,7 +74,7 @@ class Flight:
         self.headers: Sequence[tuple[str, str]] = ()
         self.answer: Answer | None = None
         self.question: Question | None = None
-        self.candidate: Decision | None = None
+        self.candidates: tuple[Decision, ...] = ()
         self.started_at = asyncio.get_running_loop().time()
         self.asked_at = 0.0
         self.told_at = 0.0

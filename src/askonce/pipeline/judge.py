@@ -117,10 +117,7 @@ class Judge:
         Raises:
             AuditDropped: they can't be compared, now or at all.
         """
-        first, second, form = await asyncio.to_thread(_by_form, one, other)
-        if form.verdict is not Verdict.UNDECIDED:
-            return Ruling(form.verdict, "equality")
-        ruling = await self._by_likeness(form.rest)
+        ruling, first, second = await self._compare(one, other)
         if ruling.verdict is not Verdict.UNDECIDED or self._model is None:
             return ruling
         verdict = await self._model.compare(request, first.text, second.text)
@@ -129,11 +126,21 @@ class Judge:
         await self.learn(ruling.likeness, verdict)
         return Ruling(verdict, "model", ruling.likeness)
 
+    async def compare_cheaply(self, one: Answer, other: Answer) -> Verdict:
+        """What the judges say that cost nothing. Raises as `compare` does."""
+        return (await self._compare(one, other))[0].verdict
+
     async def learn(self, likeness: Evidence | None, verdict: Verdict) -> None:
         """Lets the judge of similarity know what others said of answers that it has compared."""
         if self._similarity is not None and likeness is not None and verdict is not Verdict.UNDECIDED:
             same = verdict is Verdict.SAME
             await self._similarity.learn(likeness, same=same, at=self._clock.now())
+
+    async def _compare(self, one: Answer, other: Answer) -> tuple[Ruling, Said, Said]:
+        first, second, form = await asyncio.to_thread(_by_form, one, other)
+        if form.verdict is Verdict.UNDECIDED:
+            return await self._by_likeness(form.rest), first, second
+        return Ruling(form.verdict, "equality"), first, second
 
     async def _by_likeness(self, pairs: tuple[tuple[str, str], ...]) -> Ruling:
         if self._similarity is None:

@@ -65,9 +65,13 @@ class Finding:
         return [decision for decision in self.decisions if decision.accepted]
 
     @property
-    def best(self) -> Decision | None:
-        """The likeliest candidate that nothing forbids, served or not."""
-        return self.decisions[0] if self.decisions and not self.decisions[0].vetoed else None
+    def candidates(self) -> tuple[Decision, ...]:
+        """Those that nothing forbids, served or not: the likeliest of each answer's class."""
+        by_class: dict[bytes, Decision] = {}
+        for decision in self.decisions:
+            if not decision.vetoed:
+                by_class.setdefault(decision.answer, decision)
+        return tuple(by_class.values())
 
 
 class _Bar(NamedTuple):
