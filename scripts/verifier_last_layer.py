@@ -55,7 +55,7 @@ WEIGHED: Final = (
     "wrong",
     "suspect",
 )
-"""Evidence with a weight; `pair_logit` stands for itself and the closeness together."""
+"""Evidence with a weight; the closeness goes with the first two."""
 THRESHOLDS: Final = (NEVER, 0.97, 0.9)
 QUESTIONS: Final = 2_500
 PAIRS: Final = 3_000
@@ -153,7 +153,7 @@ def stream_labels(verifier: TokenVerifier, streams: Sequence[tuple[list[Embeddab
 def _label(evidence: NDArray[np.float32], right: bool, weight: float = 1.0) -> Label:  # noqa: FBT001 - a label's own
     """A label over what is weighed."""
     weighed = evidence[[EVIDENCE.index(name) for name in WEIGHED]]
-    weighed[0] += CLOSENESS * evidence[EVIDENCE.index("closeness")]
+    weighed[:2] += CLOSENESS * evidence[EVIDENCE.index("closeness")]
     return Label(weighed, right, 1.0 / min(weight, MOST_WEIGHT), 0.0, served=False, source=Source.MISS)
 
 
@@ -183,5 +183,5 @@ def fitted(sources: dict[str, list[Label]]) -> Calibration:
     layer = refit(Calibration(np.zeros(len(WEIGHED)), 0.0), labels).calibration
     weights = np.zeros(len(EVIDENCE))
     weights[[EVIDENCE.index(name) for name in WEIGHED]] = layer.weights
-    weights[EVIDENCE.index("closeness")] = CLOSENESS * layer.weights[0]
+    weights[EVIDENCE.index("closeness")] = CLOSENESS * layer.weights[:2].sum()
     return Calibration(weights, layer.bias)

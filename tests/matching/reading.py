@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 from askonce.embedders.minilm import FOLDER
 from askonce.embedders.onnx import OnnxModel, read_manifest
 from askonce.embedders.packaged import packaged_projection, packaged_verifier
 from askonce.evaluation.questions import Embeddable, embeddable
-from askonce.matching.verifier import Judgement
 from askonce.matching.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from askonce.matching.verifier import Judgement
 
 __all__ = ["judged", "probability", "question"]
 

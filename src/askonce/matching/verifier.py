@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import numpy as np
@@ -89,7 +90,7 @@ class Verifier(Protocol):
 
         Args:
             asked: The asked question.
-            candidates: Its nearest neighbours within the partition, at least one.
+            candidates: Its nearest neighbours within the partition, at least one, the nearest first.
             vocabulary: Word weights of the partition.
             crowd: Similarities of further neighbours whose answers are not known.
         """
@@ -135,6 +136,10 @@ _CROWD: Final = 10
 _LEAST_LOGIT: Final = -8.0
 """Of candidates that a guard forbids: near as they are, nobody takes them for rivals' equals."""
 _NO_SIGNALS: Final = Signals(*[0.0] * len(Signals._fields))
+_READ: Final = 5
+_REMEMBERED: Final = 2_048
+_SHORT: Final = 400
+"""Characters up to which a text's analysis is remembered: what is asked often is near often."""
 _ENGLISH: Final = "english"
 
 
@@ -142,6 +147,7 @@ _ENGLISH: Final = "english"
 class TokenVerifier:
     """Guards, then the aligner over the tokens of both questions, then what the neighbours say together.
 
+    The words of the first five candidates are read; further ones (`outranked`) are neighbours and nothing else.
     Pure. The aligner has learned English: texts in other languages match only where they say the same words (case,
     spacing, punctuation and politeness aside).
 
@@ -162,7 +168,10 @@ class TokenVerifier:
     ) -> list[Judgement]:
         """See `Verifier.judge`. Costs time linear in the texts' lengths, and in their product for the alignment."""
         question = analyse(asked.text) if len(asked.text) <= MAX_CHARACTERS else None
-        readings = [_read(question, candidate, vocabulary) for candidate in candidates]
+        readings = [
+            _read(question, candidate, vocabulary) if place < _READ else _OUTRANKED
+            for place, candidate in enumerate(candidates)
+        ]
         similarities = np.array([candidate.similarity for candidate in candidates], np.float32)
         logits = self.aligner.logits(
             asked.tokens, [candidate.tokens for candidate in candidates], similarities
@@ -205,10 +214,19 @@ class _Reading(NamedTuple):
     signals: Signals
 
 
+_OUTRANKED: Final = _Reading("outranked", "", _NO_SIGNALS)
+
+
+@lru_cache(_REMEMBERED)
+def _remembered(text: str) -> Analysis:
+    return analyse(text)
+
+
 def _read(question: Analysis | None, candidate: Candidate, vocabulary: Vocabulary) -> _Reading:
     if question is None or len(candidate.text) > MAX_CHARACTERS:
         return _Reading("too-long", "", _NO_SIGNALS)
-    pair = pair_of(question, analyse(candidate.text))
+    stored = candidate.text
+    pair = pair_of(question, _remembered(stored) if len(stored) <= _SHORT else analyse(stored))
     measured = signals(pair, vocabulary)
     veto = first_veto(pair) or ""
     if not veto and question.language != _ENGLISH and not measured.same:
