@@ -30,7 +30,7 @@ defaults: {{semantic: "on", error_budget: 30%}}
 audit: {{judge: {{model: sim-large}}, daily_limit_usd: {limit}}}
 admin: {{keys: ["sha256:{admin}"]}}
 """
-FEATURES = ("wrong", "right", "leaving", "failing", "judged", "babbling", "passing")
+FEATURES = ("wrong", "right", "leaving", "failing", "judged", "babbling", "passing", "rated")
 """One for each test, so that one's wrong hits don't tighten another's threshold."""
 NAMES = ("password", "username", "signature", "avatar", "address", "nickname", "greeting", "language")
 LONG = "Open the settings, choose your {}, press the blue button at the bottom and wait for the message to arrive."
@@ -311,6 +311,29 @@ def test_callers_keys_are_not_spent_unasked(server: Server, key: str) -> None:
         assert outcome(ask(client, again("address"), feature="passing", model="open"))[0] == "semantic"
         until(lambda: dropped(server, "pass-through") == 1, "left alone")
     assert calls.new == 1
+
+
+def test_both_rates_are_in_the_metrics_and_for_administrators(server: Server, key: str) -> None:
+    """Wrong among hits and among all, each with bounds; the promise, the threshold, the labels."""
+    rate = "askonce_semantic_false_hit_rate"
+    with connect(server, key) as client:
+        ask(client, first("language"), feature="rated")
+        assert outcome(ask(client, again("language"), feature="rated"))[0] == "semantic"
+        until(lambda: server.metric("askonce_budget_labels", feature="rated") == 1, "weighed")
+    for of, share in (("hits", 1.0), ("requests", 0.5)):
+        low, estimate, high = (
+            server.metric(rate, feature="rated", of=of, bound=bound)
+            for bound in ("lower", "estimate", "upper")
+        )
+        assert 0 <= low <= estimate <= high <= 1
+        assert estimate == share
+    assert server.metric("askonce_error_budget", feature="rated") == 0.3
+    assert 0 < server.metric("askonce_serving_threshold", feature="rated") < 1
+    status, told = admin(server, "/admin/budgets")
+    standing = told["features"]["rated"]
+    assert (status, standing["wrong_among_hits"]["estimate"]) == (200, 1.0)
+    assert (standing["requests"], standing["hits"], standing["labels"]) == (2, 1, 1)
+    assert (standing["calibration"], standing["breached"]) == ("shipped", False)
 
 
 def test_admin_needs_its_key(server: Server) -> None:
