@@ -108,6 +108,7 @@ class House:
             self.store,
             self.clock,
             gather_s=0,
+            rest=0,
         )
         self.asked: list[tuple[Request, int | None]] = []
         self.fresh: list[str | Exception] = [fresh]

@@ -18,6 +18,8 @@ from fakes import POLICY, FakeClock, FakeStore
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import pytest
+
 SHIPPED = Calibration(np.array([1.0]), 0.0)
 ON = replace(POLICY, semantic=SemanticMode.ON, feature="support", audit_share=0.1)
 
@@ -32,7 +34,7 @@ class House:
 
     def open(self) -> Budgets:
         promises = {"support": Budget(0.05), "search": Budget(0.05)}
-        return Budgets(promises, SHIPPED, "engine-1", self.store, self.clock, gather_s=0.0)
+        return Budgets(promises, SHIPPED, "engine-1", self.store, self.clock, gather_s=0.0, rest=0.0)
 
     def label(
         self, *, right: bool, logit: float = 6.0, source: str = "hit", engine: str = "engine-1"
@@ -164,3 +166,17 @@ async def test_links_serve_while_they_clear_the_threshold() -> None:
     assert house.budgets.serves_link(ON, threshold)
     assert not house.budgets.serves_link(ON, threshold - 0.01)
     assert not house.budgets.serves_link(replace(ON, semantic=SemanticMode.SHADOW), 1.0)
+
+
+async def test_a_weighing_that_fails_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The feature serves as before, what comes after start goes on, and the next label is weighed again."""
+    house = House()
+    with monkeypatch.context() as broken:
+        broken.setattr("askonce.pipeline.budgets.settle", lambda *_, **__: 1 / 0)
+        house.label(right=True)
+        await house.until(lambda: house.budgets._features["support"].task is None)
+        await house.budgets.settle_all()
+    assert house.budgets.serving("support").labels == 0
+    house.label(right=True)
+    await house.until(lambda: house.budgets.serving("support").labels == 2)
+    await house.budgets.close()

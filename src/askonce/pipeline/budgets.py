@@ -33,7 +33,7 @@ __all__ = ["Budgets", "Standing"]
 _MOST_LABELS: Final = 20_000
 _GATHER_S: Final = 1.0
 """How long labels are gathered before they are weighed together."""
-_REST: Final = 50
+_REST: Final = 50.0
 """The same in durations of the last weighing: with many labels it takes tenths of seconds."""
 _SOURCES: Final = {
     "hit": Source.AUDIT,
@@ -95,12 +95,14 @@ class Budgets:
         clock: Clock,
         *,
         gather_s: float = _GATHER_S,
+        rest: float = _REST,
     ) -> None:
         self.engine = engine
         self._shipped = shipped
         self._store = store
         self._clock = clock
         self._gather_s = gather_s
+        self._rest = rest
         nothing, now = Traffic(0, 0), clock.now()
         settings = {
             budget: settle(shipped, (), budget, traffic=nothing, now=now) for budget in set(promises.values())
@@ -209,17 +211,21 @@ class Budgets:
         """Weighs labels as long as there are new ones, with pauses in which they gather."""
         try:
             while feature.stale:
-                await asyncio.sleep(max(self._gather_s, _REST * feature.took_s))
+                await asyncio.sleep(max(self._gather_s, self._rest * feature.took_s))
                 feature.stale = False
                 began = perf_counter()
                 await self._settle(feature)
                 feature.took_s = perf_counter() - began
-        except Exception:  # noqa: BLE001 - a feature goes on as it did before; the next label tries again
-            _log.exception("budget could not be settled", feature=feature.name)
         finally:
             feature.task = None
 
     async def _settle(self, feature: _Feature) -> None:
+        try:
+            await self._weigh_now(feature)
+        except Exception:  # noqa: BLE001 - a feature goes on as it did before; the next label tries again
+            _log.exception("budget could not be settled", feature=feature.name)
+
+    async def _weigh_now(self, feature: _Feature) -> None:
         breached_at = feature.breached_at
         setting = await asyncio.to_thread(
             settle,
