@@ -72,6 +72,7 @@ Who is Ada Lovelace? | Who is Alan Turing?
 Summarize the plot of Hamlet | Summarize the plot of Othello
 Answer in English: wie geht es dir | Answer in German: wie geht es dir
 Plan a trip to Oslo in May | Plan a trip to Oslo in June
+I need my May bill as a PDF | I need my March bill as a PDF
 What's the time difference between London and Tokyo? | What's the time difference between London and Seoul?
 meeting on Tuesday | meeting on Thursday
 """),

@@ -42,7 +42,9 @@ _DETERMINERS: Final = listed("the a an my your our his her its their this that t
 _NO_NUMBER_BEFORE_ONE: Final = listed(
     "which this that the no each every any another good new old better best other first last wrong right some"
 )
-_MONTH_CONTEXT: Final = listed("in of by until since last next this early late mid during")
+_MONTH_CONTEXT: Final = listed(
+    "in of by until since last next this early late mid during for from to the my your our his her their"
+)
 _SEPARABLE_IN_ON: Final = listed("turn switch log sign put fill check hand opt plug power get hold move kick")
 _ARTICLES: Final = frozenset({"a", "an"})
 _ASKING: Final = listed("why how what who where when")
