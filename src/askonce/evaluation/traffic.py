@@ -30,7 +30,7 @@ _THRESHOLDS: Final = (
     *(round(0.60 + 0.01 * step, 3) for step in range(30)),
     *(round(0.90 + 0.005 * step, 3) for step in range(20)),
 )
-STREAM_BUDGETS: Final = (0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1)
+STREAM_BUDGETS: Final = (0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.07, 0.085, 0.1)
 """The last two for the comparison at equal shares of wrong hits alone: what is kept is well below what is allowed."""
 _DELTAS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1)
 
