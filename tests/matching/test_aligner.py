@@ -34,7 +34,7 @@ def _tokens(seed: int, count: int) -> Tokens:
     )
 
 
-_some_tokens = st.builds(_tokens, st.integers(0, 10_000), st.integers(1, 30))
+_some_tokens = st.builds(_tokens, st.integers(0, 10_000), st.integers(0, 30))
 _similarity = st.floats(-1, 1, width=32)
 
 

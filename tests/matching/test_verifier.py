@@ -139,6 +139,25 @@ def test_a_crowd_is_measured_whoever_stands_in_it() -> None:
     assert crowded.evidence[_place("crowd_nearer")] == pytest.approx(0.1)
 
 
+def test_texts_without_a_token_are_never_matched() -> None:
+    """What the embedder sees nothing in, whichever side it is on."""
+    nothing = Tokens(np.empty(0, np.uint16), np.empty((0, 64), np.int8))
+    for asked, stored in ((nothing, _TOKENS), (_TOKENS, nothing), (nothing, nothing)):
+        candidate = Candidate("\u200b", 1.0, stored, b"answer")
+        (judgement,) = packaged_verifier().judge(Asked("\u200b", asked), [candidate], Vocabulary())
+        assert judgement.veto == "no-words"
+        assert np.isfinite(judgement.evidence).all()
+
+
+def test_only_the_nearest_five_may_answer() -> None:
+    """Further neighbours count for what they hold, without being read."""
+    near = [
+        Candidate("how do i pay", 0.95 - 0.01 * place, _TOKENS, str(place).encode()) for place in range(7)
+    ]
+    judged_all = packaged_verifier().judge(Asked("how can I pay", _TOKENS), near, Vocabulary())
+    assert [judgement.veto for judgement in judged_all] == [""] * 5 + ["outranked"] * 2
+
+
 def test_long_texts_are_refused_and_reading_stays_linear() -> None:
     """What is longer than is read never matches; the work is counted in calls."""
     long = "why is the sky blue " * 2000

@@ -33,6 +33,8 @@ _SPECIAL_IDS: Final = 990
 """Ids below stand for marks and rare letters; beyond, the vocabulary goes from the most frequent word to the rarest."""
 _NEAREST: Final = 1e-3
 _USUAL_CLOSENESS: Final = 2.0
+_WIDTH: Final = 64
+"""Of a token's kept state."""
 FEATURES: Final = 10
 """Scalars of a token beside the four vectors: see `_tokens`."""
 
@@ -98,11 +100,13 @@ class Aligner:
     def logits(self, asked: Tokens, stored: Sequence[Tokens], similarities: _Array) -> _Array:
         """Log odds that the answer of each stored question is right for the asked one, (k,); not yet calibrated.
 
+        0 where one of the two has no tokens.
+
         Symmetric in its two questions.
 
         Args:
-            asked: The asked question's tokens, at least one.
-            stored: Each stored question's, at least one.
+            asked: The asked question's tokens.
+            stored: Each stored question's.
             similarities: Cosines to the asked question, (k,).
         """
         one, other = _padded([asked] * len(stored)), _padded(stored)
@@ -118,7 +122,7 @@ class Aligner:
         last = np.maximum(pooled @ self.pool_weight + self.pool_bias, 0)
         near = self.closeness_weight * (closeness(similarities) - np.float32(_USUAL_CLOSENESS))
         logits: _Array = last @ self.odds_weight + self.odds_bias + near
-        return logits
+        return np.where(one.real[:, 0] & other.real[:, 0], logits, np.float32(0))
 
     def _pool(self, own: _Padded, other: _Padded, alike: _Array, equal: NDArray[np.bool_]) -> _Array:
         """What one question's tokens come to: (k, 2 * size), their weighted mean and their maximum."""
@@ -152,16 +156,16 @@ class _Padded(NamedTuple):
 
 def _padded(many: Sequence[Tokens]) -> _Padded:
     lengths = [len(tokens.ids) for tokens in many]
-    longest, width = max(lengths), many[0].states.shape[1]
+    longest, width = max(1, *lengths), _WIDTH
     ids = np.zeros((len(many), longest), np.int64)
     states = np.zeros((len(many), longest, width), np.float32)
     for place, tokens in enumerate(many):
         ids[place, : lengths[place]] = tokens.ids
-        states[place, : lengths[place]] = tokens.states
+        states[place, : lengths[place]] = tokens.states.reshape(-1, width)
     states /= np.maximum(np.sqrt((states * states).sum(2, keepdims=True)), _SHORTEST)
     real = np.arange(longest) < np.array(lengths)[:, None]
     ranks = np.where(real, rank_of(ids), 0).astype(np.float32)
-    return _Padded(ids, ranks, states, real, np.array(lengths, np.float32))
+    return _Padded(ids, ranks, states, real, np.maximum(np.array(lengths, np.float32), 1))
 
 
 class _Aligned(NamedTuple):

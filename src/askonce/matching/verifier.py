@@ -167,9 +167,8 @@ class TokenVerifier:
         crowd: Sequence[float] = (),
     ) -> list[Judgement]:
         """See `Verifier.judge`. Costs time linear in the texts' lengths, and in their product for the alignment."""
-        question = analyse(asked.text) if len(asked.text) <= MAX_CHARACTERS else None
         readings = [
-            _read(question, candidate, vocabulary) if place < _READ else _OUTRANKED
+            _read(asked, candidate, vocabulary) if place < _READ else _OUTRANKED
             for place, candidate in enumerate(candidates)
         ]
         similarities = np.array([candidate.similarity for candidate in candidates], np.float32)
@@ -222,11 +221,23 @@ def _remembered(text: str) -> Analysis:
     return analyse(text)
 
 
-def _read(question: Analysis | None, candidate: Candidate, vocabulary: Vocabulary) -> _Reading:
-    if question is None or len(candidate.text) > MAX_CHARACTERS:
-        return _Reading("too-long", "", _NO_SIGNALS)
-    stored = candidate.text
-    pair = pair_of(question, _remembered(stored) if len(stored) <= _SHORT else analyse(stored))
+def _analysed(text: str) -> Analysis:
+    return _remembered(text) if len(text) <= _SHORT else analyse(text)
+
+
+def _unreadable(one: Asked | Candidate) -> str:
+    """Why a text isn't read, as a reason code; "" where it is."""
+    if len(one.text) > MAX_CHARACTERS:
+        return "too-long"
+    return "" if len(one.tokens.ids) else "no-words"
+
+
+def _read(asked: Asked, candidate: Candidate, vocabulary: Vocabulary) -> _Reading:
+    unread = _unreadable(asked) or _unreadable(candidate)
+    if unread:
+        return _Reading(unread, "", _NO_SIGNALS)
+    question, stored = _analysed(asked.text), _analysed(candidate.text)
+    pair = pair_of(question, stored)
     measured = signals(pair, vocabulary)
     veto = first_veto(pair) or ""
     if not veto and question.language != _ENGLISH and not measured.same:

@@ -38,6 +38,8 @@ __all__ = ["Finding", "SemanticTier"]
 _CANDIDATES: Final = 10
 _PATIENCE_S: Final = 0.5
 """How long a request waits for its vector: a stuck embedder costs this much, once per flight, and no more."""
+_INLINE_TOKENS: Final = 400
+"""Of the asked question and its candidates together: verdicts on so many (some 3 ms) are made on the event loop."""
 _PARTITIONS: Final = 4096
 _BACKLOG: Final = 10_000
 _LOADED_AT_ONCE: Final = 20
@@ -202,7 +204,7 @@ class SemanticTier:
             )
         except TimeoutError:
             return Finding((), "embedder-slow", question)
-        return self._judge(request, neighbours, _embedded(question, embedding))
+        return await self._judge(request, neighbours, _embedded(question, embedding))
 
     def _question(self, request: Request) -> Question | None:
         """What a request asks, not embedded yet; None where the tier doesn't apply to it."""
@@ -212,7 +214,7 @@ class SemanticTier:
         key = ask.exact_key
         return Question(key, ask.partition, ask.text, self._embedder.engine, None, None, answer=key)
 
-    def _judge(self, request: Request, neighbours: Sequence[Neighbour], question: Question) -> Finding:
+    async def _judge(self, request: Request, neighbours: Sequence[Neighbour], question: Question) -> Finding:
         others = [neighbour for neighbour in neighbours if neighbour.key != question.key]
         near = [(one, self._candidate(one, one.tokens)) for one in others if one.tokens is not None]
         if question.tokens is None or not near:
@@ -222,7 +224,7 @@ class SemanticTier:
             return Finding((), "below-floor", question)
         asked = Asked(question.text, question.tokens)
         candidates = [candidate for _, candidate in near]
-        judged = self._verifier.judge(asked, candidates, self._vocabulary(question.partition))
+        judged = await self._judged(asked, candidates, self._vocabulary(question.partition))
         bar = self._bar(request, question)
         decisions = [
             self._decide(bar, question, neighbour, judgement)
@@ -230,6 +232,15 @@ class SemanticTier:
         ]
         decisions.sort(key=lambda decision: (decision.vetoed, -decision.probability))
         return Finding(tuple(decisions), decisions[0].reason, question)
+
+    async def _judged(
+        self, asked: Asked, candidates: Sequence[Candidate], vocabulary: Vocabulary
+    ) -> list[Judgement]:
+        """Verdicts on long texts take tens of milliseconds, which the other requests don't wait for."""
+        tokens = len(asked.tokens.ids) + sum(len(one.tokens.ids) for one in candidates)
+        if tokens <= _INLINE_TOKENS:
+            return self._verifier.judge(asked, candidates, vocabulary)
+        return await asyncio.to_thread(self._verifier.judge, asked, candidates, vocabulary)
 
     def _candidate(self, neighbour: Neighbour, tokens: Tokens) -> Candidate:
         record = self._records.of(neighbour.answer)
