@@ -114,6 +114,40 @@ isn't | is not
 didn't | did not
 aren't | are not""".splitlines()
 )
+_CHANGES: Final = tuple(
+    pair.split(" | ")
+    for pair in """is | will be
+are | will be
+has been | will be
+have been | are being
+was | is
+did | will
+can | could
+have to | don't have to
+between | after
+with | without
+how many | which
+how do | why do
+how does | why does
+what is | where is
+which | how many
+one of the | all of the
+all of the | any of the
+all | some
+at least | at most
+more than | fewer than
+only | also
+just | already
+still | no longer
+already | not yet
+i have | i am about to
+once | every time
+each | one
+entirely | partly
+always | rarely
+a | every
+my | everyone's""".splitlines()
+)
 _GREETINGS: Final = (
     "please",
     "can you tell me",
@@ -273,6 +307,7 @@ class Editor:
             _Edit(self._exchange, 0.08, 1.5),
             _Edit(self._exchange_any, 0.1, 1.5),
             _Edit(self._oppose, 0.02, 3),
+            _Edit(self._retell, 0.03, 4),
             _Edit(self._other_order, 0.03, 4),
         )
 
@@ -322,8 +357,15 @@ class Editor:
         return self._replaced(words, place, lambda word: self.random.choice(self._synonyms[word]))
 
     def _reword(self, words: Words) -> Words | None:
+        return self._other_words(words, _REWORDINGS)
+
+    def _retell(self, words: Words) -> Words | None:
+        """Another time, quantity, obligation or question."""
+        return self._other_words(words, _CHANGES)
+
+    def _other_words(self, words: Words, table: Sequence[Sequence[str]]) -> Words | None:
         text = " ".join(words)
-        known = [pair for pair in _REWORDINGS if re.search(rf"\b{re.escape(pair[0])}\b", text, re.IGNORECASE)]
+        known = [pair for pair in table if re.search(rf"\b{re.escape(pair[0])}\b", text, re.IGNORECASE)]
         if not known:
             return None
         old, new = self.random.choice(known)

@@ -68,7 +68,7 @@ def labelled_pairs(data: Path, name: str, split: str = "train") -> list[Pair]:
 def written(data: Path, rng: random.Random) -> list[str]:
     """Licence-clean texts to edit: questions, sentences of an encyclopaedia, sentences of prompts."""
     texts = []
-    for name, count in (("clinc150_train", 3_500), ("banking77_train", 3_000)):
+    for name, count in (("clinc150_train", 5_000), ("banking77_train", 4_000)):
         texts += [row["t"] for row in rng.sample(read(data / "intents" / f"{name}.jsonl"), count)]
     texts += [pair.one for pair in rng.sample(labelled_pairs(data, "paws_wiki"), 4_500)]
     for name in _PROMPTS:
