@@ -369,6 +369,50 @@ async def test_feedback_is_heard_once_and_of_the_served_alone() -> None:
     assert not house.asked
 
 
+@pytest.mark.parametrize("correct", [True, False])
+async def test_a_verdict_concerns_the_entry_that_was_served(correct: bool) -> None:  # noqa: FBT001
+    """A question that is linked to another entry since: what is said of the former hit leaves that one alone."""
+    house = House(draw=1.0)
+    house.serve()
+    now = house.clock.now()
+    house.store.put(Entry(C, answer(WRONG), now, now + 60, "t", "default", "m"), None)
+    house.links.made(replace(decision(key=C), answer=C), house.store.entries[C])
+    assert await house.auditor.feedback(CALLER.tenant, "r1", correct=correct)
+    assert [audit.answer for audit in house.store.audits_kept] == [A]
+    assert not house.records.refused(B, C)
+    assert house.records.refused(B, A) is not correct
+    assert house.store.links[B].target == C
+
+
+async def test_a_late_verdict_confirms_no_other_link() -> None:
+    """The audit of a former hit, found right, says nothing of the entry that the question is linked to since."""
+    house = House()
+    house.serve()
+    now = house.clock.now()
+    house.store.put(Entry(C, answer(WRONG), now, now + 60, "t", "default", "m"), None)
+    house.links.made(replace(decision(key=C), answer=C), house.store.entries[C])
+    house.index.weighed = [decision()]
+    await house.settle()
+    assert [(audit.answer, audit.right) for audit in house.store.audits_kept] == [(A, True)]
+    assert house.store.links[B].confidence < 1
+
+
+async def test_a_hit_on_a_running_answer_is_audited_too() -> None:
+    """Streams are served before their answer is stored: by the time the fresh one is there, so is the stored one."""
+    house = House()
+    entry = house.store.entries.pop(A)
+    house.gate.clear()
+    house.links.remember(decision(), A)
+    house.auditor.served(said(), "r1", A)
+    house.auditor.start()
+    while not house.asked:  # noqa: ASYNC110 - what is waited for knows no event
+        await asyncio.sleep(0)
+    house.store.put(entry, None)
+    house.gate.set()
+    await house.settle()
+    assert [audit.right for audit in house.store.audits_kept] == [True]
+
+
 async def test_a_question_with_an_answer_of_its_own_is_only_parted() -> None:
     """Where a fresh answer was stored since, a late verdict against the old link doesn't touch it."""
     house = House(draw=1.0)
@@ -386,7 +430,7 @@ def test_memories_are_bounded() -> None:
     """Served hits and decisions are remembered up to a number, the latest of them."""
     house, outcomes = House(), Outcomes(remembered=3)
     for number in range(10_100):
-        house.links.remember(decision(number.to_bytes(32)))
+        house.links.remember(decision(number.to_bytes(32)), A)
     assert len(house.links._decisions) == 10_000
     for number in range(10):
         outcomes.add(ServedHit(said(), f"r{number}", number.to_bytes(32)))

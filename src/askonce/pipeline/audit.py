@@ -160,7 +160,7 @@ class Auditor:
             decision = await self._effects.links.decision(hit.request, hit.entry)
             self._record(Case(hit.request, hit.entry, "feedback", 1.0, decision, hit=hit), "caller", verdict)
         if not correct:
-            await self._effects.links.cut(hit.request.ask.exact_key or b"")
+            await self._effects.links.cut(hit.request.ask.exact_key or b"", hit.entry)
         if first:
             await self._judge.learn(hit.likeness, verdict)
         return True
@@ -204,11 +204,17 @@ class Auditor:
 
     async def _audit(self, case: Case) -> None:
         effects = self._effects
-        stored = await effects.store.get(case.entry)
+        stored, fresh = await effects.store.get(case.entry), case.fresh
+        if (
+            fresh is None
+        ):  # the answer of a hit on another flight is stored by the time that the fresh one is there
+            fresh = await self._ask(
+                case.request, None if stored is None else stored.entry.answer.cost_nanousd
+            )
+            stored = stored or await effects.store.get(case.entry)
         if stored is None:
             raise AuditDropped("answer-gone")
         served = stored.entry.answer
-        fresh = case.fresh or await self._ask(case.request, served.cost_nanousd)
         decision = case.decision or await effects.links.decision(case.request, case.entry)
         ruling = await self._judge.compare(case.request, served, fresh, expected=_expected(decision))
         await self._conclude(replace(case, decision=decision), ruling)
@@ -222,7 +228,7 @@ class Auditor:
             if stored is None:
                 continue
             if await self._judge.compare_cheaply(stored.entry.answer, fresh) is Verdict.SAME:
-                await self._effects.links.confirm(case.request, other, hit=False)
+                await self._effects.links.confirm(case.request, other, served=None)
                 return
 
     async def _conclude(self, case: Case, ruling: Ruling) -> None:
@@ -231,9 +237,10 @@ class Auditor:
             case.hit.likeness = ruling.likeness
         self._record(case, ruling.judge, ruling.verdict)
         if ruling.verdict is Verdict.DIFFERENT and case.source == "hit":
-            await links.cut(case.request.ask.exact_key or b"")
+            await links.cut(case.request.ask.exact_key or b"", case.entry)
         elif ruling.verdict is Verdict.SAME and decision is not None:
-            await links.confirm(case.request, decision, hit=case.source == "hit")
+            served = case.entry if case.source == "hit" else None
+            await links.confirm(case.request, decision, served=served)
 
     def _record(self, case: Case, judge: str, verdict: Verdict) -> None:
         """Makes a verdict a label, and says so."""

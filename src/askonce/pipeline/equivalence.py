@@ -104,7 +104,7 @@ class Equivalence:
     async def _follow(self, flight: Flight, seat: Seat, match: Decision) -> bool:
         """Relays another flight's events; False where that flight failed before any."""
         source = flight.source
-        self._links.remember(match)
+        self._links.remember(match, match.key)
         flight.source = Semantic(
             match.key, match.probability, joined=True, age_s=0, ttl_s=0, reason=match.reason
         )

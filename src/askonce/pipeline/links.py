@@ -57,7 +57,7 @@ class Links:
         self._store = store
         self._questions = questions
         self._records = records
-        self._decisions: OrderedDict[bytes, Decision] = OrderedDict()
+        self._decisions: OrderedDict[bytes, tuple[Decision, bytes]] = OrderedDict()
 
     def made(self, decision: Decision, entry: Entry) -> None:
         """A question was answered by an entry, as decided: its repetitions need no look-up.
@@ -66,13 +66,13 @@ class Links:
         """
         if self._records.refused(decision.question, decision.answer):
             return
-        self.remember(decision)
+        self.remember(decision, entry.key)
         link = Link(decision.question, entry.key, decision.probability, entry.expires_at)
         self._store.link(link, None)
 
-    def remember(self, decision: Decision) -> None:
-        """Keeps what a hit was decided on, for those who judge it later."""
-        self._decisions[decision.question] = decision
+    def remember(self, decision: Decision, entry: bytes) -> None:
+        """Keeps what a hit on an entry was decided on, for those who judge it later."""
+        self._decisions[decision.question] = decision, entry
         self._decisions.move_to_end(decision.question)
         if len(self._decisions) > _REMEMBERED:
             self._decisions.popitem(last=False)
@@ -80,32 +80,39 @@ class Links:
     async def decision(self, request: Request, entry: bytes) -> Decision | None:
         """What the hit of a request on an entry was decided on; made anew where it is forgotten, None where gone."""
         known = self._decisions.get(request.ask.exact_key or b"")
-        if known is not None:
-            return known
+        if known is not None and known[1] == entry:
+            return known[0]
         decisions = await self._questions.weigh(request)
         return next((one for one in decisions if entry in {one.key, one.answer}), None)
 
-    async def confirm(self, request: Request, decision: Decision, *, hit: bool) -> None:
+    async def confirm(self, request: Request, decision: Decision, *, served: bytes | None) -> None:
         """The answer is right for the question: both are one class from now on.
 
-        After a hit the question becomes findable too, and its link doesn't depend on any threshold any more.
+        After a hit (`served` is its entry) the question becomes findable too, and its link doesn't depend on any
+        threshold any more.
         """
-        if not hit:
+        if served is None:
             self._store.reclass(decision.question, decision.answer)
             self._questions.reclass(decision.question, decision.answer)
             return
         question = await self._questions.describe(request)
         stored = await self._store.get(decision.question)
-        if question is None or stored is None or stored.link is None:
+        if question is None or stored is None or stored.link is None or stored.link.target != served:
             return
         question = replace(question, answer=decision.answer)
         self._store.link(replace(stored.link, confidence=_CERTAIN), question)
         self._questions.add(question)
 
-    async def cut(self, question: bytes) -> None:
-        """The answer is wrong for the question: the two are parted, and so are those that met through this question."""
+    async def cut(self, question: bytes, entry: bytes) -> None:
+        """An entry is wrong for the question: the two are parted, and so are those that met through this question.
+
+        Where the question is linked to another entry by now, that link stays: nobody has objected to it.
+        """
+        stored = await self._store.get(question)
+        if stored is not None and stored.link is not None and stored.link.target != entry:
+            return
         await self._part(question)
-        for follower in [one for one in self._decisions.values() if one.key == question]:
+        for follower in [one for one, _ in self._decisions.values() if one.key == question]:
             await self._part(follower.question)
 
     async def _part(self, question: bytes) -> None:
