@@ -141,6 +141,9 @@ def test_what_an_answer_says() -> None:
     )
     assert said(answer({"content": None, "function_call": tool["function"]})) == Said("", (("f", "{}"),))
     assert said(answer({"content": "hi"}, finish="content_filter")) is None
+    assert said(answer({"content": "hi, I was cut sho"}, finish="length")) is None
+    assert said(answer({"content": None, "audio": {"data": "UklGRg=="}})) is None
+    assert said(answer({"content": " "})) is None
     assert said(answer({"content": "a"}, {"content": "b"})) is None
     assert said(answer({"content": [{"type": "text"}]})) is None
     assert said(answer({"content": "", "tool_calls": [{"type": "function"}]})) is None

@@ -17,7 +17,7 @@ from askonce.errors import AuditDropped, EmbedderUnavailable
 from askonce.model import Answer, Route, Usage
 from askonce.pipeline.equality import Verdict
 from askonce.pipeline.judge import Judge, LanguageModelJudge, brief
-from askonce.pipeline.similarity import SHIPPED, AnswerSimilarity
+from askonce.pipeline.similarity import SHIPPED, AnswerSimilarity, _windows
 from askonce.ports import Embedding
 from fakes import FakeClock, FakeStore, request
 
@@ -150,6 +150,11 @@ async def test_no_answer_keeps_a_judge_busy(piece: str) -> None:
     chain = Judge(similarity(), None, FakeClock())
     one, other = answer("```" + piece * 100_000), answer("```" + piece * 100_000 + "x```")
     assert (await chain.compare(request(), one, other)).verdict is not Verdict.SAME
+
+
+def test_only_what_is_embedded_is_cut_into_windows() -> None:
+    """Cutting is done on the event loop: an answer of megabytes costs no more than the longest that is compared whole."""
+    assert len(_windows("word " * 1_000_000)) == len(_windows("word " * 10_000)) < 100
 
 
 async def test_all_parts_have_to_agree() -> None:

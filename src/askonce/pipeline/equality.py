@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["Comparison", "Said", "Verdict", "compare", "said"]
 
 _FENCE: Final = "```"
+_CUT_SHORT: Final = "length"
+"""Worth keeping for who asks the same with the same limit, but where it would have led, nobody knows."""
 _GROUPED: Final = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
 _ZEROS: Final = re.compile(r"(?<![\d.])(\d+)\.0+(?![\d.])")
 """Only a fraction of nothing is dropped: version 3.10 isn't version 3.1."""
@@ -62,9 +64,11 @@ _DIFFERENT: Final = Comparison(Verdict.DIFFERENT)
 
 
 def said(answer: Answer) -> Said | None:
-    """What a chat answer says; None where it has not exactly one choice that came to its end."""
+    """What a chat answer says; None where it has not exactly one choice that came to its end and says something."""
     choices = orjson.loads(b"{" + answer.fields + b"}").get("choices")
     if not isinstance(choices, list) or len(choices) != 1 or not keepable(choices):
+        return None
+    if choices[0]["finish_reason"] == _CUT_SHORT:
         return None
     message = choices[0].get("message")
     if not isinstance(message, dict):
@@ -74,6 +78,8 @@ def said(answer: Answer) -> Said | None:
     tools = message.get("tool_calls") or []
     calls += [tool.get("function") or tool.get("custom") for tool in tools if isinstance(tool, dict)]
     if not isinstance(text, str) or not all(isinstance(call, dict) for call in calls):
+        return None
+    if not calls and not text.strip():  # nothing, or audio and the like: what can't be read isn't the same
         return None
     return Said(text, tuple((str(call.get("name")), _arguments(call)) for call in calls))
 

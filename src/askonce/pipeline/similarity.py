@@ -231,7 +231,8 @@ def _common(one: Sequence[str], other: Sequence[str]) -> float:
 
 
 def _windows(text: str) -> list[str]:
-    """The text in pieces that the embedder can take whole, cut between words."""
+    """The text's beginning, as far as it is compared, in pieces that the embedder can take whole, cut between words."""
+    text = text[:MAX_CHARACTERS]
     width = _WINDOW_CHARACTERS if text.isascii() else _WINDOW_CHARACTERS_DENSE
     windows = [""]
     for word in text.split():
