@@ -103,6 +103,16 @@ async def test_the_day_has_a_limit() -> None:
     assert len(office.upstream.calls) == 2
 
 
+async def test_a_call_without_usage_is_not_free() -> None:
+    """Where the upstream tells no tokens, nobody knows the cost: the flat amount counts, lest the limit never be met."""
+    silent = BODY.replace(b',"usage":{"prompt_tokens":1000,"completion_tokens":100}', b"")
+    office = Office(*[FakeReply([silent]) for _ in range(3)], limit=9_000_000)
+    await office.ask(0)
+    assert office.purse.spent_nanousd == 5_000_000
+    with pytest.raises(AuditDropped, match="spend-limit"):
+        await office.ask(0)
+
+
 async def test_a_failed_call_counts_as_expected() -> None:
     """It may have been billed: an upstream that always fails can't be asked for ever."""
     failure = UpstreamFailure(500, "server_error", "no", sharing=Sharing.TRANSIENT)

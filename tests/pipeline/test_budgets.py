@@ -122,6 +122,17 @@ async def test_a_breach_ends_when_fresh_labels_say_so() -> None:
     await house.budgets.close()
 
 
+async def test_a_clock_that_ran_ahead_does_not_silence_the_alarm() -> None:
+    """Resumed while the clock was a year ahead: once it is right again, wrong hits breach the budget as ever."""
+    house = House()
+    await breach(house)
+    house.clock.time += 365 * 86_400
+    assert house.budgets.resume("support")
+    house.clock.time -= 365 * 86_400
+    await breach(house)
+    await house.budgets.close()
+
+
 async def test_a_breach_and_its_labels_survive_a_restart() -> None:
     """Counts, breach and labels are there again; evidence of another engine isn't used."""
     house = House()

@@ -114,14 +114,21 @@ class BackgroundCalls:
         """
         if not self.allowed(request):
             raise AuditDropped("pass-through")
-        reserved = self._unknown_price_nanousd if expected_nanousd is None else expected_nanousd
+        reserved = expected_nanousd or self._unknown_price_nanousd
         if not self._purse.reserve(reserved):
             raise AuditDropped("spend-limit")
         cost, began, status = reserved, perf_counter(), "cancelled"
         try:
             answer = await self._ask(unstreamed(request))
             status = "ok"
-            cost = self._unknown_price_nanousd if answer.cost_nanousd is None else answer.cost_nanousd
+            known = (
+                answer.usage.prompt_tokens or answer.usage.completion_tokens
+            )  # without usage nothing seems free
+            cost = (
+                answer.cost_nanousd
+                if known and answer.cost_nanousd is not None
+                else self._unknown_price_nanousd
+            )
         except UpstreamFailure as failure:
             status = failure.code if failure.code.startswith("upstream_") else str(failure.status)
             _log.info("audit call failed", upstream=request.ask.route.upstream, status=status)

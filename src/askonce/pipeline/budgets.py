@@ -71,6 +71,12 @@ class _Feature:
         self.stale = False
         self.took_s = 0.0
 
+    def set_back(self, now: float) -> None:
+        """Nothing happened later than now: a clock that ran ahead must not exempt what comes from counting."""
+        self.resumed_at = min(self.resumed_at, now)
+        if self.breached_at is not None:
+            self.breached_at = min(self.breached_at, now)
+
     def counted(self) -> list[Label]:
         """All labels; those that somebody has answered for still teach, but count in no rate."""
         return [
@@ -139,7 +145,9 @@ class Budgets:
     def label(self, audit: Audit) -> None:
         """One more label; how the feature serves follows shortly."""
         if self.take(audit):
-            self._weigh(self._features[audit.feature])
+            feature = self._features[audit.feature]
+            feature.set_back(audit.at)
+            self._weigh(feature)
 
     def resume(self, name: str) -> bool:
         """Serves a breached feature again, on somebody's word; False where there is no such feature."""
