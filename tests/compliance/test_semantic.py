@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 CONFIG = """\
 upstreams: [{{name: p, base_url: "{upstream}"}}]
 store: sqlite://{folder}/askonce.db
-features: {{shadow: {{semantic: shadow}}, apart: {{semantic: "off"}}}}
+features: {{shadow: {{semantic: shadow}}, apart: {{semantic: "off"}}, single: {{max_turns: 1}}}}
 defaults: {{semantic: "on", error_budget: 30%}}
 """
 LOOKALIKES = [
@@ -132,6 +132,18 @@ def test_headers_keep_the_tier_out(semantic: Server, calls: CallCounter) -> None
         assert no_cache.headers["x-askonce-outcome"] == "fresh"
         assert ask(client, other, extra_headers=only).headers["x-askonce-outcome"] == "semantic"
     assert calls.new == 3
+
+
+def test_a_link_serves_only_where_the_tier_applies(semantic: Server, calls: CallCounter) -> None:
+    """Features share keys: a link that one made in a conversation isn't served to one that matches first turns alone."""
+    first, other = "How do I block a phone number?", "how can I block a phone number"
+    with connect(semantic, "sk-single") as client:
+        assert ask(client, "Hello", first).headers["x-askonce-outcome"] == "fresh"
+        assert ask(client, "Hello", other).headers["x-askonce-outcome"] == "semantic"
+        assert ask(client, "Hello", other).headers["x-askonce-reason"] == "link"
+        single = {"X-Askonce-Feature": "single"}
+        assert ask(client, "Hello", other, extra_headers=single).headers["x-askonce-outcome"] == "fresh"
+    assert calls.new == 2
 
 
 def test_modes(semantic: Server, calls: CallCounter) -> None:
