@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from threading import current_thread
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from fakes import FakeClock, FakeObserver, FakeStore, request
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from threading import Thread
 
     from askonce.matching.vocabulary import Vocabulary
     from askonce.model import Request, Vector
@@ -38,6 +40,7 @@ class Verifier:
     def __init__(self, **words: tuple[str, str, float]) -> None:
         self.words = words
         self.seen: list[Candidate] = []
+        self.thread: Thread | None = None
 
     def judge(
         self,
@@ -49,7 +52,7 @@ class Verifier:
         assert asked.text
         assert vocabulary is not None
         assert not crowd
-        self.seen = list(candidates)
+        self.seen, self.thread = list(candidates), current_thread()
         told = [self.words[candidate.text] for candidate in candidates]
         return [Judgement(veto, doubt, np.array([logit], np.float32)) for veto, doubt, logit in told]
 
@@ -167,6 +170,33 @@ async def test_what_was_judged_wrong_is_not_served_again() -> None:
     again = await house.tier.find(asked())
     assert again.reason == "match"
     assert [one.key for one in again.candidates] == [again.decisions[0].key]  # both are of one class
+
+
+async def test_what_was_judged_wrong_stays_so_in_another_class() -> None:
+    """The candidate was judged wrong under its own name; that its answer was found to be another's changes nothing."""
+    house = House(near("one", answer=b"A"), one=("", "", 9.0))
+    wrong = Audit(
+        "default", 0.0, b"key", b"one", "", "hit", "equality", False, 1.0, 0.9, 0.9, "match", None, "e"  # noqa: FBT003
+    )  # fmt: skip
+    house.records.add(wrong)
+    assert (await house.tier.find(asked())).reason == "judged-wrong"
+
+
+async def test_a_verifier_that_fails_fails_no_request() -> None:
+    """A bug in the judgement of some text costs this look-up, not the answer; the question can still be found later."""
+    house = House(near("one"))  # of which this verifier knows nothing
+    finding = await house.tier.find(asked())
+    assert (finding.decisions, finding.reason) == ((), "verifier-failed")
+    assert finding.question is not None
+
+
+async def test_texts_that_take_long_are_judged_in_a_thread() -> None:
+    """Few tokens may be many characters: one word of thousands of letters is a single unknown one."""
+    house = House(near("one"), one=("", "", 3.0))
+    await house.tier.find(asked())
+    assert house.verifier.thread is current_thread()
+    await house.tier.find(asked("a" * 4_000))
+    assert house.verifier.thread is not current_thread()
 
 
 async def test_nothing_near_is_nothing_to_decide() -> None:

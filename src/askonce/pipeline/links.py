@@ -64,7 +64,7 @@ class Links:
 
         Unless a verdict against it came in between.
         """
-        if self._records.refused(decision.question, decision.answer):
+        if self._records.refused(decision.question, decision.answer, decision.key):
             return
         self.remember(decision, entry.key)
         link = Link(decision.question, entry.key, decision.probability, entry.expires_at)

@@ -27,9 +27,12 @@ class Records:
         """An answer's record."""
         return self._by_answer.get(answer, _NONE)
 
-    def refused(self, question: bytes, answer: bytes) -> bool:
-        """Whether the last word on this pair was that the answer is wrong for the question."""
-        return (question, answer) in self._refused
+    def refused(self, question: bytes, *answers: bytes) -> bool:
+        """Whether the last word on any of these pairs was that the answer is wrong for the question.
+
+        A candidate goes by its own key as well as by its class: the class may be another one since it was judged.
+        """
+        return any((question, answer) in self._refused for answer in answers)
 
     def add(self, audit: Audit) -> None:
         """One more verdict, in the order of time; the last one on a pair counts."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from askonce.model import Neighbour, Request, Tokens
     from askonce.pipeline.budgets import Budgets
     from askonce.pipeline.records import Records
+    from askonce.pipeline.strictness import Adjustment
     from askonce.ports import Embedder, Embedding, Index, Observer
 
 __all__ = ["Finding", "SemanticTier"]
@@ -40,6 +41,8 @@ _PATIENCE_S: Final = 0.5
 """How long a request waits for its vector: a stuck embedder costs this much, once per flight, and no more."""
 _INLINE_TOKENS: Final = 400
 """Of the asked question and its candidates together: verdicts on so many (some 3 ms) are made on the event loop."""
+_INLINE_CHARACTERS: Final = 4_000
+"""The same by length: a word of any number of letters may be a single token."""
 _PARTITIONS: Final = 4096
 _BACKLOG: Final = 10_000
 _LOADED_AT_ONCE: Final = 20
@@ -224,8 +227,12 @@ class SemanticTier:
             return Finding((), "below-floor", question)
         asked = Asked(question.text, question.tokens)
         candidates = [candidate for _, candidate in near]
-        judged = await self._judged(asked, candidates, self._vocabulary(question.partition))
-        bar = self._bar(request, question)
+        try:
+            judged, strict = await self._judged(asked, candidates, question.partition, request.ask.turns)
+        except Exception:  # noqa: BLE001 - a bug in judging some text must not cost the answer
+            _log.exception("verifier failed")
+            return Finding((), "verifier-failed", question)
+        bar = self._bar(request, strict)
         decisions = [
             self._decide(bar, question, neighbour, judgement)
             for (neighbour, _), judgement in zip(near[:count], judged[:count], strict=True)
@@ -234,21 +241,26 @@ class SemanticTier:
         return Finding(tuple(decisions), decisions[0].reason, question)
 
     async def _judged(
-        self, asked: Asked, candidates: Sequence[Candidate], vocabulary: Vocabulary
-    ) -> list[Judgement]:
-        """Verdicts on long texts take tens of milliseconds, which the other requests don't wait for."""
+        self, asked: Asked, candidates: Sequence[Candidate], partition: bytes, turns: int
+    ) -> tuple[list[Judgement], list[Adjustment]]:
+        """Verdicts, and what tightens them; long texts take tens of milliseconds, for which nobody else waits."""
+        vocabulary = self._vocabulary(partition)
+
+        def judge() -> tuple[list[Judgement], list[Adjustment]]:
+            return self._verifier.judge(asked, candidates, vocabulary), adjustments(asked.text, turns)
+
         tokens = len(asked.tokens.ids) + sum(len(one.tokens.ids) for one in candidates)
-        if tokens <= _INLINE_TOKENS:
-            return self._verifier.judge(asked, candidates, vocabulary)
-        return await asyncio.to_thread(self._verifier.judge, asked, candidates, vocabulary)
+        characters = len(asked.text) + sum(len(one.text) for one in candidates)
+        if tokens <= _INLINE_TOKENS and characters <= _INLINE_CHARACTERS:
+            return judge()
+        return await asyncio.to_thread(judge)
 
     def _candidate(self, neighbour: Neighbour, tokens: Tokens) -> Candidate:
         record = self._records.of(neighbour.answer)
         return Candidate(neighbour.text, neighbour.similarity, tokens, neighbour.answer, record)
 
-    def _bar(self, request: Request, question: Question) -> _Bar:
+    def _bar(self, request: Request, strict: list[Adjustment]) -> _Bar:
         serving = self._budgets.serving(request.policy.feature)
-        strict = adjustments(question.text, request.ask.turns)
         return _Bar(
             serving.calibration,
             serving.threshold,
@@ -258,7 +270,7 @@ class SemanticTier:
 
     def _decide(self, bar: _Bar, question: Question, neighbour: Neighbour, judgement: Judgement) -> Decision:
         """Whether a candidate's answer may be served: no veto, no earlier verdict against it, and likely enough."""
-        refused = self._records.refused(question.key, neighbour.answer)
+        refused = self._records.refused(question.key, neighbour.answer, neighbour.key)
         forbidden = judgement.veto or ("judged-wrong" if refused else "")
         probability = bar.calibration.probability(judgement.evidence)
         return Decision(
