@@ -133,6 +133,17 @@ async def test_a_clock_that_ran_ahead_does_not_silence_the_alarm() -> None:
     await house.budgets.close()
 
 
+async def test_labels_from_before_the_clock_was_set_do_not_blind_the_alarm() -> None:
+    """Made in 1970 by the clock: they count for nothing now, and those made since are weighed all the same."""
+    house = House()
+    now, house.clock.time = house.clock.time, 0.0
+    for number in range(200):
+        house.label(right=bool(number % 3), source="shadow")
+    house.clock.time = now + 50 * 365 * 86_400
+    await breach(house)
+    await house.budgets.close()
+
+
 async def test_a_breach_and_its_labels_survive_a_restart() -> None:
     """Counts, breach and labels are there again; evidence of another engine isn't used."""
     house = House()
@@ -143,7 +154,7 @@ async def test_a_breach_and_its_labels_survive_a_restart() -> None:
     again = House(house.store)
     again.budgets.load_states()
     assert again.breached
-    assert again.budgets.take(audit(5.0, right=True, logit=1.0))
+    assert again.budgets.take(audit(again.clock.now(), right=True, logit=1.0))
     assert not again.budgets.take(audit(5.0, right=True, logit=1.0, engine="engine-2"))
     assert not again.budgets.take(replace(audit(5.0, right=True, logit=1.0), feature="gone"))
     assert not again.budgets.take(replace(audit(5.0, right=True, logit=1.0), evidence=None))

@@ -32,6 +32,8 @@ NEVER: Final = 2.0
 """A threshold that no probability reaches."""
 _ALARM: Final = 0.1
 """False alarms are this much rarer than bounds that fail."""
+_OLDEST_HALF_LIVES: Final = 50.0
+"""What would count less than a quadrillionth is left out, lest nothing be left to divide by."""
 _WARM_UP: Final = 50
 """Hits that are all audited at first."""
 
@@ -102,8 +104,10 @@ def settle(
             then says whether the breach stands: it ends when labels made since show, at the new threshold and
             without any model, a share of wrong answers within the budget.
     """
+    oldest = now - _OLDEST_HALF_LIVES * budget.half_life_s
     drawn = sorted(
-        (label for label in labels if label.source is not Source.FEEDBACK), key=lambda label: label.at
+        (label for label in labels if label.source is not Source.FEEDBACK and label.at >= oldest),
+        key=lambda label: label.at,
     )
     ages = np.array([max(0.0, now - label.at) for label in drawn])
     recency = 0.5 ** (ages / budget.half_life_s)
