@@ -191,6 +191,29 @@ async def test_equivalent_requests_in_flight_share_one_call(semantic: Server, ca
     assert calls.new == 1
 
 
+async def test_a_running_answer_that_may_not_be_joined_is_found_later(semantic: Server) -> None:
+    """Whoever takes stored answers alone gets none of one under way, and spoils nothing for those who come later."""
+    async with openai.AsyncOpenAI(base_url=semantic.base_url, api_key="sk-later", max_retries=0) as client:
+
+        async def outcome(text: str, **more: Any) -> str:
+            raw = await client.chat.completions.with_raw_response.create(
+                model="sim-small",
+                messages=[{"role": "user", "content": text}],
+                extra_body={"x_simulate": {"ttft_ms": 600}},
+                **more,
+            )
+            return str(raw.headers["x-askonce-outcome"])
+
+        first = asyncio.create_task(outcome("Where can I download my contract?"))
+        await asyncio.sleep(0.2)
+        with pytest.raises(openai.InternalServerError, match="only-if-cached"):
+            await outcome(
+                "where can i download my contract", extra_headers={"Cache-Control": "only-if-cached"}
+            )
+        assert await first == "fresh"
+        assert await outcome("where can i download my contract") == "semantic"
+
+
 async def test_a_feature_without_the_tier_never_joins_into_it(semantic: Server, calls: CallCounter) -> None:
     """While one feature's request follows an equivalent one, the identical request of a feature that is off is fresh."""
     async with openai.AsyncOpenAI(base_url=semantic.base_url, api_key="sk-apart", max_retries=0) as client:

@@ -94,10 +94,11 @@ class Equivalence:
             flight.land(stored.entry.answer, semantic(stored.entry, match.probability, match.reason, now))
             return True
         follows = request.policy.inflight and not request.policy.only_if_cached
-        seat = flights.follow(match.key + _EQUIVALENTS, request) if follows else None
+        running = match.key + _EQUIVALENTS
+        seat = flights.follow(running, request) if follows else None
         if seat is not None:
             return await self._follow(flight, seat, match)
-        if readable and stored is None:
+        if readable and stored is None and running not in flights:
             self._tier.forget(match.key)
         return False
 

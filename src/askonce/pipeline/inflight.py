@@ -98,6 +98,10 @@ class Flights:
             return None
         return flight.admit(request, follows=True)
 
+    def __contains__(self, key: bytes) -> bool:
+        """Whether an answer is under way under a key, for whomever."""
+        return key in self._table
+
     def mark_unshareable(self, key: bytes) -> None:
         """Hit-for-miss: for a while, callers of this key are not queued behind each other."""
         self._marks[key] = asyncio.get_running_loop().time() + _MARK_S
