@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import importlib.resources
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from askonce.pipeline.equality import Verdict
 from askonce.pipeline.judge import Judge, LanguageModelJudge, brief
 from askonce.pipeline.similarity import SHIPPED, AnswerSimilarity, _windows
 from askonce.ports import Embedding
-from fakes import FakeClock, FakeStore, request
+from fakes import CALLER, FakeClock, FakeStore, request
 
 if TYPE_CHECKING:
     from askonce.model import Request
@@ -270,6 +271,20 @@ def test_answers_are_data_to_a_model(one: str, other: str) -> None:
     """Whatever the answers say stays inside its own JSON string, and the instructions never change."""
     shown = orjson.loads(brief("?", one, other))
     assert shown == {"question": "?", "answer_1": one, "answer_2": other}
+
+
+@pytest.mark.parametrize(("upstream", "credential"), [("fake", "sk-theirs"), ("judges", None)])
+async def test_a_callers_key_goes_nowhere_else(upstream: str, credential: str | None) -> None:
+    """A key that is passed through belongs to the upstream that was asked: no other provider's judge gets to see it."""
+    asked: list[Request] = []
+
+    async def ask(judging: Request, _: int | None) -> Answer:
+        asked.append(judging)
+        return answer('{"verdict": "same"}')
+
+    model = LanguageModelJudge(ask, "judge-1", Route(upstream, "judge-1"))
+    await model.compare(request(caller=replace(CALLER, credential="sk-theirs")), "Paris", "It is Paris")
+    assert asked[0].caller.credential == credential
 
 
 async def test_the_model_gets_the_packaged_instructions() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.resources
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import orjson
@@ -93,7 +94,12 @@ class LanguageModelJudge:
             unmatched="audit",
             hot=False,
         )
-        return request._replace(ask=ask, headers=())
+        caller = request.caller
+        if (
+            self._route.upstream != request.ask.route.upstream
+        ):  # another provider gets no key that wasn't sent to it
+            caller = replace(caller, credential=None)
+        return request._replace(ask=ask, caller=caller, headers=())
 
 
 class Judge:
