@@ -174,6 +174,7 @@ async def test_a_wrong_hit_loses_its_link_and_nothing_else() -> None:
     house.index.classes[B] = A
     house.serve()
     house.links.made(decision(C, key=B), house.store.entries[A])
+    house.links.made(decision(b"d" * 32, key=C), house.store.entries[A])
     await house.settle()
     assert house.store.links == {}
     assert set(house.store.entries) == {A}

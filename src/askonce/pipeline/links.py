@@ -111,9 +111,11 @@ class Links:
         stored = await self._store.get(question)
         if stored is not None and stored.link is not None and stored.link.target != entry:
             return
-        await self._part(question)
-        for follower in [one for one, _ in self._decisions.values() if one.key == question]:
-            await self._part(follower.question)
+        left = [question]
+        while left:
+            parted = left.pop()
+            await self._part(parted)
+            left += [one.question for one, _ in self._decisions.values() if one.key == parted]
 
     async def _part(self, question: bytes) -> None:
         self._decisions.pop(question, None)
