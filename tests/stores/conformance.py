@@ -93,12 +93,13 @@ class StoreConformance:
         assert await store.get(key("a")) == Stored(entry("a"))
 
     async def test_a_link_is_dead_without_its_entry_and_alive_with_the_next(self, store: Store) -> None:
-        """A link to a forgotten entry finds nothing until that question is answered anew."""
+        """A link to a forgotten entry finds nothing until that question is answered anew, and that is committed."""
         store.put(entry("a"), None)
         store.link(link("b", "a"), None)
         store.remove(key("a"))
         assert await store.get(key("b")) is None
         store.put(entry("a", text="new"), None)
+        await store.flush()
         assert await store.get(key("b")) == Stored(entry("a", text="new"), link("b", "a"))
 
     async def test_a_link_ends_with_its_own_time_or_with_its_entry(

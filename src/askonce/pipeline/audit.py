@@ -161,8 +161,6 @@ class Auditor:
             self._record(Case(hit.request, hit.entry, "feedback", 1.0, decision, hit=hit), "caller", verdict)
         if not correct:
             await self._effects.links.cut(hit.request.ask.exact_key or b"", hit.entry)
-        if first:
-            await self._judge.learn(hit.likeness, verdict)
         return True
 
     async def close(self, timeout_s: float) -> None:
@@ -233,8 +231,6 @@ class Auditor:
 
     async def _conclude(self, case: Case, ruling: Ruling) -> None:
         links, decision = self._effects.links, case.decision
-        if case.hit is not None:
-            case.hit.likeness = ruling.likeness
         self._record(case, ruling.judge, ruling.verdict)
         if ruling.verdict is Verdict.DIFFERENT and case.source == "hit":
             await links.cut(case.request.ask.exact_key or b"", case.entry)

@@ -129,15 +129,18 @@ class Judge:
         verdict = await self._model.compare(request, first.text, second.text)
         if Verdict.UNDECIDED not in {verdict, expected} and verdict is not expected:
             verdict = await self._model.compare(request, second.text, first.text)
-        await self.learn(ruling.likeness, verdict)
+        await self._learn(ruling.likeness, verdict)
         return Ruling(verdict, "model", ruling.likeness)
 
     async def compare_cheaply(self, one: Answer, other: Answer) -> Verdict:
         """What the judges say that cost nothing. Raises as `compare` does."""
         return (await self._compare(one, other))[0].verdict
 
-    async def learn(self, likeness: Evidence | None, verdict: Verdict) -> None:
-        """Lets the judge of similarity know what others said of answers that it has compared."""
+    async def _learn(self, likeness: Evidence | None, verdict: Verdict) -> None:
+        """Lets the judge of similarity know what the model said of answers that it has compared.
+
+        It judges for all tenants, so it learns from nothing that a caller says.
+        """
         if self._similarity is not None and likeness is not None and verdict is not Verdict.UNDECIDED:
             same = verdict is Verdict.SAME
             await self._similarity.learn(likeness, same=same, at=self._clock.now())

@@ -6,7 +6,6 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from askonce.matching.calibration import Evidence
     from askonce.model import Request
 
 __all__ = ["Outcomes", "ServedHit"]
@@ -22,17 +21,15 @@ class ServedHit:
         request_id: As sent to the caller.
         entry: Key of the entry that answered.
         told: What feedback has said of it; None while nobody has.
-        likeness: What the judge of similarity weighed, where the hit was audited.
     """
 
-    __slots__ = ("entry", "likeness", "request", "request_id", "told")
+    __slots__ = ("entry", "request", "request_id", "told")
 
     def __init__(self, request: Request, request_id: str, entry: bytes) -> None:
         self.request = request
         self.request_id = request_id
         self.entry = entry
         self.told: bool | None = None
-        self.likeness: Evidence | None = None
 
 
 class Outcomes:

@@ -65,8 +65,8 @@ _GUARDS: Final = (language, units, symbols, code, antonyms, entities, direction)
 class AnswerSimilarity:
     """The judge between form and a language model.
 
-    Its own labels are other judges' verdicts and people's words on answers that it compared; they are kept, and once
-    there are enough, they refit its calibration, if that is better on labels held back.
+    Its own labels are the language model's verdicts on answers that it compared; they are kept, and once there are
+    enough, they refit its calibration, if that is better on labels held back.
     """
 
     def __init__(self, embedder: Embedder, store: Store) -> None:
