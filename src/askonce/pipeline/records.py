@@ -35,11 +35,15 @@ class Records:
         return any((question, answer) in self._refused for answer in answers)
 
     def add(self, audit: Audit) -> None:
-        """One more verdict, in the order of time; the last one on a pair counts."""
+        """One more verdict, in the order of time; the last one on a pair counts.
+
+        Feedback may refuse a pair, but not pardon one: in a shared pool one caller would do so for all.
+        """
         answer, pair = audit.answer, (audit.question, audit.answer)
         self._by_answer[answer] = self.of(answer).after(right=audit.right, probability=audit.probability)
         self._by_answer.move_to_end(answer)
-        self._refused.pop(pair, None)
+        if audit.source != "feedback" or not audit.right:
+            self._refused.pop(pair, None)
         if not audit.right:
             self._refused[pair] = None
         if len(self._by_answer) > _MOST:
