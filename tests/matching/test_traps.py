@@ -1,6 +1,7 @@
 """The trap suite under the packaged verifier: what is served of look-alikes and of their true paraphrases.
 
-Neither the guards nor any weight was fitted to the suite: every category is one that nothing has seen.
+No pair of the suite trains anything, and the guards were written without it. The changes that the training recipe makes
+of other texts were extended once after a look at what it caught.
 """
 
 from __future__ import annotations
