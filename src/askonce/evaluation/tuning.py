@@ -12,7 +12,7 @@ import numpy as np
 
 from askonce.matching.bounds import Interval, interval
 from askonce.matching.budget import Budget, Traffic, settle
-from askonce.matching.calibration import Calibration, Label, Source
+from askonce.matching.calibration import SOURCES, Calibration, Label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,12 +27,6 @@ FEWEST_AUDITS: Final = 100
 _ENOUGH_HITS: Final = 0.8
 _DAY_S: Final = 86_400.0
 _HOUR_S: Final = 3_600.0
-_SOURCES: Final = {
-    "hit": Source.AUDIT,
-    "shadow": Source.SHADOW,
-    "miss": Source.MISS,
-    "feedback": Source.FEEDBACK,
-}
 
 
 class FeatureRecord(NamedTuple):
@@ -147,7 +141,7 @@ def recommended(proposals: Sequence[Proposed]) -> float | None:
 
 def _counts(audit: Audit, shipped: Calibration) -> bool:
     return (
-        audit.source in _SOURCES
+        audit.source in SOURCES
         and audit.source != "feedback"
         and audit.evidence is not None
         and audit.evidence.shape == shipped.weights.shape
@@ -159,7 +153,7 @@ def _counts(audit: Audit, shipped: Calibration) -> bool:
 def _label(audit: Audit) -> Label:
     evidence = audit.evidence if audit.evidence is not None else np.empty(0, np.float32)
     served = audit.source == "hit"
-    return Label(evidence, audit.right, audit.propensity, audit.at, served, _SOURCES[audit.source])
+    return Label(evidence, audit.right, audit.propensity, audit.at, served, SOURCES[audit.source])
 
 
 def _proposal(

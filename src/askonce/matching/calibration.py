@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Calibration", "Evidence", "Label", "Refit", "Source", "refit"]
+__all__ = ["SOURCES", "Calibration", "Evidence", "Label", "Refit", "Source", "refit"]
 
 Evidence: TypeAlias = NDArray[np.float32]
 """What the last layer weighs, (n,); n and the meaning of each place are fixed per verifier."""
@@ -44,6 +44,15 @@ class Source(StrEnum):
     """A request in `on` mode whose best candidate was not served: propensity 1."""
     FEEDBACK = "feedback"
     """Somebody's word. Whoever speaks up chose to, so it has no propensity and counts in no rate."""
+
+
+SOURCES: Final = {
+    "hit": Source.AUDIT,
+    "shadow": Source.SHADOW,
+    "miss": Source.MISS,
+    "feedback": Source.FEEDBACK,
+}
+"""By the words that audits are kept under (`model.Audit.source`)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -18,7 +18,7 @@ import orjson
 import structlog
 
 from askonce.matching.budget import Budget, Setting, Traffic, audit_share, settle
-from askonce.matching.calibration import Label, Source
+from askonce.matching.calibration import SOURCES, Label, Source
 from askonce.model import SemanticMode
 
 if TYPE_CHECKING:
@@ -35,12 +35,6 @@ _GATHER_S: Final = 1.0
 """How long labels are gathered before they are weighed together."""
 _REST: Final = 50.0
 """The same in durations of the last weighing: with many labels it takes tenths of seconds."""
-_SOURCES: Final = {
-    "hit": Source.AUDIT,
-    "shadow": Source.SHADOW,
-    "miss": Source.MISS,
-    "feedback": Source.FEEDBACK,
-}
 _log = structlog.get_logger("askonce.budget")
 
 
@@ -189,7 +183,7 @@ class Budgets:
             return False
         if evidence.shape != self._shipped.weights.shape or not np.isfinite(evidence).all():
             return False
-        source = _SOURCES[audit.source]
+        source = SOURCES[audit.source]
         served = source in {Source.AUDIT, Source.FEEDBACK}
         feature.labels.append(Label(evidence, audit.right, audit.propensity, audit.at, served, source))
         return True
