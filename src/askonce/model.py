@@ -28,6 +28,7 @@ __all__ = [
     "HighTemperature",
     "Joined",
     "Json",
+    "Lane",
     "Link",
     "Neighbour",
     "Outcome",
@@ -82,6 +83,16 @@ class HighTemperature(StrEnum):
     OFF = "off"
 
 
+class Lane(StrEnum):
+    """How soon an answer is wanted: the first lanes are sent before the later ones."""
+
+    INTERACTIVE = "interactive"
+    RELAXED = "relaxed"
+    """May wait a moment for others, where the upstream takes several at a time."""
+    BATCH = "batch"
+    """May wait for hours, at the provider's price for that."""
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who asks, once authenticated.
@@ -124,6 +135,7 @@ class Policy:
     max_flight_age_s: float
     audit_share: float = 0.02
     """The share of semantic hits that is audited, in [0, 1]."""
+    lane: Lane = Lane.INTERACTIVE
     read: bool = True
     """False for `Cache-Control: no-cache`: stored and running answers are not used."""
     store: bool = True

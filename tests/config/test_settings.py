@@ -83,6 +83,7 @@ def test_the_default_policy_is_the_agreed_one() -> None:
         "semantic": "shadow",
         "audit_share": 0.02,
         "error_budget": 0.01,
+        "lane": "interactive",
         "ttl_s": 86400,
         "scope": "tenant",
         "pool": "",

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from askonce.errors import Refusal
-from askonce.model import Policy
+from askonce.model import Lane, Policy
 from askonce.pipeline.policy import Policies
 from fakes import CALLER, POLICY
 
@@ -56,6 +56,15 @@ def test_tags_may_be_in_any_script() -> None:
     assert policies.of(CALLER, {b"x-askonce-tags": "größe".encode("latin-1")}).tags == ("größe",)
 
 
+def test_a_lane_is_only_ever_a_slower_one() -> None:
+    """A caller may say that it isn't in a hurry; it can't overtake what its feature's policy allows."""
+    assert of().lane is Lane.INTERACTIVE
+    assert of(x_askonce_lane="Relaxed").lane is Lane.RELAXED
+    patient = Policies({"default": replace(POLICY, lane=Lane.RELAXED)})
+    assert patient.of(CALLER, {b"x-askonce-lane": b"interactive"}).lane is Lane.RELAXED
+    assert patient.of(CALLER, {b"x-askonce-lane": b"batch"}).lane is Lane.BATCH
+
+
 def test_tags_are_cut_at_commas_and_counted_once() -> None:
     """Spaces and repetitions go."""
     assert of(x_askonce_tags=" a, b,a,,").tags == ("a", "b")
@@ -72,6 +81,7 @@ def test_tags_are_cut_at_commas_and_counted_once() -> None:
         {"x_askonce_timeout": ""},
         {"x_askonce_tags": ",".join(map(str, range(17)))},
         {"x_askonce_tags": "x" * 129},
+        {"x_askonce_lane": "express"},
     ],
 )
 def test_headers_that_say_nothing_are_refused(headers: dict[str, str]) -> None:

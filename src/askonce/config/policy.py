@@ -73,6 +73,13 @@ class PolicySettings(Section):
         le=1,
         description="Cosine similarity below which a stored question isn't even considered.",
     )
+    lane: Annotated[Literal["interactive", "relaxed", "batch"], one_of("interactive", "relaxed", "batch")] = (
+        Field(
+            default="interactive",
+            description="How soon answers are wanted: where calls have to wait, `interactive` ones go before `relaxed` ones, "
+            "and those before `batch`.",
+        )
+    )
     timeout_s: Seconds = Field(default=600.0, description="How long a caller waits for its answer.")
     linger_s: Linger = Field(
         default=5.0,

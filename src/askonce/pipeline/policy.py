@@ -6,6 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Final
 
 from askonce.errors import Refusal
+from askonce.model import Lane
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,9 +16,10 @@ if TYPE_CHECKING:
 __all__ = ["POLICY_HEADERS", "Policies"]
 
 _FEATURE: Final = b"x-askonce-feature"
-_TIGHTENING: Final = frozenset({b"cache-control", b"x-askonce-timeout", b"x-askonce-tags"})
+_TIGHTENING: Final = frozenset({b"cache-control", b"x-askonce-timeout", b"x-askonce-tags", b"x-askonce-lane"})
 POLICY_HEADERS: Final = (_FEATURE, *sorted(_TIGHTENING))
 """All request headers that a policy depends on."""
+_LANES: Final = tuple(Lane)
 _MAX_TAGS: Final = 16
 _MAX_TAG_LENGTH: Final = 128
 
@@ -64,7 +66,17 @@ def _tighten(policy: Policy, headers: Mapping[bytes, bytes]) -> Policy:
         policy = dataclasses.replace(policy, timeout_s=min(policy.timeout_s, timeout_s))
     if b"x-askonce-tags" in headers:
         policy = dataclasses.replace(policy, tags=_tags(_text(headers[b"x-askonce-tags"])))
+    if b"x-askonce-lane" in headers:
+        lane = _lane(_text(headers[b"x-askonce-lane"]))
+        policy = dataclasses.replace(policy, lane=max(policy.lane, lane, key=_LANES.index))
     return policy
+
+
+def _lane(text: str) -> Lane:
+    if text.lower() not in _LANES:
+        sentence = f"X-Askonce-Lane is one of {', '.join(_LANES)}, not {text[:40]!r}."
+        raise Refusal(400, "invalid_header", sentence)
+    return Lane(text.lower())
 
 
 def _apply_cache_control(policy: Policy, value: str) -> Policy:

@@ -20,7 +20,7 @@ from askonce.config import (
 )
 from askonce.embedders.minilm import MiniLMEmbedder
 from askonce.embedders.packaged import packaged_projection
-from askonce.model import HighTemperature, Policy, Scope, SemanticMode
+from askonce.model import HighTemperature, Lane, Policy, Scope, SemanticMode
 from askonce.observe.metrics import Metrics
 from askonce.pipeline.dispatch import Dispatcher, Served
 from askonce.pipeline.identity import Identity, Tenant
@@ -162,6 +162,7 @@ def policy(settings: Settings, feature: str) -> Policy:
         linger_s=chosen.linger_s,
         max_flight_age_s=chosen.max_flight_age_s,
         audit_share=chosen.audit_share,
+        lane=Lane(chosen.lane),
     )
 
 
