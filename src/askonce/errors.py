@@ -13,7 +13,10 @@ AskonceError
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = [
     "AskonceError",
@@ -94,6 +97,7 @@ class UpstreamFailure(Refusal):
     Attributes:
         sharing: Whom it concerns.
         body: The upstream's own error object (OpenAI's shape, JSON bytes), passed on as it is, where it sent one.
+        headers: The upstream's response headers that say how much it takes (`x-ratelimit-…`), names in lower case.
     """
 
     def __init__(
@@ -105,10 +109,12 @@ class UpstreamFailure(Refusal):
         sharing: Sharing,
         retry_after_s: float | None = None,
         body: bytes | None = None,
+        headers: Sequence[tuple[str, str]] = (),
     ) -> None:
         super().__init__(status, code, message, retry_after_s=retry_after_s)
         self.sharing = sharing
         self.body = body
+        self.headers = headers
 
 
 class EmbedderUnavailable(AskonceError):
