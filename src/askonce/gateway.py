@@ -203,10 +203,7 @@ class Gateway:
         link = stored.link
         if link is None:
             return exact(stored.entry, now)
-        # Features share keys: a link is nothing to those that wouldn't have matched this question themselves.
-        if request.ask.partition is None or not self.parts.budgets.serves_link(
-            request.policy, link.confidence
-        ):
+        if not self.parts.budgets.serves_link(request, link.confidence):
             return None
         return semantic(stored.entry, link.confidence, "link", now)
 

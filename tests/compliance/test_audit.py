@@ -344,7 +344,8 @@ def test_admin_needs_its_key(server: Server) -> None:
     assert admin(server, "/admin/budgets/default", {"action": "resume"}, key="sk-one")[0] == 401
     assert admin(server, "/admin/budgets/default", {"action": "dance"})[0] == 400
     assert admin(server, "/admin/budgets/unheard-of", {"action": "resume"})[0] == 404
-    assert admin(server, "/admin/audits?limit=0")[0] == 400
+    for limit in ("0", "-1", "1001", "", "ten", "1e2", "%C2%B2", "9" * 5_000):
+        assert admin(server, f"/admin/audits?limit={limit}")[0] == 400
 
 
 @pytest.mark.slow

@@ -155,6 +155,46 @@ async def test_what_was_spent_today_outlives_a_restart() -> None:
     assert later.spent_nanousd == 0
 
 
+async def test_a_clock_set_back_refills_no_purse_across_a_restart() -> None:
+    """A day earlier after the restart: what was spent still counts."""
+    office = Office(reply(), limit=2 * COST)
+    await office.ask(COST)
+    office.clock.time -= DAY_S
+    again = Purse(office.store, office.clock, 2 * COST)
+    again.load()
+    assert again.spent_nanousd == COST
+
+
+async def test_a_clock_that_ran_ahead_empties_no_purse_for_good() -> None:
+    """Years ahead for a while, then right again: what was spent counts today and tomorrow, and no longer."""
+    office = Office(reply(), limit=2 * COST)
+    office.clock.time += 1_000 * DAY_S
+    await office.ask(COST)
+    office.clock.time -= 1_000 * DAY_S
+    again = Purse(office.store, office.clock, 2 * COST)
+    again.load()
+    for purse in (office.purse, again):
+        assert purse.spent_nanousd == COST
+    office.clock.time += DAY_S
+    for purse in (office.purse, again):
+        assert purse.spent_nanousd == COST
+    office.clock.time += DAY_S
+    for purse in (office.purse, again):
+        assert purse.spent_nanousd == 0
+
+
+async def test_a_clock_that_flaps_around_midnight_refills_nothing() -> None:
+    """Back and forth between two days: each day's money is spent once."""
+    office = Office(limit=COST)
+    taken = 0
+    for step in (0, 1, -1, 1, -1, 1):
+        office.clock.time += step * DAY_S
+        if office.purse.reserve(COST):
+            office.purse.settle(COST, COST)
+            taken += 1
+    assert taken == 2
+
+
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), max_size=30), st.integers(0, 200))
 def test_a_purse_never_sets_aside_more_than_it_has(calls: list[tuple[int, int]], limit: int) -> None:
     """However many calls run at once: what is reserved and spent stays within the limit, but for calls that overran."""

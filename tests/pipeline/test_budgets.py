@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
+import pytest
 
 from askonce.matching.budget import Budget
 from askonce.matching.calibration import Calibration
 from askonce.model import Audit, SemanticMode
 from askonce.pipeline.budgets import Budgets
-from fakes import POLICY, FakeClock, FakeStore
+from fakes import POLICY, FakeClock, FakeStore, request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import pytest
+    from askonce.model import Request
 
 SHIPPED = Calibration(np.array([1.0]), 0.0)
 ON = replace(POLICY, semantic=SemanticMode.ON, feature="support", audit_share=0.1)
+
+
+TEXT = "How do I change the channel of my router?"
+
+
+def linked(text: str | None = TEXT, turns: int = 1, **policy: Any) -> Request:
+    """A request that a link may answer."""
+    asked = request(**({"semantic": SemanticMode.ON, "feature": "support"} | policy))
+    return asked._replace(ask=asked.ask._replace(text=text, turns=turns))
 
 
 class House:
@@ -93,7 +103,7 @@ async def test_a_breach_stops_serving_until_resumed() -> None:
     """Wrong hits shadow the feature; resumed by hand, the same labels don't breach again, but further ones do."""
     house = House()
     await breach(house)
-    assert not house.budgets.serves_link(ON, 1.0)
+    assert not house.budgets.serves_link(linked(), 1.0)
     assert house.budgets.mode(replace(ON, feature="search")) is SemanticMode.ON
     assert house.budgets.mode(replace(ON, semantic=SemanticMode.OFF)) is SemanticMode.OFF
     assert house.budgets.resume("support")
@@ -184,10 +194,30 @@ async def test_links_serve_while_they_clear_the_threshold() -> None:
     """A link made at a lower threshold doesn't serve below today's; one that a judge has confirmed does."""
     house = House()
     threshold = house.budgets.serving("support").threshold
-    assert house.budgets.serves_link(ON, 1.0)
-    assert house.budgets.serves_link(ON, threshold)
-    assert not house.budgets.serves_link(ON, threshold - 0.01)
-    assert not house.budgets.serves_link(replace(ON, semantic=SemanticMode.SHADOW), 1.0)
+    assert house.budgets.serves_link(linked(), 1.0)
+    assert house.budgets.serves_link(linked(), threshold)
+    assert not house.budgets.serves_link(linked(), threshold - 0.01)
+    assert not house.budgets.serves_link(linked(semantic=SemanticMode.SHADOW), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "turns", "halvings"), [("What is love?", 1, 1), (TEXT, 3, 2), ("Why?", 2, 2)]
+)
+async def test_links_clear_the_bar_of_short_questions_and_conversations(
+    text: str, turns: int, halvings: int
+) -> None:
+    """Another feature's link serves only where this feature's own look-up would have: at the tightened threshold."""
+    house = House()
+    bar = 1 - (1 - house.budgets.serving("support").threshold) / 2**halvings
+    assert house.budgets.serves_link(linked(text, turns), bar + 1e-9)
+    assert not house.budgets.serves_link(linked(text, turns), bar - 1e-6)
+    assert house.budgets.serves_link(linked(text, turns), 1.0)
+
+
+async def test_links_serve_no_question_that_the_tier_has_nothing_to_do_with() -> None:
+    """Tools or too many turns for this feature, say: such a question has no text to match."""
+    house = House()
+    assert not house.budgets.serves_link(linked(None), 1.0)
 
 
 async def test_a_weighing_that_fails_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,8 +46,7 @@ class Purse:
         """Takes up what was spent today before a restart."""
         kept = self._store.kept(_KEPT)
         if kept is not None:
-            day, spent = orjson.loads(kept)
-            self._spent = spent if day == self._day else 0
+            self._day, self._spent = orjson.loads(kept)
 
     @property
     def spent_nanousd(self) -> int:
@@ -72,10 +71,11 @@ class Purse:
         self._store.keep(_KEPT, orjson.dumps([self._day, self._spent]))
 
     def _turn_page(self) -> None:
-        """Another day, a full purse; a clock that is set back doesn't fill it."""
+        """Another day, a full purse. A clock that is set back doesn't fill it: what was spent counts tomorrow too."""
         today = self._today()
         if today > self._day:
             self._day, self._spent = today, 0
+        self._day = min(self._day, today + 1)
 
     def _today(self) -> int:
         return int(self._clock.now() // _DAY_S)

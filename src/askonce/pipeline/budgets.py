@@ -20,12 +20,13 @@ import structlog
 from askonce.matching.budget import Budget, Setting, Traffic, audit_share, settle
 from askonce.matching.calibration import SOURCES, Label, Source
 from askonce.model import SemanticMode
+from askonce.pipeline.strictness import clears
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from askonce.matching.calibration import Calibration
-    from askonce.model import Audit, Policy
+    from askonce.model import Audit, Policy, Request
     from askonce.ports import Clock, Store
 
 __all__ = ["Budgets", "Standing"]
@@ -119,11 +120,16 @@ class Budgets:
             return SemanticMode.SHADOW
         return policy.semantic
 
-    def serves_link(self, policy: Policy, confidence: float) -> bool:
-        """Whether a link of that confidence still serves: the threshold may have risen since it was made."""
-        feature = self._features[policy.feature]
-        on = policy.semantic is SemanticMode.ON and feature.breached_at is None
-        return on and confidence >= feature.setting.threshold
+    def serves_link(self, request: Request, confidence: float) -> bool:
+        """Whether a link of that confidence serves a request: it may be stricter than the one that made the link.
+
+        Features share keys, thresholds rise, and a breached feature serves none.
+        """
+        text = request.ask.text
+        if text is None or self.mode(request.policy) is not SemanticMode.ON:
+            return False
+        threshold = self.serving(request.policy.feature).threshold
+        return clears(confidence, threshold, text, request.ask.turns)
 
     def missed(self, feature: str) -> None:
         """The tier was asked about a request, and nothing is served of what it found."""

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from askonce.matching.analysis import analyse
 from askonce.matching.terms import is_light
 
-__all__ = ["Adjustment", "adjustments", "tightened"]
+__all__ = ["Adjustment", "adjustments", "clears", "tightened"]
 
 _FEW_TERMS: Final = 3
 
@@ -37,3 +37,12 @@ def tightened(threshold: float, applied: list[Adjustment]) -> float:
     for adjustment in applied:
         risk *= adjustment.factor
     return max(threshold, 1.0 - risk)
+
+
+def clears(probability: float, threshold: float, text: str, turns: int) -> bool:
+    """Whether a probability reaches the threshold as tightened for a question; its words are read only if they decide."""
+    earlier = [CONVERSATION] * (turns - 1)
+    most = tightened(threshold, [SHORT, *earlier])
+    if tightened(threshold, earlier) <= probability < most:
+        return probability >= tightened(threshold, adjustments(text, turns))
+    return probability >= most
