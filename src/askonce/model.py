@@ -217,6 +217,7 @@ class Call:
         stream: Whether events are asked for.
         credential: The caller's key, where it is passed through.
         headers: Further request headers to pass on.
+        path: Path below `/v1/` where it isn't the endpoint's own.
     """
 
     endpoint: Endpoint
@@ -225,6 +226,7 @@ class Call:
     stream: bool
     credential: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
+    path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,7 @@ class OpenAIUpstream:
             **dict(call.headers),
             **self._authorization(call.credential),
         }
-        response = await self._send("POST", call.endpoint.value, headers, call.body)
+        response = await self._send("POST", call.path or call.endpoint.value, headers, call.body)
         return await self._accepted(response, call)
 
     async def models(self, credential: str | None) -> list[Json]:
