@@ -23,6 +23,7 @@ def test_the_command_serves_on_a_free_port(tmp_path: Path) -> None:
     answers.write_text('{"questions": ["Capital of France?"], "answer": "Paris."}\n')
     code = "from askonce.cli.simulate import simulate; simulate()"
     options = ["--port", "0", "--answers", str(answers), "--no-api-key-check"]
+    options += ["--requests-per-second", "50", "--limit-kind", "fixed-window", "--outage", "600:1:refuse"]
     process = subprocess.Popen([sys.executable, "-c", code, *options], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
@@ -30,7 +31,9 @@ def test_the_command_serves_on_a_free_port(tmp_path: Path) -> None:
         connection = HTTPConnection("127.0.0.1", port, timeout=10)
         messages = [{"role": "user", "content": "capital of france?"}]
         connection.request("POST", "/v1/chat/completions", json.dumps({"model": "m", "messages": messages}))
-        answer = json.loads(connection.getresponse().read())
+        response = connection.getresponse()
+        assert response.headers["x-ratelimit-limit-requests"] == "50"
+        answer = json.loads(response.read())
         assert answer["choices"][0]["message"]["content"] == "Paris."
         connection.close()
     finally:
@@ -44,6 +47,9 @@ def test_the_command_serves_on_a_free_port(tmp_path: Path) -> None:
         (["--error-rate", "0.8", "--garbage-rate", "0.8"], "sum"),
         (["--tps", "0"], "--tps"),
         (["--answers", "{bad}"], "line 1"),
+        (["--outage", "1:2:fire"], "AT:SECONDS:KIND"),
+        (["--outage", "20"], "AT:SECONDS:KIND"),
+        (["--requests-per-second", "0"], "--requests-per-second"),
     ],
 )
 def test_bad_options_are_told(tmp_path: Path, options: list[str], said: str) -> None:

@@ -17,8 +17,8 @@ import pytest
 import uvicorn
 from pydantic import BaseModel, Field
 
-from askonce.http.simulated import KeyRule, SimulatedApp
-from askonce.upstreams.simulated import SimulatedModel, SimulatedUpstream, Simulation
+from askonce.http.simulated import KeyRule, SimulatedApp, SimulatedProtocol
+from askonce.upstreams.simulated import RateLimits, SimulatedModel, SimulatedUpstream, Simulation
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -62,12 +62,18 @@ class Server:
         )
 
 
-def serve(key_rule: KeyRule) -> Iterator[Server]:
+def serve(key_rule: KeyRule, rate_limits: RateLimits | None = None) -> Iterator[Server]:
     """Runs the app in a thread on a free port."""
-    upstream = SimulatedUpstream(Simulation(models=(SimulatedModel(OUR_MODEL),)), Clock())
+    simulation = Simulation(models=(SimulatedModel(OUR_MODEL),), rate_limits=rate_limits or RateLimits())
+    upstream = SimulatedUpstream(simulation, Clock())
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
-        SimulatedApp(upstream, key_rule), lifespan="off", log_level="critical", timeout_graceful_shutdown=1
+        SimulatedApp(upstream, key_rule),
+        loop="uvloop",
+        http=SimulatedProtocol,
+        lifespan="off",
+        log_level="critical",
+        timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
@@ -325,6 +331,61 @@ class TestWire:
         assert json.loads(body)["calls"] == 1
         server.request("POST", "/stats/reset", key="")
         assert server.upstream.counters.calls == 0
+
+    @pytest.mark.parametrize("stream", [True, False])
+    def test_a_dead_server_resets_connections(self, server: Server, stream: bool) -> None:  # noqa: FBT001 - a case
+        """Who asks it meanwhile reads a reset and no byte; `/stats` and `/v1/models` answer; an order ends it."""
+        status, _, _ = server.request("POST", "/outage", {"kind": "refuse", "seconds": 60}, key="")
+        try:
+            assert status == 200
+            for _ in range(3):
+                with pytest.raises(ConnectionResetError):
+                    server.chat(stream=stream)
+            assert json.loads(server.request("GET", "/stats")[2])["in_outage"] == 3
+            assert server.request("GET", "/v1/models")[0] == 200
+        finally:
+            server.request("POST", "/outage", {"kind": "refuse", "seconds": 0}, key="")
+        assert server.chat(stream=stream)[0] == 200
+        assert server.upstream.counters.by_outcome == {"severed": 3, "ok": 1}
+
+    def test_a_reset_ends_a_running_stream(self, server: Server) -> None:
+        """What was sent arrives, the end mark doesn't."""
+        connection = HTTPConnection("127.0.0.1", server.port, timeout=10)
+        body = {"model": OUR_MODEL, "messages": MESSAGES, "stream": True, "x_simulate": {"ttft_ms": 300}}
+        connection.request("POST", "/v1/chat/completions", json.dumps(body), {"Authorization": "Bearer any"})
+        until(lambda: server.upstream.counters.running == 1)
+        server.request("POST", "/outage", {"kind": "reset", "seconds": 0.01}, key="")
+        with pytest.raises(ConnectionResetError):
+            connection.getresponse()
+        connection.close()
+        assert server.upstream.counters.by_outcome == {"severed": 1}
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {},
+            {"kind": "fire", "seconds": 1},
+            {"kind": "hang", "seconds": -1},
+            {"kind": "hang", "seconds": "x"},
+        ],
+    )
+    def test_a_senseless_outage_is_refused(self, server: Server, body: Json) -> None:
+        """400, and the server lives on."""
+        status, _, said = server.request("POST", "/outage", body)
+        assert status == 400
+        assert json.loads(said)["error"]["message"].startswith("Invalid outage")
+        assert server.chat()[0] == 200
+
+    def test_limits_are_told_in_headers(self) -> None:
+        """An answer says what is left, a 429 when to come again."""
+        for server in serve(KeyRule(), RateLimits(requests_per_minute=2)):
+            answers = [server.chat() for _ in range(3)]
+            assert [status for status, _, _ in answers] == [200, 200, 429]
+            assert [headers["x-ratelimit-remaining-requests"] for _, headers, _ in answers] == ["1", "0", "0"]
+            refusal = answers[2][1]
+            assert 0 < float(refusal["retry-after"]) <= 30
+            assert refusal["x-ratelimit-limit-requests"] == "2"
+            assert "retry-after" not in answers[1][1]
 
     def test_unknown_paths_and_methods_are_refused_in_shape(self, server: Server) -> None:
         """404 with an error object."""

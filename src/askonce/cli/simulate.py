@@ -10,9 +10,17 @@ import uvicorn
 
 from askonce.config import Address
 from askonce.http.server import bind
-from askonce.http.simulated import KeyRule, SimulatedApp
+from askonce.http.simulated import KeyRule, SimulatedApp, SimulatedProtocol
 from askonce.observe.clock import SystemClock
-from askonce.upstreams.simulated import SimulatedUpstream, Simulation, read_answers
+from askonce.upstreams.simulated import (
+    LimitKind,
+    OutageKind,
+    PlannedOutage,
+    RateLimits,
+    SimulatedUpstream,
+    Simulation,
+    read_answers,
+)
 
 if TYPE_CHECKING:
     import socket
@@ -20,6 +28,27 @@ if TYPE_CHECKING:
 __all__ = ["simulate"]
 
 _SHARE = click.FloatRange(0, 1)
+_RATE = click.FloatRange(1)
+_MILLISECONDS = click.FloatRange(0)
+
+
+class _Outage(click.ParamType[PlannedOutage]):
+    """`AT:SECONDS:KIND`, times in seconds."""
+
+    name = "outage"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> PlannedOutage:
+        """The outage, or a sentence that says what it should look like."""
+        if isinstance(value, PlannedOutage):
+            return value
+        after_s, seconds, kind = [*str(value).split(":", 2), "", ""][:3]
+        try:
+            return PlannedOutage(OutageKind(kind), float(seconds), float(after_s))
+        except ValueError:
+            kinds = ", ".join(OutageKind)
+            self.fail(f"{value!r} is not AT:SECONDS:KIND with KIND one of {kinds}.", param, ctx)
 
 
 def _read_answers(_context: click.Context, _option: click.Parameter, path: Path | None) -> dict[str, str]:
@@ -48,7 +77,7 @@ def _listen(host: str, port: int) -> socket.socket:
     "--seed", type=int, default=0, show_default=True, help="Other seeds give other answers and faults."
 )
 @click.option(
-    "--ttft", "ttft_ms", type=click.FloatRange(0), default=0.0, metavar="MS", help="Time to the first token."
+    "--ttft", "ttft_ms", type=_MILLISECONDS, default=0.0, metavar="MS", help="Time to the first token."
 )
 @click.option(
     "--tps",
@@ -63,6 +92,47 @@ def _listen(host: str, port: int) -> socket.socket:
     type=click.IntRange(1),
     metavar="N",
     help="Calls at once beyond which all slow down.",
+)
+@click.option(
+    "--slots",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Calls that are worked on at a time, the others wait; any number if not given.",
+)
+@click.option(
+    "--call-ms",
+    type=_MILLISECONDS,
+    default=0.0,
+    metavar="MS",
+    help="Fixed time of a call before its first token.",
+)
+@click.option(
+    "--item-ms",
+    type=_MILLISECONDS,
+    default=0.0,
+    metavar="MS",
+    help="Time per conversation, prompt or text of a call before its first token.",
+)
+@click.option("--requests-per-second", type=_RATE, metavar="N", help="Calls in a second; 429 above.")
+@click.option("--requests-per-minute", type=_RATE, metavar="N", help="Calls in a minute; 429 above.")
+@click.option("--tokens-per-minute", type=_RATE, metavar="N", help="Tokens in a minute; 429 above.")
+@click.option(
+    "--limit-kind",
+    type=click.Choice([kind.value for kind in LimitKind]),
+    default=LimitKind.TOKEN_BUCKET.value,
+    show_default=True,
+    help="How these limits count.",
+)
+@click.option("--limit-per-key", is_flag=True, help="Give each key limits of its own.")
+@click.option("--no-retry-after", is_flag=True, help="Don't say with a 429 when to come again.")
+@click.option("--no-limit-headers", is_flag=True, help="Send no x-ratelimit headers.")
+@click.option(
+    "--outage",
+    "outages",
+    type=_Outage(),
+    multiple=True,
+    metavar="AT:SECONDS:KIND",
+    help="Be dead from AT seconds after the first call on; KIND is refuse, reset, 500 or hang. Repeatable.",
 )
 @click.option("--error-rate", type=_SHARE, default=0.0, help="Share of calls that fail with 500.")
 @click.option("--rate-limit-rate", type=_SHARE, default=0.0, help="Share of calls that fail with 429.")
@@ -84,6 +154,17 @@ def simulate(
     ttft_ms: float,
     tokens_per_second: float | None,
     concurrency_knee: int | None,
+    slots: int | None,
+    call_ms: float,
+    item_ms: float,
+    requests_per_second: float | None,
+    requests_per_minute: float | None,
+    tokens_per_minute: float | None,
+    limit_kind: str,
+    limit_per_key: bool,
+    no_retry_after: bool,
+    no_limit_headers: bool,
+    outages: tuple[PlannedOutage, ...],
     error_rate: float,
     rate_limit_rate: float,
     garbage_rate: float,
@@ -96,7 +177,8 @@ def simulate(
 
     Answers, token counts and faults follow from the seed and the requests. A request can direct its own fate with
     an `x_simulate` object: status, retry_after_s, ttft_ms, tokens, break_after_events, garbage, html, no_store,
-    max_age_s, code, attempts. What was asked is counted at /stats; POST /stats/reset starts again.
+    max_age_s, code, attempts. What was asked is counted at /stats; POST /stats/reset starts again. POST /outage with
+    {"kind": "refuse", "seconds": 20} has it be dead for a while.
     """
     try:
         simulation = Simulation(
@@ -104,6 +186,19 @@ def simulate(
             ttft_ms=ttft_ms,
             tokens_per_second=tokens_per_second,
             concurrency_knee=concurrency_knee,
+            slots=slots,
+            call_ms=call_ms,
+            item_ms=item_ms,
+            rate_limits=RateLimits(
+                requests_per_second=requests_per_second,
+                requests_per_minute=requests_per_minute,
+                tokens_per_minute=tokens_per_minute,
+                kind=LimitKind(limit_kind),
+                per_key=limit_per_key,
+                retry_after=not no_retry_after,
+                headers=not no_limit_headers,
+            ),
+            outages=outages,
             error_rate=error_rate,
             rate_limit_rate=rate_limit_rate,
             garbage_rate=garbage_rate,
@@ -124,7 +219,7 @@ def _serve(app: SimulatedApp, listener: socket.socket) -> None:
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=SimulatedProtocol,
         ws="none",
         lifespan="off",
         access_log=False,

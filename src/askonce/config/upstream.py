@@ -106,6 +106,26 @@ class SimulatedUpstream(Section):
         default=0.0, description="Share of calls that are answered with something malformed."
     )
     half_stream_rate: Share = Field(default=0.0, description="Share of streams that break off half-way.")
+    slots: Count | None = Field(
+        default=None,
+        ge=1,
+        description="Calls that are worked on at a time, the others wait; absent: any number.",
+    )
+    call_ms: Number = Field(
+        default=0.0, ge=0, description="Milliseconds that a call takes before its first token."
+    )
+    item_ms: Number = Field(
+        default=0.0,
+        ge=0,
+        description="Milliseconds that each conversation, prompt or text of a call takes before its first token.",
+    )
+    requests_per_second: Number | None = Field(
+        default=None, ge=1, description="Calls in a second above which it answers 429; absent: never."
+    )
+    requests_per_minute: Number | None = Field(default=None, ge=1, description="The same for a minute.")
+    tokens_per_minute: Number | None = Field(
+        default=None, ge=1, description="Tokens in a minute above which it answers 429; absent: never."
+    )
     answers: Path | None = Field(
         default=None,
         description="A JSON Lines file of `question` and `answer` texts to answer from; absent: made-up text.",

@@ -1,30 +1,42 @@
 """A simulated upstream as a server of its own: to a client it looks like a provider.
 
 Raw ASGI, since benchmarks measure a gateway in front of it. Faults are real on the wire: half an answer ends with
-the connection, garbage is sent as it is.
+the connection, garbage is sent as it is, and who asks a dead upstream has its connection reset.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from dataclasses import dataclass
 from hmac import compare_digest
+from os import dup
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
+from pydantic import TypeAdapter, ValidationError
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from askonce.errors import CallerGone, Refusal, UpstreamFailure
 from askonce.http.asgi import read_body, wait_until_gone
 from askonce.model import Call, Endpoint
-from askonce.upstreams.simulated import Fault, SimulatedReply, SimulatedUpstream, refused
+from askonce.upstreams.simulated import (
+    Fault,
+    PlannedOutage,
+    Severed,
+    SimulatedReply,
+    SimulatedUpstream,
+    refused,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from askonce.http.asgi import Receive, Scope, Send
 
-__all__ = ["KeyRule", "SimulatedApp"]
+__all__ = ["KeyRule", "SimulatedApp", "SimulatedProtocol"]
 
 _ENDPOINTS: Final[Mapping[str, Endpoint]] = {f"/v1/{endpoint.value}": endpoint for endpoint in Endpoint}
 _JSON: Final = b"application/json"
@@ -34,6 +46,26 @@ _HTML_PAGE: Final = b"<html><head><title>Bad gateway</title></head><body>Bad gat
 _MAX_BODY_BYTES: Final = 64 * 2**20
 _BODY_TIMEOUT_S: Final = 60.0
 _DONE: Final = b"data: [DONE]\n\n"
+_SEVER: Final = "askonce.sever"
+"""The ASGI extension by which an application resets its connection."""
+_NO_LINGER: Final = struct.pack("ii", 1, 0)
+_OUTAGE: Final = TypeAdapter(PlannedOutage)
+
+
+class SimulatedProtocol(HttpToolsProtocol):
+    """uvicorn's protocol, for applications that end a connection without an answer, as ASGI itself can't."""
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self.scope["extensions"] = {_SEVER: {"call": self._sever}}
+
+    def _sever(self) -> None:
+        """Resets the connection: what was written to it is dropped, and the other side reads an error."""
+        own: socket.socket = self.transport.get_extra_info("socket")
+        with socket.socket(fileno=dup(own.fileno())) as connection:  # uvloop's own lets no option be set
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        self.transport.abort()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +85,10 @@ class KeyRule:
 
 
 class SimulatedApp:
-    """The provider's endpoints under `/v1/`, and `/stats` (GET), `/stats/reset` (POST) beside them."""
+    """The provider's endpoints under `/v1/`; `/stats` (GET), `/stats/reset` and `/outage` (POST) beside them.
+
+    `/outage` takes `{"kind", "seconds"}`, and `after_s` if it isn't to begin at once. Only inference endpoints are dead then.
+    """
 
     def __init__(self, upstream: SimulatedUpstream, key_rule: KeyRule) -> None:
         self._upstream = upstream
@@ -68,6 +103,9 @@ class SimulatedApp:
             await self._route(scope, receive, response)
         except CallerGone:
             return
+        except Severed:
+            scope["extensions"][_SEVER]["call"]()
+            await wait_until_gone(receive, lambda: None)
         except UpstreamFailure as failure:
             await response.failure(failure)
         except Refusal as refusal:
@@ -92,8 +130,21 @@ class SimulatedApp:
         elif method == "POST" and path == "/stats/reset":
             self._upstream.counters.reset()
             await response.json(self._upstream.counters.as_json())
+        elif method == "POST" and path == "/outage":
+            await self._order_outage(receive)
+            await response.json(self._upstream.counters.as_json())
         else:
             raise refused(404, "unknown_url", f"Unknown request URL: {method} {path}.")
+
+    async def _order_outage(self, receive: Receive) -> None:
+        body = await read_body(receive, _MAX_BODY_BYTES, _BODY_TIMEOUT_S)
+        try:
+            outage = _OUTAGE.validate_json(body)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            raise refused(400, "invalid_value", f"Invalid outage `{where}`: {first['msg']}.") from None
+        self._upstream.outages.order(outage, asyncio.get_running_loop().time())
 
     async def _infer(
         self, endpoint: Endpoint, credential: str | None, receive: Receive, response: _Response
@@ -142,7 +193,7 @@ class _Response:
 
     async def failure(self, failure: UpstreamFailure) -> None:
         """An error object as a provider sends it, or the page of a proxy that stands before one."""
-        headers = []
+        headers = [(name.encode(), value.encode()) for name, value in failure.headers]
         if failure.retry_after_s is not None:
             headers.append((b"retry-after", f"{failure.retry_after_s:g}".encode()))
         if failure.body is None:

@@ -29,7 +29,7 @@ from askonce.stores.memory import MemoryStore
 from askonce.stores.sqlite import SqliteStore
 from askonce.stores.vectors import PartitionedIndex
 from askonce.upstreams.openai import OpenAIUpstream, Server
-from askonce.upstreams.simulated import SimulatedUpstream, Simulation, read_answers
+from askonce.upstreams.simulated import RateLimits, SimulatedUpstream, Simulation, read_answers
 
 if TYPE_CHECKING:
     from askonce.config import PolicySettings, Settings, UpstreamSettings
@@ -127,6 +127,14 @@ def _simulation(settings: SimulatedSettings) -> Simulation:
         rate_limit_rate=settings.rate_limit_rate,
         garbage_rate=settings.garbage_rate,
         half_stream_rate=settings.half_stream_rate,
+        slots=settings.slots,
+        call_ms=settings.call_ms,
+        item_ms=settings.item_ms,
+        rate_limits=RateLimits(
+            requests_per_second=settings.requests_per_second,
+            requests_per_minute=settings.requests_per_minute,
+            tokens_per_minute=settings.tokens_per_minute,
+        ),
         answers=read_answers(settings.answers) if settings.answers is not None else {},
     )
 

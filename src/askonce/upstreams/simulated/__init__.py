@@ -2,14 +2,17 @@
 
 `options` is what it can be told, `directive` what a single request can tell it (`x_simulate`), `requests` what it
 refuses, `text`, `answers`, `schema` and `dice` where its words come from, `chat`, `completions` and `embeddings` the shapes,
-`reply` the pace at which they arrive, `upstream` the port.
+`engine` what a call costs, `reply` the pace at which answers arrive, `limits` what is too much, `outages` when it is dead,
+`upstream` the port.
 """
 
 from askonce.upstreams.simulated.answers import read_answers
 from askonce.upstreams.simulated.counters import Counters
 from askonce.upstreams.simulated.directive import Directive, Fault
-from askonce.upstreams.simulated.failures import refused
+from askonce.upstreams.simulated.failures import Severed, refused
+from askonce.upstreams.simulated.limits import LimitKind, RateLimits
 from askonce.upstreams.simulated.options import SimulatedModel, Simulation
+from askonce.upstreams.simulated.outages import OutageKind, PlannedOutage
 from askonce.upstreams.simulated.reply import SimulatedReply
 from askonce.upstreams.simulated.upstream import SimulatedUpstream
 
@@ -17,6 +20,11 @@ __all__ = [
     "Counters",
     "Directive",
     "Fault",
+    "LimitKind",
+    "OutageKind",
+    "PlannedOutage",
+    "RateLimits",
+    "Severed",
     "SimulatedModel",
     "SimulatedReply",
     "SimulatedUpstream",

@@ -18,8 +18,11 @@ class Counters:
     Attributes:
         calls: Inference calls that came in, refused ones included.
         by_endpoint: The same by path (`chat/completions`).
-        by_outcome: Ended calls: `ok`, `html`, `garbage`, `half`, `cancelled`, or the error's status (`429`).
+        by_outcome: Ended calls: `ok`, `html`, `garbage`, `half`, `cancelled`, `severed` (an outage took the
+            connection), or the error's status (`429`).
         streams: Calls that asked for events.
+        rate_limited: Calls refused because they were above a rate limit.
+        in_outage: Calls that came while the upstream was dead.
         inputs: Conversations, prompts and texts of the answered calls: above `calls` where they came in lists.
         images: Images in the answered calls.
         running: Calls under way now.
@@ -33,6 +36,8 @@ class Counters:
     by_endpoint: dict[str, int] = field(default_factory=dict)
     by_outcome: dict[str, int] = field(default_factory=dict)
     streams: int = 0
+    rate_limited: int = 0
+    in_outage: int = 0
     inputs: int = 0
     images: int = 0
     running: int = 0
@@ -62,6 +67,7 @@ class Counters:
     def reset(self) -> None:
         """Starts again from zero; calls under way stay counted as such."""
         self.calls = self.streams = self.inputs = self.images = 0
+        self.rate_limited = self.in_outage = 0
         self.prompt_tokens = self.completion_tokens = self.spent_nanousd = 0
         self.by_endpoint = {}
         self.by_outcome = {}
@@ -75,6 +81,8 @@ class Counters:
             "by_outcome": dict(self.by_outcome),
             "cancelled": self.cancelled,
             "streams": self.streams,
+            "rate_limited": self.rate_limited,
+            "in_outage": self.in_outage,
             "inputs": self.inputs,
             "images": self.images,
             "running": self.running,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
+from math import ceil
+from typing import TYPE_CHECKING, Final
 
 import orjson
 
 from askonce.errors import Sharing, UpstreamFailure
 
-__all__ = ["invalid", "refused", "simulated_failure"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Severed", "invalid", "rate_limited", "refused", "simulated_failure"]
 
 _FATAL: Final = frozenset({400, 404, 405, 413, 415, 422})
 _PERSONAL: Final = frozenset({401, 402, 403})
@@ -66,3 +70,33 @@ def simulated_failure(
         retry_after_s=retry_after_s,
         body=None if html else orjson.dumps(error),
     )
+
+
+def rate_limited(
+    what: str, retry_after_s: float | None, headers: Sequence[tuple[str, str]]
+) -> UpstreamFailure:
+    """The 429 of a limit on `requests` or `tokens`; without `retry_after_s` it doesn't say when to come again."""
+    when = "" if retry_after_s is None else f" Please try again in {ceil(retry_after_s * 1000)}ms."
+    message = f"Rate limit reached on {what}.{when}"
+    error = {"message": message, "type": what, "param": None, "code": "rate_limit_exceeded"}
+    return UpstreamFailure(
+        429,
+        "rate_limit_exceeded",
+        message,
+        sharing=Sharing.TRANSIENT,
+        retry_after_s=None if retry_after_s is None else ceil(retry_after_s * 1000) / 1000,
+        body=orjson.dumps(error),
+        headers=headers,
+    )
+
+
+class Severed(UpstreamFailure):
+    """The connection ends without an answer: what a dead upstream looks like."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            502,
+            "upstream_unreachable",
+            "The simulated upstream is dead, as it was told to be.",
+            sharing=Sharing.TRANSIENT,
+        )

@@ -66,12 +66,17 @@ class Tokens:
     prompt: int
     completion: int
 
+    @property
+    def total(self) -> int:
+        """Both together."""
+        return self.prompt + self.completion
+
     def usage(self) -> Json:
         """OpenAI's usage object."""
         return {
             "prompt_tokens": self.prompt,
             "completion_tokens": self.completion,
-            "total_tokens": self.prompt + self.completion,
+            "total_tokens": self.total,
             "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
             "completion_tokens_details": {
                 "reasoning_tokens": 0,

@@ -10,10 +10,11 @@ from askonce.errors import Sharing, UpstreamFailure
 from askonce.upstreams.simulated.directive import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from askonce.upstreams.simulated.counters import Counters
     from askonce.upstreams.simulated.directive import Directive
+    from askonce.upstreams.simulated.engine import Engine
     from askonce.upstreams.simulated.generation import Generation
     from askonce.upstreams.simulated.options import SimulatedModel, Simulation
 
@@ -60,10 +61,11 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Where an answer is counted once it has ended."""
+    """What is told that an answer has ended: the counters, and the engine, which is free then."""
 
     counters: Counters
     model: SimulatedModel | None
+    engine: Engine
 
     def end(self, outcome: str, prompt_tokens: int, completion_tokens: int) -> None:
         """Counts an accepted call's end."""
@@ -73,6 +75,7 @@ class Tally:
         if self.model is not None:
             counters.spent_nanousd += self.model.cost_nanousd(prompt_tokens, completion_tokens)
         counters.end(outcome)
+        self.engine.finish()
 
 
 class SimulatedReply:
@@ -85,11 +88,22 @@ class SimulatedReply:
         headers: Response headers as a provider sends.
     """
 
-    def __init__(self, generation: Generation, directive: Directive, pace: Pace, tally: Tally) -> None:
+    def __init__(
+        self,
+        generation: Generation,
+        directive: Directive,
+        pace: Pace,
+        tally: Tally,
+        *,
+        limit_headers: Sequence[tuple[str, str]],
+        check: Callable[[], None],
+    ) -> None:
+        """`check` raises UpstreamFailure once the upstream is dead for this call."""
         self.fault = directive.fault
         self.no_store = directive.no_store
         self.max_age_s = directive.max_age_s
-        self.headers: Sequence[tuple[str, str]] = (("openai-version", "2020-10-01"),)
+        self.headers: Sequence[tuple[str, str]] = (("openai-version", "2020-10-01"), *limit_headers)
+        self._check = check
         self._generation = generation
         self._break_after = directive.break_after_events if self.fault is Fault.HALF else None
         self._pace = pace
@@ -137,6 +151,7 @@ class SimulatedReply:
         wait_s = self._due_s - loop.time()
         if wait_s > 0:
             await asyncio.sleep(wait_s)
+        self._check_alive()
         events = self._take()
         now = loop.time()
         while self._position < len(steps) and self._due_s <= now:
@@ -147,6 +162,13 @@ class SimulatedReply:
         """Stops generating; an answer that wasn't read to its end counts as cancelled."""
         generation = self._generation
         self._settle("cancelled", self._tokens_sent if generation.steps else generation.tokens.completion)
+
+    def _check_alive(self) -> None:
+        try:
+            self._check()
+        except UpstreamFailure:
+            self._settle("severed", self._tokens_sent)
+            raise
 
     @property
     def _broken_off(self) -> bool:

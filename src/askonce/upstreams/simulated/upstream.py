@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import OrderedDict
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -16,15 +18,18 @@ from askonce.upstreams.simulated.counters import Counters
 from askonce.upstreams.simulated.dice import Dice, digest
 from askonce.upstreams.simulated.directive import FIELD, read_directive, roll
 from askonce.upstreams.simulated.embeddings import generate_embeddings
-from askonce.upstreams.simulated.failures import refused, simulated_failure
+from askonce.upstreams.simulated.engine import Engine
+from askonce.upstreams.simulated.failures import Severed, refused, simulated_failure
 from askonce.upstreams.simulated.generation import Job
+from askonce.upstreams.simulated.limits import Turnstile
 from askonce.upstreams.simulated.options import SimulatedModel
+from askonce.upstreams.simulated.outages import Outages
 from askonce.upstreams.simulated.reply import Pace, SimulatedReply, Tally
 from askonce.upstreams.simulated.requests import Fields, canonical, parse
 from askonce.upstreams.simulated.text import normalise
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from askonce.model import Call, Json
     from askonce.ports import Clock
@@ -67,6 +72,7 @@ class SimulatedUpstream:
 
     Attributes:
         counters: What was asked so far.
+        outages: When it is dead; one can be ordered.
     """
 
     def __init__(self, simulation: Simulation, clock: Clock) -> None:
@@ -77,6 +83,9 @@ class SimulatedUpstream:
         self._models = {model.name: model for model in simulation.models}
         self._attempts = _Attempts()
         self._pace = Pace(simulation, self.counters)
+        self._engine = Engine(simulation)
+        self._turnstile = Turnstile(simulation.rate_limits)
+        self.outages = Outages(simulation.outages)
 
     @property
     def name(self) -> str:
@@ -87,13 +96,14 @@ class SimulatedUpstream:
         """Accepts a call: a stream once its first token is due, a plain answer once all of it is.
 
         Raises:
-            UpstreamFailure: the request is invalid, or fails by direction or by chance.
+            UpstreamFailure: the request is invalid, above a rate limit, or fails by direction or by chance; or the
+                upstream is dead (`Severed`, where it doesn't answer).
         """
         self.counters.begin(call.endpoint, stream=call.stream)
         try:
             return await self._open(call)
         except BaseException as error:
-            self.counters.end(str(error.status) if isinstance(error, UpstreamFailure) else "cancelled")
+            self.counters.end(_outcome(error))
             raise
 
     async def models(self, credential: str | None) -> list[Json]:  # noqa: ARG002 - the port's shape
@@ -115,8 +125,12 @@ class SimulatedUpstream:
         """Holds nothing to close."""
 
     async def _open(self, call: Call) -> SimulatedReply:
+        since = asyncio.get_running_loop().time()
+        await self._meet_outage()
         body = parse(call.body)
         self.model(body["model"])
+        with self._counting_refusals():
+            self._turnstile.admit(call.credential, since)
         content = canonical(body)
         directed = (
             orjson.dumps(body[FIELD], option=orjson.OPT_SORT_KEYS) if body.get(FIELD) is not None else b""
@@ -148,21 +162,61 @@ class SimulatedUpstream:
             mark=mark,
             created=int(self._clock.now()),
         )
-        return await self._accept(_GENERATORS[call.endpoint](job), directive, job)
+        generation = _GENERATORS[call.endpoint](job)
+        with self._counting_refusals():
+            self._turnstile.charge(call.credential, generation.tokens.total, since)
+        return await self._accept(generation, job, call.credential, partial(self.outages.check, since))
 
-    async def _accept(self, generation: Generation, directive: Directive, job: Job) -> SimulatedReply:
-        await self._wait_for_first(directive)
-        if not job.stream:
-            await self._pace.wait(generation.length - 1)
+    async def _accept(
+        self, generation: Generation, job: Job, credential: str | None, check: Callable[[], None]
+    ) -> SimulatedReply:
+        """Answers once the engine has come to it; `check` raises where the upstream has died meanwhile."""
+        await self._engine.start(generation.inputs)
+        try:
+            await self._wait_for_first(job.directive)
+            if not job.stream:
+                await self._pace.wait(generation.length - 1)
+            check()
+        except BaseException:
+            self._engine.finish()
+            raise
         self.counters.inputs += generation.inputs
         self.counters.images += generation.images
-        tally = Tally(self.counters, self._models.get(job.body["model"]))
-        return SimulatedReply(generation, directive, self._pace, tally)
+        return SimulatedReply(
+            generation,
+            job.directive,
+            self._pace,
+            Tally(self.counters, self._models.get(job.body["model"]), self._engine),
+            limit_headers=self._turnstile.headers(credential, asyncio.get_running_loop().time()),
+            check=check,
+        )
+
+    async def _meet_outage(self) -> None:
+        try:
+            await self.outages.meet()
+        except UpstreamFailure:
+            self.counters.in_outage += 1
+            raise
+
+    @contextlib.contextmanager
+    def _counting_refusals(self) -> Iterator[None]:
+        try:
+            yield
+        except UpstreamFailure:
+            self.counters.rate_limited += 1
+            raise
 
     async def _wait_for_first(self, directive: Directive) -> None:
         ttft_ms = self._simulation.ttft_ms if directive.ttft_ms is None else directive.ttft_ms
         if ttft_ms:
             await asyncio.sleep(ttft_ms / 1000)
+
+
+def _outcome(error: BaseException) -> str:
+    """The word under which a call that wasn't accepted is counted."""
+    if isinstance(error, Severed):
+        return "severed"
+    return str(error.status) if isinstance(error, UpstreamFailure) else "cancelled"
 
 
 def _model_object(name: str) -> Json:
