@@ -16,20 +16,21 @@ import os
 import sqlite3
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from askonce.stores import schema
 from askonce.stores.contents import Contents
 from askonce.stores.files import acquire, log_bytes, move_aside
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from askonce.stores.pending import Batch
 
 __all__ = ["Applied", "Database", "primary_code"]
 
+_T = TypeVar("_T")
 _BUSY_TIMEOUT_S: Final = 1.0
 _WAL_BYTES: Final = 16 * 2**20
 _KEPT_OPEN: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL}
@@ -121,6 +122,20 @@ class Database:
             secret=contents.secret,
             kept=contents.kept,
         )
+
+    def transact(self, work: Callable[[sqlite3.Connection], _T], now: float) -> _T:
+        """Does work that begins and commits a transaction of its own. Raises as `commit` does."""
+        try:
+            if self._connection is not None and not self._path.exists():
+                raise FileNotFoundError("the file was deleted while it was in use")
+            if self._connection is None:
+                self._open(now)
+            return work(cast("sqlite3.Connection", self._connection))
+        except (sqlite3.Error, OSError) as error:
+            if primary_code(error) not in _KEPT_OPEN:
+                self._corrupt = self._corrupt or primary_code(error) in _CORRUPT
+                self._disconnect()
+            raise
 
     def distrust(self) -> None:
         """The file was found corrupt by its reader: the next commit moves it aside."""

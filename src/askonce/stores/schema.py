@@ -45,12 +45,44 @@ CREATE TABLE audits (
     propensity REAL, probability REAL, threshold REAL, reason TEXT NOT NULL, evidence BLOB, engine TEXT NOT NULL);
 CREATE INDEX audits_feature ON audits (feature);
 """,
+    """
+CREATE TABLE lines (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, key BLOB, state TEXT NOT NULL, tenant TEXT NOT NULL,
+    upstream TEXT NOT NULL, endpoint TEXT NOT NULL, model TEXT NOT NULL, batch INTEGER, attempts INTEGER NOT NULL,
+    due_at REAL NOT NULL, fallback_at REAL NOT NULL, answered_at REAL, size_bytes INTEGER NOT NULL,
+    context BLOB NOT NULL, body BLOB NOT NULL, answer BLOB NOT NULL);
+CREATE UNIQUE INDEX lines_key ON lines (key) WHERE key IS NOT NULL;
+CREATE INDEX lines_state ON lines (state, tenant, due_at);
+CREATE INDEX lines_group ON lines (upstream, endpoint, model, due_at, size_bytes) WHERE state = 'waiting';
+CREATE INDEX lines_batch ON lines (batch, state) WHERE batch IS NOT NULL;
+CREATE INDEX lines_fallback_at ON lines (fallback_at) WHERE state IN ('waiting', 'batched');
+CREATE TABLE jobs (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, tenant TEXT NOT NULL, request_id TEXT NOT NULL,
+    digest BLOB NOT NULL, state TEXT NOT NULL, line INTEGER NOT NULL, label TEXT NOT NULL, feature TEXT NOT NULL,
+    model TEXT NOT NULL, native INTEGER NOT NULL, created_at REAL NOT NULL, deadline_at REAL NOT NULL,
+    ended_at REAL, outcome TEXT NOT NULL, spent_nanousd INTEGER, saved_nanousd INTEGER, error BLOB NOT NULL);
+CREATE UNIQUE INDEX jobs_request_id ON jobs (tenant, request_id);
+CREATE INDEX jobs_line ON jobs (line);
+CREATE INDEX jobs_state ON jobs (tenant, state, number);
+CREATE INDEX jobs_open ON jobs (created_at) WHERE state = 'open';
+CREATE INDEX jobs_deadline_at ON jobs (deadline_at) WHERE state = 'open';
+CREATE INDEX jobs_ended_at ON jobs (ended_at) WHERE ended_at IS NOT NULL;
+CREATE TABLE batches (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, intent TEXT NOT NULL, upstream TEXT NOT NULL, endpoint TEXT NOT NULL,
+    model TEXT NOT NULL, state TEXT NOT NULL, remote_id TEXT NOT NULL, created_at REAL NOT NULL);
+CREATE INDEX batches_state ON batches (state);
+CREATE TABLE deliveries (
+    job INTEGER PRIMARY KEY, url TEXT NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL,
+    due_at REAL NOT NULL, detail TEXT NOT NULL);
+CREATE INDEX deliveries_due_at ON deliveries (state, due_at);
+""",
 )
 """What makes version 1 of an empty file, version 2 of version 1, and so on.
 
 Times are Unix seconds; vectors and evidence are little-endian float16; `worth` is nano-dollars saved by a hit per byte,
 `priority` the place in the order of eviction (see `database`). The large columns come last, so that what only
-looks at the others reads no overflow page. A question's `answer` is NULL where it is its own key."""
+looks at the others reads no overflow page. A question's `answer` is NULL where it is its own key.
+The tables of jobs are explained in `job_tables`."""
 
 VERSION: Final = len(_STEPS)
 """`PRAGMA user_version` of an up-to-date file."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Writer"]
 
+_T = TypeVar("_T")
 _TIDY_INTERVAL_S: Final = 60.0
 _GROUP_BYTES: Final = 4 * 2**20
 """A group this large is committed before its interval is over."""
@@ -120,6 +121,16 @@ class Writer:
             self._distrusted = True
             self._degrade(error)
             self._work.set()
+
+    def transact(self, work: Callable[[sqlite3.Connection], _T]) -> asyncio.Future[_T]:
+        """Does blocking work on the writing connection, between two groups; it commits by itself.
+
+        Fails with sqlite3.Error or OSError; a file that is found broken is opened anew, or begun anew, by the next group.
+        """
+        loop, now = asyncio.get_running_loop(), self._clock.now()
+        running = loop.run_in_executor(self._thread, self._database.transact, work, now)
+        running.add_done_callback(lambda _: self._work.set() if not self._database.is_open else None)
+        return running
 
     async def flush(self) -> Applied | None:
         """Commits what is pending now; None where the store is degraded, or degrades over it."""

@@ -1,0 +1,162 @@
+"""Batches and webhooks as rows: which lines go together, and who is told.
+
+A batch is `intended` (its lines are chosen, the provider may have heard of it), `submitted` (the provider's id is
+known) or `ended`. Plain blocking functions, as in `job_tables`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from askonce.job import Batch, Delivery, DeliveryState, Group, Line, Pile
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+
+__all__ = ["BatchTables"]
+
+_BATCH: Final = (
+    "number, intent, upstream, endpoint, model, remote_id, created_at, "
+    "NOT EXISTS (SELECT 1 FROM lines WHERE batch = batches.number AND state IN ('batched', 'direct', 'sending'))"
+)
+_LINE: Final = "number, upstream, endpoint, model, context, body, attempts, fallback_at"
+_PENDING: Final = DeliveryState.PENDING.value
+
+
+class BatchTables:
+    """Batches and deliveries of one connection."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    def piles(self, now: float) -> list[Pile]:
+        """What waits for a batch, by group."""
+        rows = self.connection.execute(
+            "SELECT upstream, endpoint, model, count(*), sum(size_bytes), min(due_at) FROM lines "
+            "WHERE state = 'waiting' AND due_at <= ? GROUP BY upstream, endpoint, model",
+            (now,),
+        )
+        return [Pile(Group(*row[:3]), *row[3:]) for row in rows]
+
+    def form(self, group: Group, intent: str, most: tuple[int, int], now: float) -> Batch | None:
+        """Puts waiting lines of a group into a new batch: at most so many, of so many bytes; one at least."""
+        cursor = self.connection.execute(
+            "INSERT INTO batches (intent, upstream, endpoint, model, state, remote_id, created_at) "
+            "VALUES (?,?,?,?,'intended','',?)",
+            (intent, *group, now),
+        )
+        batch, (most_lines, most_bytes) = cursor.lastrowid, most
+        chosen: list[tuple[int | None, int]] = []
+        size_bytes = 0
+        for number, line_bytes in self.connection.execute(
+            "SELECT number, size_bytes FROM lines WHERE state = 'waiting' AND upstream = ? AND endpoint = ? "
+            "AND model = ? AND due_at <= ? ORDER BY due_at LIMIT ?",
+            (*group, now, most_lines),
+        ):
+            size_bytes += line_bytes
+            if chosen and size_bytes > most_bytes:
+                break
+            chosen.append((batch, number))
+        if not chosen:
+            self.connection.execute("DELETE FROM batches WHERE number = ?", (batch,))
+            return None
+        self.connection.executemany("UPDATE lines SET state = 'batched', batch = ? WHERE number = ?", chosen)
+        return Batch(batch or 0, intent, group, "", unwanted=False, created_at=now)
+
+    def batches(self) -> list[Batch]:
+        """All that haven't ended."""
+        rows = self.connection.execute(f"SELECT {_BATCH} FROM batches WHERE state <> 'ended' ORDER BY number")  # noqa: S608 - constants
+        return [_batch(row) for row in rows]
+
+    def batch(self, number: int) -> Batch | None:
+        """One that hasn't ended."""
+        row = self.connection.execute(
+            f"SELECT {_BATCH} FROM batches WHERE number = ? AND state <> 'ended'",  # noqa: S608 - constants
+            (number,),
+        ).fetchone()
+        return None if row is None else _batch(row)
+
+    def submitted(self, number: int, remote_id: str) -> None:
+        """The provider has a batch."""
+        self.connection.execute(
+            "UPDATE batches SET remote_id = ?, state = 'submitted' WHERE number = ? AND state <> 'ended'",
+            (remote_id, number),
+        )
+
+    def lines(self, batch: int, after: int, count: int) -> list[Line]:
+        """The next lines of a batch that are still to be asked that way."""
+        rows = self.connection.execute(
+            f"SELECT {_LINE} FROM lines WHERE batch = ? AND state = 'batched' AND number > ? ORDER BY number LIMIT ?",  # noqa: S608 - constants
+            (batch, after, count),
+        )
+        return [_line(row) for row in rows]
+
+    def wanted(self, batch: int, numbers: Sequence[int]) -> list[Line]:
+        """Those of a batch's lines that nothing has ended yet."""
+        found = (
+            self.connection.execute(
+                f"SELECT {_LINE} FROM lines WHERE number = ? AND batch = ? "  # noqa: S608 - constants
+                "AND state IN ('batched', 'direct', 'sending')",
+                (number, batch),
+            ).fetchone()
+            for number in numbers
+        )
+        return [_line(row) for row in found if row is not None]
+
+    def end_batch(self, number: int, due_at: float, most_attempts: int) -> None:
+        """The provider is done with a batch: what it left unanswered goes into another, or is sent one by one."""
+        self.connection.execute("UPDATE batches SET state = 'ended' WHERE number = ?", (number,))
+        self.connection.execute(
+            "UPDATE lines SET attempts = attempts + 1, batch = NULL, due_at = ?, "
+            "state = iif(attempts + 1 >= ?, 'direct', 'waiting') WHERE batch = ? AND state = 'batched'",
+            (due_at, most_attempts, number),
+        )
+
+    def purge_batches(self, before: float) -> None:
+        """Forgets batches that ended and were made before then."""
+        self.connection.execute("DELETE FROM batches WHERE state = 'ended' AND created_at <= ?", (before,))
+
+    def take_deliveries(self, busy: Sequence[int], count: int, now: float) -> list[Delivery]:
+        """Webhooks that are due, without those of the `busy` jobs."""
+        rows = self.connection.execute(
+            "SELECT job, url, state, attempts, due_at, detail FROM deliveries WHERE state = ? AND due_at <= ? "
+            "ORDER BY due_at LIMIT ?",
+            (_PENDING, now, count + len(busy)),
+        )
+        found = [
+            Delivery(job, url, DeliveryState(state), attempts, due_at, detail)
+            for job, url, state, attempts, due_at, detail in rows
+        ]
+        return [one for one in found if one.job not in busy][:count]
+
+    def next_delivery_at(self) -> float | None:
+        """When the next webhook is due; None where none is pending."""
+        (due_at,) = self.connection.execute(
+            "SELECT min(due_at) FROM deliveries WHERE state = ?", (_PENDING,)
+        ).fetchone()
+        return None if due_at is None else float(due_at)
+
+    def attempted(self, delivery: Delivery) -> None:
+        """How an attempt at a webhook ended."""
+        self.connection.execute(
+            "UPDATE deliveries SET state = ?, attempts = ?, due_at = ?, detail = ? WHERE job = ?",
+            (delivery.state.value, delivery.attempts, delivery.due_at, delivery.detail, delivery.job),
+        )
+
+    def owner(self, job: int) -> tuple[str, str] | None:
+        """The tenant and request id of a job."""
+        row = self.connection.execute(
+            "SELECT tenant, request_id FROM jobs WHERE number = ?", (job,)
+        ).fetchone()
+        return None if row is None else (row[0], row[1])
+
+
+def _batch(row: tuple[Any, ...]) -> Batch:
+    number, intent, upstream, endpoint, model, remote_id, created_at, unwanted = row
+    return Batch(number, intent, Group(upstream, endpoint, model), remote_id, bool(unwanted), created_at)
+
+
+def _line(row: tuple[Any, ...]) -> Line:
+    number, upstream, endpoint, model, context, body, attempts, fallback_at = row
+    return Line(number, Group(upstream, endpoint, model), context, body, attempts, fallback_at)
