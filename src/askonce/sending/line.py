@@ -1,0 +1,76 @@
+"""The way to one upstream and model: wait for a turn, send, learn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from askonce.errors import UpstreamFailure
+from askonce.model import Endpoint
+from askonce.sending.admission import Admission
+from askonce.sending.passage import Passage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from askonce.model import Call, Lane
+    from askonce.ports import Upstream
+    from askonce.sending.limits import Limits
+    from askonce.sending.state import LineState
+    from askonce.sending.ticket import Ticket
+
+__all__ = ["Line"]
+
+
+class Line:
+    """Sends calls to one upstream and model, within what it bears.
+
+    Args:
+        upstream: Who is asked.
+        model: The upstream's own name of the model.
+        limits: What is declared; the rest is learned.
+        keys: The upstream's keys where there are several: each call goes out with one of them as its credential.
+        pass_through: Whether calls go out with their caller's own credential, which has limits of its own then.
+    """
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        model: str,
+        limits: Limits,
+        keys: Sequence[str] = (),
+        *,
+        pass_through: bool = False,
+    ) -> None:
+        self._upstream = upstream
+        self._admission = Admission(f"{upstream.name}'s {model}", limits, keys, pass_through=pass_through)
+
+    async def open(self, call: Call, ticket: Ticket) -> Passage:
+        """Waits for its turn, and sends. A cancelled call leaves no slot behind.
+
+        Raises:
+            UpstreamFailure: the upstream was asked and didn't take the call.
+            Refusal: it was not asked: 429 `queue_full` or `deadline_unreachable`, with `retry_after_s`.
+        """
+        grant = await self._admission.admit(ticket, call.credential)
+        try:
+            reply = await self._upstream.open(grant.address(call))
+        except BaseException as failure:
+            if isinstance(failure, UpstreamFailure):
+                grant.failed(failure)
+            grant.release()
+            raise
+        grant.accepted(reply.headers)
+        return Passage(reply, grant, bounded=call.stream or call.endpoint is Endpoint.EMBEDDINGS)
+
+    def hurry(self, ticket: Ticket, lane: Lane) -> None:
+        """Moves a ticket to an earlier lane: a caller in more of a hurry has joined."""
+        self._admission.hurry(ticket, lane)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way and nothing waits."""
+        return self._admission.idle
+
+    def state(self) -> LineState:
+        """What there is to see."""
+        return self._admission.state()

@@ -1,0 +1,91 @@
+"""A call on its way: accepted by the upstream, holding its slot until it is closed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from askonce.errors import UpstreamFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from askonce.model import Usage
+    from askonce.ports import UpstreamReply
+    from askonce.sending.grant import Grant
+
+__all__ = ["Passage"]
+
+
+class Passage:
+    """An accepted call: its reply, and what is known of its way there.
+
+    Attributes:
+        reply: The upstream's reply; reading it tells the line how the upstream does.
+        waited_s: Seconds in the queue.
+        waited_for: Why it waited: "", `concurrency`, `requests-per-minute`, `tokens-per-minute`, `upstream-paused`
+            or `linger`.
+        batched: Calls that shared the upstream call; 1 is alone.
+    """
+
+    __slots__ = ("_grant", "batched", "reply", "waited_for", "waited_s")
+
+    def __init__(self, reply: UpstreamReply, grant: Grant, *, bounded: bool) -> None:
+        self.reply: UpstreamReply = _Watched(reply, grant, bounded=bounded)
+        self.waited_s = grant.waited_s
+        self.waited_for = grant.waited_for
+        self.batched = 1
+        self._grant = grant
+
+    def settle(self, usage: Usage) -> None:
+        """Corrects the estimate of tokens by the true count; the last word counts."""
+        self._grant.settle(usage.prompt_tokens + usage.completion_tokens)
+
+    async def aclose(self) -> None:
+        """Closes the reply and gives the slot back; safe to call again."""
+        try:
+            await self.reply.aclose()
+        finally:
+            self._grant.release()
+
+
+class _Watched:
+    """A reply that tells its grant when its first byte came and how it ended."""
+
+    __slots__ = ("_bounded", "_grant", "_reply", "headers", "max_age_s", "no_store")
+
+    def __init__(self, reply: UpstreamReply, grant: Grant, *, bounded: bool) -> None:
+        self._bounded = bounded
+        self._reply = reply
+        self._grant = grant
+        self.no_store = reply.no_store
+        self.max_age_s = reply.max_age_s
+        self.headers = reply.headers
+
+    @property
+    def finished(self) -> bool:
+        """Whether the end mark was seen."""
+        return self._reply.finished
+
+    async def body(self) -> bytes:
+        """The whole body. Raises UpstreamFailure."""
+        try:
+            body = await self._reply.body()
+        except UpstreamFailure as failure:
+            self._grant.failed(failure)
+            raise
+        self._grant.answered(bounded=self._bounded)
+        return body
+
+    async def read(self) -> Sequence[bytes]:
+        """The next events' payloads. Raises UpstreamFailure."""
+        try:
+            events = await self._reply.read()
+        except UpstreamFailure as failure:
+            self._grant.failed(failure)
+            raise
+        self._grant.answered(bounded=self._bounded)
+        return events
+
+    async def aclose(self) -> None:
+        """Closes the reply."""
+        await self._reply.aclose()

@@ -1,0 +1,28 @@
+"""Who wants to send: what the queue knows of an upstream call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from askonce.model import Lane
+
+__all__ = ["Ticket"]
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """A call that wants to go out, made anew for every attempt.
+
+    Attributes:
+        tenant: Isolation identity of the leading caller, "" if unknown: lines are shared fairly between tenants.
+        lane: How soon the answer is wanted. May be raised while the ticket waits, through `Line.hurry` alone.
+        tokens: Estimated prompt and completion tokens.
+        deadline: Event-loop time by which an answer is wanted.
+    """
+
+    tenant: str
+    lane: Lane
+    tokens: int
+    deadline: float
