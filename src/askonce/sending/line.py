@@ -10,10 +10,11 @@ from askonce.sending.admission import Admission
 from askonce.sending.passage import Passage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from askonce.model import Call, Lane
     from askonce.ports import Upstream
+    from askonce.sending.grant import Grant
     from askonce.sending.limits import Limits
     from askonce.sending.state import LineState
     from askonce.sending.ticket import Ticket
@@ -51,7 +52,27 @@ class Line:
             UpstreamFailure: the upstream was asked and didn't take the call.
             Refusal: it was not asked: 429 `queue_full` or `deadline_unreachable`, with `retry_after_s`.
         """
-        grant = await self._admission.admit(ticket, call.credential)
+        return await self._send(call, await self._admission.admit(ticket, call.credential))
+
+    async def carry(self, first: Call, ticket: Ticket, load: Callable[[], Call]) -> Passage:
+        """Waits for the turn of `ticket` with the key that `first` would take, and sends what `load` then gives.
+
+        `load` sets the ticket's tokens to what it gives. What it raises is raised, and no slot is kept.
+
+        Raises:
+            UpstreamFailure: as `open`.
+            Refusal: as `open`.
+        """
+        grant = await self._admission.admit(ticket, first.credential)
+        try:
+            call = load()
+        except BaseException:
+            grant.release(sent=False)
+            raise
+        grant.settle(ticket.tokens)
+        return await self._send(call, grant)
+
+    async def _send(self, call: Call, grant: Grant) -> Passage:
         try:
             reply = await self._upstream.open(grant.address(call))
         except BaseException as failure:
