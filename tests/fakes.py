@@ -121,6 +121,9 @@ class FakeStore:
         self.entries[link.key] = self.entries[link.target]
         self.questions_kept[link.key] = question
 
+    async def links_to(self, target: bytes) -> list[Link]:
+        raise NotImplementedError(target)
+
     def remove(self, key: bytes) -> None:
         self.entries.pop(key, None)
 

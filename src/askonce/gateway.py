@@ -130,9 +130,11 @@ class Gateway:
         return await self.parts.dispatcher.models(caller)
 
     def served(self, reply: Reply, request_id: str) -> None:
-        """Whoever is about to be sent an answer says so: an equivalent one counts, and may be audited."""
+        """Whoever is about to be sent an answer says so: all count, and an equivalent one may be audited."""
         if isinstance(reply.outcome, Semantic):
-            self.parts.audits.served(reply.request, request_id, reply.outcome.entry)
+            self.parts.audits.served(reply.request, request_id, reply.outcome.entry, reply)
+        elif not isinstance(reply.outcome, Exact):
+            self.parts.equivalence.unserved(reply.request)
 
     async def feedback(
         self, headers: Mapping[bytes, bytes], name: str | bytes, *, correct: bool, tenant: str | None = None

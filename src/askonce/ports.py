@@ -142,6 +142,10 @@ class Store(Protocol):
         """Keeps an approved paraphrase of an entry."""
         ...
 
+    async def links_to(self, target: bytes) -> list[Link]:
+        """The links that lead to an entry, in memory and on disk. Looks at everything: for rare occasions."""
+        ...
+
     def remove(self, key: bytes) -> None:
         """Forgets the entry or link under `key` (and its question); a link's target stays."""
         ...

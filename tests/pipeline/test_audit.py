@@ -21,6 +21,7 @@ from askonce.pipeline.judge import Judge
 from askonce.pipeline.links import Links
 from askonce.pipeline.outcomes import Outcomes, ServedHit
 from askonce.pipeline.records import Records
+from askonce.pipeline.threads import Threads
 from fakes import CALLER, FakeClock, FakeObserver, FakeStore, request
 
 if TYPE_CHECKING:
@@ -61,9 +62,19 @@ class LinkingStore(FakeStore):
         self.links[link.key] = link
         self.questions_kept[link.key] = question
 
+    async def links_to(self, target: bytes) -> list[Link]:
+        return [link for link in self.links.values() if link.target == target]
+
     def remove(self, key: bytes) -> None:
         if self.links.pop(key, None) is None:
             super().remove(key)
+
+
+@dataclass
+class Sent:
+    """What a caller is sent."""
+
+    answer: Answer | None = None
 
 
 @dataclass
@@ -115,7 +126,7 @@ class House:
         self.gate = asyncio.Event()
         self.gate.set()
         effects = Effects(self.store, self.links, self.records, self.budgets, self.observer, self.clock)
-        judge = Judge(None, None, self.clock)
+        judge = Judge(None, None, self.clock, Threads(1, "judging"))
         self.auditor = Auditor(
             effects,
             judge,
@@ -123,6 +134,7 @@ class House:
             lambda: draw,
             Desk(**({"max_queue": 9, "concurrency": 2, "timeout_s": 5} | desk)),
         )
+        self.auditor.restored.set()
         now = self.clock.now()
         self.store.put(Entry(A, answer(RIGHT), now, now + 60, "t", "default", "m"), None)
         self.index.classes[A] = A
@@ -137,7 +149,7 @@ class House:
 
     def serve(self, question: bytes = B, request_id: str = "r1", made: Decision | None = None) -> None:
         self.links.made(made or decision(question), self.store.entries[A])
-        self.auditor.served(said(question), request_id, A)
+        self.auditor.served(said(question), request_id, A, Sent(self.store.entries[A].answer))
 
     async def settle(self) -> None:
         """Works until nothing waits."""
@@ -316,7 +328,7 @@ async def test_large_requests_do_not_pile_up() -> None:
     large = said()
     large = large._replace(ask=large.ask._replace(raw=b"x" * 10_000_000))
     for number in range(4):
-        house.auditor.served(large, f"r{number}", A)
+        house.auditor.served(large, f"r{number}", A, Sent())
     assert house.observer.audits_dropped == ["queue-full"] * 2
     hit = house.auditor._outcomes.find(CALLER.tenant, "r3")
     assert hit is not None
@@ -399,19 +411,133 @@ async def test_a_late_verdict_confirms_no_other_link() -> None:
 
 
 async def test_a_hit_on_a_running_answer_is_audited_too() -> None:
-    """Streams are served before their answer is stored: by the time the fresh one is there, so is the stored one."""
+    """Streams are audited by what their caller had in the end: by the time the fresh answer is there, that is known."""
     house = House()
-    entry = house.store.entries.pop(A)
     house.gate.clear()
     house.links.remember(decision(), A)
-    house.auditor.served(said(), "r1", A)
+    sent = Sent()
+    house.auditor.served(said(), "r1", A, sent)
     house.auditor.start()
     while not house.asked:  # noqa: ASYNC110 - what is waited for knows no event
         await asyncio.sleep(0)
-    house.store.put(entry, None)
+    sent.answer = answer(RIGHT)
     house.gate.set()
     await house.settle()
     assert [audit.right for audit in house.store.audits_kept] == [True]
+
+
+async def test_the_served_answer_is_judged_and_not_a_newer_one() -> None:
+    """The entry is refreshed between the hit and its audit, for the better or the worse: the caller's answer counts."""
+    for served, since, right in (("[1]", "[2]", True), ("[2]", "[1]", False)):
+        house = House("[1.0]")
+        house.store.entries[A] = replace(house.store.entries[A], answer=answer(served))
+        house.serve()
+        house.store.entries[A] = replace(house.store.entries[A], answer=answer(since))
+        await house.settle()
+        assert [audit.right for audit in house.store.audits_kept] == [right]
+
+
+async def test_who_left_in_the_middle_of_an_answer_gives_no_label() -> None:
+    """What of it would have been right nobody can tell; the stored answer may be another one."""
+    house = House()
+    house.auditor.served(said(), "r1", A, Sent())
+    await house.settle()
+    assert house.store.audits_kept == []
+    assert house.observer.audits_dropped == ["answer-gone"]
+
+
+async def test_running_answers_do_not_unbalance_the_memory_that_waits() -> None:
+    """What a case was counted with when it came is what is given back, however long its answer became."""
+    house = House()
+    sent = Sent()
+    house.auditor.served(said(), "r1", A, sent)
+    sent.answer = answer("x" * 1_000_000)
+    await house.settle()
+    assert house.auditor._held_bytes == 0
+
+
+async def test_earlier_verdicts_come_first_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is found while the old audits are read waits for them: it counts once, and is the last word."""
+    house = House()
+    house.serve()
+    await house.settle()
+    again = House('{"open": 9}')
+    again.auditor.restored.clear()
+    again.store = house.store
+    object.__setattr__(again.auditor._effects, "store", house.store)
+    monkeypatch.setattr(again.links, "_store", house.store)
+    again.store.entries[A] = replace(again.store.entries[A], answer=answer("[1]"))
+    again.serve(request_id="r2")
+    again.auditor.start()
+    speaking = asyncio.ensure_future(again.auditor.feedback(CALLER.tenant, "r2", correct=False))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not speaking.done()
+    assert len(house.store.audits_kept) == 1
+    again.budgets.load_states()
+    await again.auditor.restore()
+    assert await speaking
+    await again.auditor.close(10)
+    assert again.records.refused(B, A)
+    assert sorted(audit.source for audit in house.store.audits_kept) == ["feedback", "hit", "hit"]
+    assert len(again.budgets._features["default"].labels) == 3
+    await again.budgets.close()
+
+
+async def test_audits_that_cannot_be_read_keep_no_new_ones_from_being_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A store that fails while it is read: new verdicts are made and weighed all the same."""
+    house = House()
+    house.auditor.restored.clear()
+    monkeypatch.setattr(house.store, "audits", lambda _: 1 / 0)
+    house.serve()
+    await house.auditor.restore()
+    await house.settle()
+    assert [audit.right for audit in house.store.audits_kept] == [True]
+
+
+async def test_followers_from_before_a_restart_are_cut_too() -> None:
+    """How links came about is forgotten: with a confirmed one go all to its entry that no verdict vouches for."""
+    house = House(draw=1.0)
+    house.serve()
+    entry = house.store.entries[A]
+    house.links.made(decision(C, key=B), entry)
+    house.links.made(decision(b"d" * 32, key=A), entry)
+    house.store.links[B] = replace(house.store.links[B], confidence=1.0)
+    vouched = b"v" * 32
+    house.store.links[vouched] = replace(house.store.links[B], key=vouched)
+    house.links._decisions.clear()
+    house.links.made(decision(b"e" * 32, key=A), entry)
+    await house.links.cut(B, A)
+    assert set(house.store.links) == {vouched, b"e" * 32}
+
+
+async def test_a_link_that_nobody_could_find_takes_no_others_along() -> None:
+    """Before a verdict confirms it, a link's question isn't findable: no other link can have come through it."""
+    house = House(draw=1.0)
+    house.serve()
+    house.links.made(decision(C), house.store.entries[A])
+    house.links._decisions.clear()
+    await house.links.cut(B, A)
+    assert set(house.store.links) == {C}
+
+
+async def test_no_time_runs_out_between_a_verdict_and_its_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The audit's time is over while the link is being cut: the label is kept, and so is what follows from it."""
+    house = House("[1]", timeout_s=0.05)
+    house.store.entries[A] = replace(house.store.entries[A], answer=answer("[2]"))
+    house.serve()
+    get = house.store.get
+
+    async def slowly(key: bytes) -> Stored | None:
+        await asyncio.sleep(0.1)
+        return await get(key)
+
+    monkeypatch.setattr(house.store, "get", slowly)
+    await house.settle()
+    assert [audit.right for audit in house.store.audits_kept] == [False]
+    assert house.store.links == {}
 
 
 async def test_a_question_with_an_answer_of_its_own_is_only_parted() -> None:

@@ -179,6 +179,44 @@ async def test_a_breach_and_its_labels_survive_a_restart() -> None:
     assert orjson.loads(house.store.values_kept["budget/support"])["breached_at"] is not None
 
 
+async def test_until_the_labels_are_there_nothing_more_is_served_than_before() -> None:
+    """After a restart the old threshold holds where it was the higher one, and the labels set their own then."""
+    house = House()
+    for number in range(200):
+        house.label(right=number % 2 == 0, logit=6.0, source="shadow")
+    await house.until(lambda: house.budgets.serving("support").labels == 200)
+    high = house.budgets.serving("support").threshold
+    await house.budgets.close()
+    again = House(house.store)
+    shipped = again.budgets.serving("support").threshold
+    assert high > shipped
+    again.budgets.load_states()
+    assert again.budgets.serving("support").threshold == high
+    assert not again.budgets.serves_link(linked(), (shipped + high) / 2)
+    assert again.budgets.resume("support")
+    again.budgets.label(audit(again.clock.now(), right=True, logit=9.0, source="shadow"))
+    await asyncio.sleep(0.05)
+    assert again.budgets.serving("support").threshold == high
+    await again.budgets.settle_all()
+    assert again.budgets.serving("support").labels == 1
+    assert again.budgets.serving("support").threshold < high
+    await again.budgets.close()
+
+
+async def test_an_old_threshold_without_labels_is_given_up() -> None:
+    """Its labels are another engine's, say: the feature begins anew."""
+    house = House()
+    house.store.keep(
+        "budget/support",
+        orjson.dumps({"requests": 1, "hits": 1, "breached_at": None, "resumed_at": None, "threshold": 2.0}),
+    )
+    shipped = house.budgets.serving("support").threshold
+    house.budgets.load_states()
+    assert house.budgets.serving("support").threshold == 2.0
+    await house.budgets.settle_all()
+    assert house.budgets.serving("support").threshold == shipped
+
+
 async def test_audits_begin_dense() -> None:
     """The first hits are all audited, later ones with the policy's share; a share of 0 audits none."""
     house = House()

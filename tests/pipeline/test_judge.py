@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import importlib.resources
+import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,17 +15,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import askonce.pipeline.similarity
 from askonce.errors import AuditDropped, EmbedderUnavailable
 from askonce.model import Answer, Route, Usage
 from askonce.pipeline.equality import Verdict
 from askonce.pipeline.judge import Judge, LanguageModelJudge, brief
 from askonce.pipeline.similarity import SHIPPED, AnswerSimilarity, _windows
+from askonce.pipeline.threads import Threads
 from askonce.ports import Embedding
 from fakes import CALLER, FakeClock, FakeStore, request
 
 if TYPE_CHECKING:
     from askonce.model import Request
 
+THREADS = Threads(2, "judging")
 STEPS = "Open the settings, choose your account, press the blue button and wait until the message arrives"
 
 
@@ -70,12 +74,14 @@ def answer(content: str, finish: str = "stop") -> Answer:
 
 def similarity(*failures: str) -> AnswerSimilarity:
     embedder: Any = WordEmbedder(*failures)
-    return AnswerSimilarity(embedder, FakeStore(FakeClock()))
+    return AnswerSimilarity(embedder, FakeStore(FakeClock()), THREADS)
 
 
 def judge(*outputs: str | AuditDropped) -> tuple[Judge, Model]:
     model = Model(*outputs)
-    return Judge(similarity(), LanguageModelJudge(model, "judge-1", Route("fake", "j1")), FakeClock()), model
+    return Judge(
+        similarity(), LanguageModelJudge(model, "judge-1", Route("fake", "j1")), FakeClock(), THREADS
+    ), model
 
 
 async def likeness(one: str, other: str) -> Verdict:
@@ -137,7 +143,7 @@ def test_likeness_is_symmetric_about_what_is_the_same(one: str, other: str) -> N
 async def test_long_answers_are_embedded_in_windows() -> None:
     """Each run gets a piece that the embedder can take; what is beyond the last window keeps them from being the same."""
     embedder: Any = WordEmbedder()
-    judging = AnswerSimilarity(embedder, FakeStore(FakeClock()))
+    judging = AnswerSimilarity(embedder, FakeStore(FakeClock()), THREADS)
     long = " ".join([STEPS] * 20)
     assert (await judging.compare([(long, long.replace("blue", "green", 1))]))[0] is Verdict.SAME
     endless = " ".join([STEPS] * 200)
@@ -148,7 +154,7 @@ async def test_long_answers_are_embedded_in_windows() -> None:
 @pytest.mark.parametrize("piece", ["\n", "```", "1,", "0", "[", "word ", " -", "1. ", "a\n1) "])
 async def test_no_answer_keeps_a_judge_busy(piece: str) -> None:
     """Form and likeness take time in proportion to an answer's length, whatever it is made of."""
-    chain = Judge(similarity(), None, FakeClock())
+    chain = Judge(similarity(), None, FakeClock(), THREADS)
     one, other = answer("```" + piece * 100_000), answer("```" + piece * 100_000 + "x```")
     assert (await chain.compare(request(), one, other)).verdict is not Verdict.SAME
 
@@ -174,7 +180,7 @@ async def test_an_embedder_that_fails_is_no_verdict() -> None:
     other = STEPS.replace("arrives", "appears")
     assert (await similarity("text-too-long").compare([(STEPS, other)]))[0] is Verdict.UNDECIDED
     assert (await similarity("embedder-busy").compare([(STEPS, other)]))[0] is Verdict.SAME
-    away = Judge(similarity("embedder-failed"), None, FakeClock())
+    away = Judge(similarity("embedder-failed"), None, FakeClock(), THREADS)
     with pytest.raises(AuditDropped, match="embedder"):
         await away.compare(request(), answer(STEPS), answer(other))
 
@@ -183,14 +189,14 @@ async def test_likeness_learns_from_others() -> None:
     """Labels of others refit its calibration, where that is better, and are there again after a restart."""
     embedder: Any = WordEmbedder()
     store = FakeStore(FakeClock())
-    judging = AnswerSimilarity(embedder, store)
+    judging = AnswerSimilarity(embedder, store, THREADS)
     random = np.random.default_rng(1)
     for _ in range(200):
         high = random.random()
         evidence = np.array([0.4 + 0.5 * high, 0.5, 0.5, 0.9, 0.1, 0], np.float32)
         await judging.learn(evidence, same=bool(high > 0.3), at=1.0)
     assert judging.calibration is not SHIPPED
-    again = AnswerSimilarity(embedder, store)
+    again = AnswerSimilarity(embedder, store, THREADS)
     await again.load()
     assert np.allclose(again.calibration.weights, judging.calibration.weights, atol=0.2)
 
@@ -297,3 +303,19 @@ async def test_the_model_gets_the_packaged_instructions() -> None:
     assert sent.ask.body["messages"][0] == {"role": "system", "content": told}
     assert sent.ask.body == orjson.loads(sent.ask.raw)
     assert (sent.headers, sent.ask.exact_key, sent.ask.model) == ((), None, "judge-1")
+
+
+async def test_long_answers_are_read_off_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the guards say of two answers is found out in the judges' own threads, in every case."""
+    names: set[str] = set()
+    objects = askonce.pipeline.similarity._objects
+
+    def noting(pair: Any) -> bool:
+        names.add(threading.current_thread().name)
+        return objects(pair)
+
+    monkeypatch.setattr("askonce.pipeline.similarity._objects", noting)
+    assert await likeness(STEPS + ".", STEPS.upper() + "!") is Verdict.SAME
+    assert await likeness(STEPS, STEPS + " soon") is Verdict.SAME
+    assert names
+    assert all(name.startswith("askonce-judging") for name in names)

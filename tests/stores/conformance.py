@@ -115,6 +115,18 @@ class StoreConformance:
         clock.time += 5
         assert await store.get(key("long")) is None
 
+    async def test_all_links_to_an_entry_are_known(self, store: Store) -> None:
+        """Those that lead to it and no others, however they are spread over memory and disk; not those cut."""
+        for name in "ab":
+            store.put(entry(name), None)
+        for name, target in (("1", "a"), ("2", "a"), ("3", "b"), ("4", "a")):
+            store.link(link(name, target), None)
+        store.remove(key("4"))
+        for _ in range(2):
+            assert {one.key for one in await store.links_to(key("a"))} == {key("1"), key("2")}
+            await store.flush()
+        assert await store.links_to(key("nothing")) == []
+
     async def test_links_are_followed_one_step(self, store: Store) -> None:
         """A link to a link, and one to itself, lead nowhere."""
         store.put(entry("a"), None)

@@ -16,6 +16,7 @@ import structlog
 
 from askonce.errors import AuditDropped
 from askonce.model import Audit
+from askonce.pipeline.cases import Case
 from askonce.pipeline.equality import Verdict
 from askonce.pipeline.outcomes import Outcomes, ServedHit
 
@@ -24,50 +25,20 @@ if TYPE_CHECKING:
 
     from askonce.model import Answer, Request
     from askonce.pipeline.budgets import Budgets
+    from askonce.pipeline.cases import Told
     from askonce.pipeline.decision import Decision
     from askonce.pipeline.judge import Judge, Ruling
     from askonce.pipeline.links import Links
     from askonce.pipeline.records import Records
     from askonce.ports import Clock, Observer, Store
 
-__all__ = ["Auditor", "Case", "Desk", "Effects"]
+__all__ = ["Auditor", "Desk", "Effects"]
 
 _MOST_HELD_BYTES: Final = 64 * 1024**2
 """Requests and answers that wait to be compared."""
 _OTHERS: Final = 3
 _EVEN: Final = 0.5
 _log = structlog.get_logger("askonce.audit")
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """An answer to be judged.
-
-    Attributes:
-        request: What was asked.
-        entry: Key of the entry whose answer was, or would have been, served.
-        source: `hit`, `shadow` or `miss`.
-        propensity: Probability with which this case was chosen.
-        decision: What the tier decided; None where that has to be found out.
-        others: What it decided about answers of other classes, likeliest first.
-        fresh: The upstream's own answer; None where it has to be asked.
-        hit: The served hit, where there is one.
-    """
-
-    request: Request
-    entry: bytes
-    source: str
-    propensity: float
-    decision: Decision | None
-    others: tuple[Decision, ...] = ()
-    fresh: Answer | None = None
-    hit: ServedHit | None = None
-
-    @property
-    def held_bytes(self) -> int:
-        """Memory that the case keeps alive: the body twice, once parsed, and the fresh answer."""
-        body = 3 * len(self.request.ask.raw)
-        return body if self.fresh is None else body + self.fresh.size_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +66,11 @@ class Desk:
 
 
 class Auditor:
-    """Takes cases, judges them one by one in tasks of its own, and lets the verdicts act."""
+    """Takes cases, judges them one by one in tasks of its own, and lets the verdicts act.
+
+    Attributes:
+        restored: Set once earlier verdicts are taken up; new ones wait for that, so that the last word comes last.
+    """
 
     def __init__(
         self,
@@ -111,8 +86,9 @@ class Auditor:
         self._ask = ask
         self._draw = draw
         self._desk = desk
+        self.restored = asyncio.Event()
         self._outcomes = Outcomes()
-        self._queue: asyncio.Queue[Case] = asyncio.Queue(desk.max_queue)
+        self._queue: asyncio.Queue[tuple[Case, int]] = asyncio.Queue(desk.max_queue)
         self._held_bytes = 0
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -127,13 +103,26 @@ class Auditor:
             task = asyncio.create_task(self._work(), name=f"audit {number}")  # noqa: TID251 - owned here
             self._tasks.append(task)
 
-    def served(self, request: Request, request_id: str, entry: bytes) -> None:
+    async def restore(self) -> None:
+        """Takes up what was found before a restart, for the thresholds and for the pairs not to be matched again."""
+        effects = self._effects
+        try:
+            async for audits in effects.store.audits(None):
+                for audit in audits:
+                    effects.records.add(audit)
+                    effects.budgets.take(audit)
+        except Exception:  # noqa: BLE001 - what can't be read must not keep new verdicts from being made
+            _log.exception("audits could not be restored")
+        await effects.budgets.settle_all()
+        self.restored.set()
+
+    def served(self, request: Request, request_id: str, entry: bytes, told: Told) -> None:
         """A caller is served a semantic hit: it counts, may be told feedback on, and is audited with the known share."""
         hit = ServedHit(_without_body(request), request_id, entry)
         self._outcomes.add(hit)
         propensity = self._effects.budgets.hit(request.policy)
         if self._draw() < propensity:
-            self._take(Case(request, entry, "hit", propensity, None, hit=hit))
+            self._take(Case(request, entry, "hit", propensity, None, hit=hit, told=told))
 
     def compare(self, request: Request, candidates: tuple[Decision, ...], fresh: Answer) -> None:
         """A fresh answer tells, for nothing, whether the likeliest candidate's would have been right.
@@ -151,6 +140,7 @@ class Auditor:
 
         The first word on a hit counts. The link is cut at every word against it.
         """
+        await self.restored.wait()
         hit = self._outcomes.find(tenant, name)
         if hit is None:
             return False
@@ -177,18 +167,19 @@ class Auditor:
 
     def _take(self, case: Case) -> None:
         room = self._desk.max_queue if case.source == "hit" else max(1, self._desk.max_queue // 2)
-        if self.waiting >= room or self._held_bytes + case.held_bytes > _MOST_HELD_BYTES:
+        held_bytes = case.held_bytes
+        if self.waiting >= room or self._held_bytes + held_bytes > _MOST_HELD_BYTES:
             self._effects.observer.audit_dropped("queue-full")
             return
-        self._held_bytes += case.held_bytes
-        self._queue.put_nowait(case)
+        self._held_bytes += held_bytes
+        self._queue.put_nowait((case, held_bytes))
 
     async def _work(self) -> None:
+        await self.restored.wait()
         while True:
-            case = await self._queue.get()
+            case, held_bytes = await self._queue.get()
             try:
-                async with asyncio.timeout(self._desk.timeout_s):
-                    await self._audit(case)
+                await self._audit(case)
             except AuditDropped as dropped:
                 self._effects.observer.audit_dropped(dropped.reason)
             except TimeoutError:
@@ -197,39 +188,51 @@ class Auditor:
                 _log.exception("audit failed")
                 self._effects.observer.audit_dropped("failed")
             finally:
-                self._held_bytes -= case.held_bytes
+                self._held_bytes -= held_bytes
                 self._queue.task_done()
 
     async def _audit(self, case: Case) -> None:
+        async with asyncio.timeout(self._desk.timeout_s):
+            judged, ruling = await self._judged(case)
+        await self._conclude(judged, ruling)
+        if ruling.verdict is not Verdict.SAME:
+            async with asyncio.timeout(self._desk.timeout_s):
+                await self._find_class(judged)
+
+    async def _judged(self, case: Case) -> tuple[Case, Ruling]:
+        """The case with what it hangs on, and what is said of it. Raises AuditDropped."""
         effects = self._effects
-        stored, fresh = await effects.store.get(case.entry), case.fresh
-        if (
-            fresh is None
-        ):  # the answer of a hit on another flight is stored by the time that the fresh one is there
-            fresh = await self._ask(
-                case.request, None if stored is None else stored.entry.answer.cost_nanousd
-            )
-            stored = stored or await effects.store.get(case.entry)
-        if stored is None:
-            raise AuditDropped("answer-gone")
-        served = stored.entry.answer
+        fresh, served = case.fresh, None if case.told is None else case.told.answer
+        if fresh is None:
+            fresh = await self._ask(case.request, None if served is None else served.cost_nanousd)
+        served = await self._served(case)
         decision = case.decision or await effects.links.decision(case.request, case.entry)
         ruling = await self._judge.compare(case.request, served, fresh, expected=_expected(decision))
-        await self._conclude(replace(case, decision=decision), ruling)
-        if ruling.verdict is not Verdict.SAME:
-            await self._find_class(case, fresh)
+        return replace(case, decision=decision, fresh=fresh), ruling
 
-    async def _find_class(self, case: Case, fresh: Answer) -> None:
-        """Whether the question has the answer of a less likely candidate."""
+    async def _served(self, case: Case) -> Answer:
+        """What the caller was sent, or would have been. Raises AuditDropped."""
+        if case.told is not None:
+            served = case.told.answer
+        else:
+            stored = await self._effects.store.get(case.entry)
+            served = None if stored is None else stored.entry.answer
+        if served is None:
+            raise AuditDropped("answer-gone")
+        return served
+
+    async def _find_class(self, case: Case) -> None:
+        """Whether the question has the answer of a less likely candidate. Raises AuditDropped."""
         for other in case.others:
             stored = await self._effects.store.get(other.key)
-            if stored is None:
+            if stored is None or case.fresh is None:
                 continue
-            if await self._judge.compare_cheaply(stored.entry.answer, fresh) is Verdict.SAME:
+            if await self._judge.compare_cheaply(stored.entry.answer, case.fresh) is Verdict.SAME:
                 await self._effects.links.confirm(case.request, other, served=None)
                 return
 
     async def _conclude(self, case: Case, ruling: Ruling) -> None:
+        """Lets a verdict act, all of it: no time runs out between the label and the link's cut."""
         links, decision = self._effects.links, case.decision
         self._record(case, ruling.judge, ruling.verdict)
         if ruling.verdict is Verdict.DIFFERENT and case.source == "hit":

@@ -21,9 +21,10 @@ from askonce.matching.budget import Budget, Setting, Traffic, audit_share, settl
 from askonce.matching.calibration import SOURCES, Label, Source
 from askonce.model import SemanticMode
 from askonce.pipeline.strictness import clears
+from askonce.pipeline.threads import Threads
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from askonce.matching.calibration import Calibration
     from askonce.model import Audit, Policy, Request
@@ -72,13 +73,6 @@ class _Feature:
         if self.breached_at is not None:
             self.breached_at = min(self.breached_at, now)
 
-    def counted(self) -> list[Label]:
-        """All labels; those that somebody has answered for still teach, but count in no rate."""
-        return [
-            replace(label, served=False) if label.served and label.at <= self.resumed_at else label
-            for label in self.labels
-        ]
-
 
 class Budgets:
     """Keeps each feature's promise.
@@ -104,11 +98,16 @@ class Budgets:
         self._clock = clock
         self._gather_s = gather_s
         self._rest = rest
+        self._threads = Threads(1, "budgets")
+        self._restoring = False
         nothing, now = Traffic(0, 0), clock.now()
-        settings = {
+        self._unlabelled = {
             budget: settle(shipped, (), budget, traffic=nothing, now=now) for budget in set(promises.values())
         }
-        self._features = {name: _Feature(name, budget, settings[budget]) for name, budget in promises.items()}
+        """How to serve under each budget while there are no labels."""
+        self._features = {
+            name: _Feature(name, budget, self._unlabelled[budget]) for name, budget in promises.items()
+        }
 
     def serving(self, feature: str) -> Setting:
         """The calibration and the threshold to serve by."""
@@ -132,7 +131,7 @@ class Budgets:
         return clears(confidence, threshold, text, request.ask.turns)
 
     def missed(self, feature: str) -> None:
-        """The tier was asked about a request, and nothing is served of what it found."""
+        """A request that the tier has business with was answered otherwise."""
         self._features[feature].requests += 1
 
     def hit(self, policy: Policy) -> float:
@@ -170,7 +169,11 @@ class Budgets:
         ]
 
     def load_states(self) -> None:
-        """Takes up counts and breaches from before a restart; needs a store that has started."""
+        """Takes up counts, breaches and thresholds from before a restart; needs a store that has started.
+
+        The labels follow: until `settle_all`, nothing is served that wasn't before.
+        """
+        self._restoring = True
         for feature in self._features.values():
             kept = self._store.kept(_name(feature))
             if kept is not None:
@@ -178,6 +181,8 @@ class Budgets:
                 feature.requests, feature.hits = state["requests"], state["hits"]
                 feature.breached_at = state["breached_at"]
                 feature.resumed_at = state["resumed_at"] if state["resumed_at"] is not None else -math.inf
+                threshold = max(feature.setting.threshold, state["threshold"])
+                feature.setting = feature.setting._replace(threshold=threshold)
                 if feature.breached_at is not None:
                     _log.error("error budget still breached: semantic serving is off", feature=feature.name)
 
@@ -196,9 +201,12 @@ class Budgets:
 
     async def settle_all(self) -> None:
         """Weighs what all features have, now."""
+        self._restoring = False
         for feature in self._features.values():
             if feature.labels:
                 await self._settle(feature)
+            else:
+                feature.setting = self._unlabelled[feature.budget]
 
     async def close(self) -> None:
         """Ends what runs, and keeps the counts."""
@@ -206,12 +214,13 @@ class Budgets:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._threads.close()
         for feature in self._features.values():
             self._keep(feature)
 
     def _weigh(self, feature: _Feature) -> None:
         feature.stale = True
-        if feature.task is None:
+        if feature.task is None and not self._restoring:
             name = f"budget {feature.name}"
             feature.task = asyncio.create_task(self._follow(feature), name=name)  # noqa: TID251 - owned here
 
@@ -235,15 +244,16 @@ class Budgets:
 
     async def _weigh_now(self, feature: _Feature) -> None:
         breached_at = feature.breached_at
-        setting = await asyncio.to_thread(
-            settle,
-            self._shipped,
-            feature.counted(),
-            feature.budget,
-            traffic=Traffic(feature.requests, feature.hits),
-            now=self._clock.now(),
-            breached_at=breached_at,
-        )
+        labels, resumed_at, now = tuple(feature.labels), feature.resumed_at, self._clock.now()
+        traffic = Traffic(feature.requests, feature.hits)
+
+        def weighed() -> Setting:
+            counted = _counted(labels, resumed_at)
+            return settle(
+                self._shipped, counted, feature.budget, traffic=traffic, now=now, breached_at=breached_at
+            )
+
+        setting = await self._threads.run(weighed)
         if feature.breached_at != breached_at:  # resumed by hand meanwhile
             feature.stale = True
             return
@@ -264,8 +274,16 @@ class Budgets:
             "hits": feature.hits,
             "breached_at": feature.breached_at,
             "resumed_at": resumed_at,
+            "threshold": feature.setting.threshold,
         }
         self._store.keep(_name(feature), orjson.dumps(state))
+
+
+def _counted(labels: Sequence[Label], resumed_at: float) -> list[Label]:
+    """All labels; those that somebody has answered for still teach, but count in no rate."""
+    return [
+        replace(label, served=False) if label.served and label.at <= resumed_at else label for label in labels
+    ]
 
 
 def _name(feature: _Feature) -> str:

@@ -1,4 +1,4 @@
-"""What the semantic tier decided about one candidate: what serving rests on, and what an audit makes a label of."""
+"""What the semantic tier decided: what serving rests on, and what an audit makes a label of."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from askonce.matching.calibration import Evidence
+    from askonce.model import Question
 
-__all__ = ["MATCH", "Decision"]
+__all__ = ["MATCH", "Decision", "Finding"]
 
 MATCH: Final = "match"
 
@@ -41,3 +42,32 @@ class Decision:
     def accepted(self) -> bool:
         """Whether the candidate's answer may be served."""
         return self.reason == MATCH
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a look-up brought.
+
+    Attributes:
+        decisions: One for each candidate near enough, the likeliest that nothing forbids first.
+        reason: Stable reason code: `match`, or why there is none.
+        question: What to add under the asked key, should its answer be kept; None where the tier doesn't apply.
+    """
+
+    decisions: tuple[Decision, ...]
+    reason: str
+    question: Question | None
+
+    @property
+    def matches(self) -> list[Decision]:
+        """Approved candidates, likeliest first."""
+        return [decision for decision in self.decisions if decision.accepted]
+
+    @property
+    def candidates(self) -> tuple[Decision, ...]:
+        """Those that nothing forbids, served or not: the likeliest of each answer's class."""
+        by_class: dict[bytes, Decision] = {}
+        for decision in self.decisions:
+            if not decision.vetoed:
+                by_class.setdefault(decision.answer, decision)
+        return tuple(by_class.values())

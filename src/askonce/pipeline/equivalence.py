@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from askonce.model import Question, Request
     from askonce.pipeline.audit import Auditor
     from askonce.pipeline.budgets import Budgets
-    from askonce.pipeline.decision import Decision
+    from askonce.pipeline.decision import Decision, Finding
     from askonce.pipeline.flight import Flight, Seat
     from askonce.pipeline.inflight import Flights
     from askonce.pipeline.links import Links
-    from askonce.pipeline.semantic import Finding, SemanticTier
+    from askonce.pipeline.semantic import SemanticTier
     from askonce.ports import Clock, Store
 
 __all__ = ["Equivalence"]
@@ -55,7 +55,7 @@ class Equivalence:
 
     async def land(self, flight: Flight, flights: Flights, request: Request) -> bool:
         """Lands a flight on an equivalent answer; False where there is none, or none may be served."""
-        if not (request.policy.read and request.policy.store and self._tier.applies(request)):
+        if not self._concerns(request):
             return False
         if not self._serves(request):
             self._tier.in_background(self._shadow(flight, request))
@@ -66,6 +66,11 @@ class Equivalence:
                 return True
         self._announce(flight, finding, "match-gone")
         return False
+
+    def unserved(self, request: Request) -> None:
+        """A caller is served an answer that is nobody else's: one more request among which hits are counted."""
+        if self._concerns(request):
+            self._budgets.missed(request.policy.feature)
 
     def settle(self, flight: Flight) -> None:
         """Once the upstream has been asked: a question whose answer was kept can be found, any other can't."""
@@ -147,6 +152,9 @@ class Equivalence:
             self._tier.add(finding.question)
         if finding.decisions and isinstance(flight.source, Fresh) and not flight.told_at:
             flight.source = Fresh(unserved if finding.matches else finding.reason)
+
+    def _concerns(self, request: Request) -> bool:
+        return request.policy.read and request.policy.store and self._tier.applies(request)
 
     def _serves(self, request: Request) -> bool:
         return self._budgets.mode(request.policy) is SemanticMode.ON

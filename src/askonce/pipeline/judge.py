@@ -5,7 +5,6 @@ Each judge is cheaper than the next and says so where it can't tell. None of the
 
 from __future__ import annotations
 
-import asyncio
 import importlib.resources
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from askonce.matching.calibration import Evidence
     from askonce.model import Answer, Request, Route
     from askonce.pipeline.similarity import AnswerSimilarity
+    from askonce.pipeline.threads import Threads
     from askonce.ports import Clock
 
 __all__ = ["Judge", "LanguageModelJudge", "Ruling", "brief"]
@@ -106,11 +106,16 @@ class Judge:
     """All judges, the cheapest first."""
 
     def __init__(
-        self, similarity: AnswerSimilarity | None, model: LanguageModelJudge | None, clock: Clock
+        self,
+        similarity: AnswerSimilarity | None,
+        model: LanguageModelJudge | None,
+        clock: Clock,
+        threads: Threads,
     ) -> None:
         self._similarity = similarity
         self._model = model
         self._clock = clock
+        self._threads = threads
 
     async def compare(
         self, request: Request, one: Answer, other: Answer, *, expected: Verdict = Verdict.UNDECIDED
@@ -146,7 +151,7 @@ class Judge:
             await self._similarity.learn(likeness, same=same, at=self._clock.now())
 
     async def _compare(self, one: Answer, other: Answer) -> tuple[Ruling, Said, Said]:
-        first, second, form = await asyncio.to_thread(_by_form, one, other)
+        first, second, form = await self._threads.run(_by_form, one, other)
         if form.verdict is Verdict.UNDECIDED:
             return await self._by_likeness(form.rest), first, second
         return Ruling(form.verdict, "equality"), first, second

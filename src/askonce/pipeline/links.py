@@ -112,10 +112,20 @@ class Links:
         if stored is not None and stored.link is not None and stored.link.target != entry:
             return
         left = [question]
+        if stored is not None and stored.link is not None and stored.link.confidence == _CERTAIN:
+            left += await self._perhaps_through(stored.link)
         while left:
             parted = left.pop()
             await self._part(parted)
             left += [one.question for one, _ in self._decisions.values() if one.key == parted]
+
+    async def _perhaps_through(self, link: Link) -> list[bytes]:
+        """Questions that may have come to the same entry through a confirmed link, and that no verdict vouches for.
+
+        How a link came about is forgotten in the end, at the latest with a restart.
+        """
+        others = await self._store.links_to(link.target)
+        return [one.key for one in others if one.confidence < _CERTAIN and one.key not in self._decisions]
 
     async def _part(self, question: bytes) -> None:
         self._decisions.pop(question, None)

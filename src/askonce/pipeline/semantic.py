@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -20,13 +20,13 @@ from askonce.matching.conversation import refers_back
 from askonce.matching.verifier import Asked, Candidate
 from askonce.matching.vocabulary import Vocabulary
 from askonce.model import Question, SemanticMode
-from askonce.pipeline.decision import MATCH, Decision
-from askonce.pipeline.strictness import adjustments, tightened
+from askonce.pipeline.decision import Decision, Finding
+from askonce.pipeline.strictness import Bar, adjustments, tightened
+from askonce.pipeline.threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Sequence
 
-    from askonce.matching.calibration import Calibration
     from askonce.matching.verifier import Judgement, Verifier
     from askonce.model import Neighbour, Request, Tokens
     from askonce.pipeline.budgets import Budgets
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from askonce.pipeline.strictness import Adjustment
     from askonce.ports import Embedder, Embedding, Index, Observer
 
-__all__ = ["Finding", "SemanticTier"]
+__all__ = ["SemanticTier"]
 
 _CANDIDATES: Final = 10
 _PATIENCE_S: Final = 0.5
@@ -43,55 +43,13 @@ _INLINE_TOKENS: Final = 400
 """Of the asked question and its candidates together: verdicts on so many (some 3 ms) are made on the event loop."""
 _INLINE_CHARACTERS: Final = 4_000
 """The same by length: a word of any number of letters may be a single token."""
+_MOST_LONG: Final = 8
+"""Verdicts on longer ones that may wait for a thread."""
 _PARTITIONS: Final = 4096
 _BACKLOG: Final = 10_000
 _LOADED_AT_ONCE: Final = 20
 """Questions taken over between two looks at what else there is to do."""
 _log = structlog.get_logger("askonce.semantic")
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What a look-up brought.
-
-    Attributes:
-        decisions: One for each candidate near enough, the likeliest that nothing forbids first.
-        reason: Stable reason code: `match`, or why there is none.
-        question: What to add under the asked key, should its answer be kept; None where the tier doesn't apply.
-    """
-
-    decisions: tuple[Decision, ...]
-    reason: str
-    question: Question | None
-
-    @property
-    def matches(self) -> list[Decision]:
-        """Approved candidates, likeliest first."""
-        return [decision for decision in self.decisions if decision.accepted]
-
-    @property
-    def candidates(self) -> tuple[Decision, ...]:
-        """Those that nothing forbids, served or not: the likeliest of each answer's class."""
-        by_class: dict[bytes, Decision] = {}
-        for decision in self.decisions:
-            if not decision.vetoed:
-                by_class.setdefault(decision.answer, decision)
-        return tuple(by_class.values())
-
-
-class _Bar(NamedTuple):
-    """What a candidate has to clear; `threshold` is `base`, tightened because of `strict` (a reason code)."""
-
-    calibration: Calibration
-    base: float
-    threshold: float
-    strict: str
-
-    def reason(self, probability: float, doubt: str) -> str:
-        """`match`, or what it failed on: the bar for all, or the higher one."""
-        if probability >= self.threshold:
-            return MATCH
-        return doubt or "low-confidence" if probability < self.base else self.strict
 
 
 class SemanticTier:
@@ -116,6 +74,7 @@ class SemanticTier:
         self._vocabularies: OrderedDict[bytes, Vocabulary] = OrderedDict()
         self._backlog: deque[Question] = deque(maxlen=_BACKLOG)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._threads = Threads(1, "matching")
         self.loaded = 0
         """Questions taken over from the store at start."""
         self.loading = False
@@ -132,10 +91,8 @@ class SemanticTier:
     async def find(self, request: Request) -> Finding:
         """Equivalent requests within the asked partition. Never raises."""
         finding = await self._find(request)
-        feature, mode = request.policy.feature, self._budgets.mode(request.policy)
-        if mode is not SemanticMode.ON or not finding.matches:
-            self._budgets.missed(feature)
-        self._observer.semantic(feature, mode.value, finding.reason)
+        mode = self._budgets.mode(request.policy)
+        self._observer.semantic(request.policy.feature, mode.value, finding.reason)
         return finding
 
     async def weigh(self, request: Request) -> Sequence[Decision]:
@@ -185,6 +142,7 @@ class SemanticTier:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._threads.close()
         if self._embedder is not None:
             await self._embedder.close()
 
@@ -228,10 +186,13 @@ class SemanticTier:
         asked = Asked(question.text, question.tokens)
         candidates = [candidate for _, candidate in near]
         try:
-            judged, strict = await self._judged(asked, candidates, question.partition, request.ask.turns)
+            verdicts = await self._judged(asked, candidates, question.partition, request.ask.turns)
         except Exception:  # noqa: BLE001 - a bug in judging some text must not cost the answer
             _log.exception("verifier failed")
             return Finding((), "verifier-failed", question)
+        if verdicts is None:
+            return Finding((), "verifier-busy", question)
+        judged, strict = verdicts
         bar = self._bar(request, strict)
         decisions = [
             self._decide(bar, question, neighbour, judgement)
@@ -242,8 +203,11 @@ class SemanticTier:
 
     async def _judged(
         self, asked: Asked, candidates: Sequence[Candidate], partition: bytes, turns: int
-    ) -> tuple[list[Judgement], list[Adjustment]]:
-        """Verdicts, and what tightens them; long texts take tens of milliseconds, for which nobody else waits."""
+    ) -> tuple[list[Judgement], list[Adjustment]] | None:
+        """Verdicts, and what tightens them; None where too many long ones wait.
+
+        Long texts take tens of milliseconds, for which nobody else waits.
+        """
         vocabulary = self._vocabulary(partition)
 
         def judge() -> tuple[list[Judgement], list[Adjustment]]:
@@ -253,22 +217,22 @@ class SemanticTier:
         characters = len(asked.text) + sum(len(one.text) for one in candidates)
         if tokens <= _INLINE_TOKENS and characters <= _INLINE_CHARACTERS:
             return judge()
-        return await asyncio.to_thread(judge)
+        return await self._threads.run(judge) if self._threads.waiting < _MOST_LONG else None
 
     def _candidate(self, neighbour: Neighbour, tokens: Tokens) -> Candidate:
         record = self._records.of(neighbour.answer)
         return Candidate(neighbour.text, neighbour.similarity, tokens, neighbour.answer, record)
 
-    def _bar(self, request: Request, strict: list[Adjustment]) -> _Bar:
+    def _bar(self, request: Request, strict: list[Adjustment]) -> Bar:
         serving = self._budgets.serving(request.policy.feature)
-        return _Bar(
+        return Bar(
             serving.calibration,
             serving.threshold,
             tightened(serving.threshold, strict),
             strict[0].reason if strict else "",
         )
 
-    def _decide(self, bar: _Bar, question: Question, neighbour: Neighbour, judgement: Judgement) -> Decision:
+    def _decide(self, bar: Bar, question: Question, neighbour: Neighbour, judgement: Judgement) -> Decision:
         """Whether a candidate's answer may be served: no veto, no earlier verdict against it, and likely enough."""
         refused = self._records.refused(question.key, neighbour.answer, neighbour.key)
         forbidden = judgement.veto or ("judged-wrong" if refused else "")

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from askonce.matching.calibration import Evidence
     from askonce.matching.guards import Pair
     from askonce.model import Vector
+    from askonce.pipeline.threads import Threads
     from askonce.ports import Embedder, Store
 
 __all__ = ["SHIPPED", "AnswerSimilarity"]
@@ -69,9 +70,10 @@ class AnswerSimilarity:
     enough, they refit its calibration, if that is better on labels held back.
     """
 
-    def __init__(self, embedder: Embedder, store: Store) -> None:
+    def __init__(self, embedder: Embedder, store: Store, threads: Threads) -> None:
         self._embedder = embedder
         self._store = store
+        self._threads = threads
         self._turn = asyncio.Lock()
         self._labels: list[Label] = []
         self._calibration = SHIPPED
@@ -101,7 +103,7 @@ class AnswerSimilarity:
         """Takes over what another judge, or a person, said of two answers (Unix seconds)."""
         self._labels.append(_label(evidence, same=same, at=at))
         del self._labels[:-_LABELS]
-        if len(self._labels) % _REFIT_EVERY == 0 or len(self._labels) == _LABELS:
+        if len(self._labels) % _REFIT_EVERY == 0:
             await self._refit()
             rows = [[label.at, label.right, *map(float, label.evidence)] for label in self._labels]
             self._store.keep(_KEPT, orjson.dumps(rows))
@@ -118,13 +120,12 @@ class AnswerSimilarity:
             await self._refit()
 
     async def _refit(self) -> None:
-        fitted = await asyncio.to_thread(refit, SHIPPED, list(self._labels))
+        fitted = await self._threads.run(refit, SHIPPED, list(self._labels))
         self._calibration = fitted.calibration
 
     async def _compare(self, one: str, other: str) -> tuple[Verdict, Evidence | None]:
-        pair = await asyncio.to_thread(_analyse, one, other)
+        pair, short = await self._threads.run(_read, one, other)
         whole = max(len(one), len(other)) <= MAX_CHARACTERS
-        short = _short_verdict(pair)
         if whole and short is not None:
             return short, None
         try:
@@ -133,12 +134,12 @@ class AnswerSimilarity:
             if unavailable.reason != "text-too-long":
                 raise
             return Verdict.UNDECIDED, None
-        evidence = await asyncio.to_thread(_evidence, pair, *vectors)
+        evidence = await self._threads.run(_evidence, pair, *vectors)
         probability = self._calibration.probability(evidence)
         if probability <= _DIFFERENT:
             return Verdict.DIFFERENT, evidence
         whole = whole and max(len(_windows(text)) for text in (one, other)) <= _MOST_WINDOWS
-        sure = probability >= _SAME and whole and not _objects(pair)
+        sure = probability >= _SAME and whole and not evidence[-1]
         return (Verdict.SAME if sure else Verdict.UNDECIDED), evidence
 
     async def _embed(self, text: str) -> Vector:
@@ -161,8 +162,10 @@ class AnswerSimilarity:
         raise AssertionError
 
 
-def _analyse(one: str, other: str) -> Pair:
-    return pair_of(*(analyse(_LIST_MARK.sub("", text)) for text in (one, other)))
+def _read(one: str, other: str) -> tuple[Pair, Verdict | None]:
+    """What two answers say, and what can be said of them already; for a thread, since answers can be long."""
+    pair = pair_of(*(analyse(_LIST_MARK.sub("", text)) for text in (one, other)))
+    return pair, _short_verdict(pair)
 
 
 def _short_verdict(pair: Pair) -> Verdict | None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from askonce.matching.analysis import analyse
 from askonce.matching.terms import is_light
+from askonce.pipeline.decision import MATCH
 
-__all__ = ["Adjustment", "adjustments", "clears", "tightened"]
+if TYPE_CHECKING:
+    from askonce.matching.calibration import Calibration
+
+__all__ = ["Adjustment", "Bar", "adjustments", "clears", "tightened"]
 
 _FEW_TERMS: Final = 3
 
@@ -46,3 +50,18 @@ def clears(probability: float, threshold: float, text: str, turns: int) -> bool:
     if tightened(threshold, earlier) <= probability < most:
         return probability >= tightened(threshold, adjustments(text, turns))
     return probability >= most
+
+
+class Bar(NamedTuple):
+    """What a candidate has to clear; `threshold` is `base`, tightened because of `strict` (a reason code)."""
+
+    calibration: Calibration
+    base: float
+    threshold: float
+    strict: str
+
+    def reason(self, probability: float, doubt: str) -> str:
+        """`match`, or what it failed on: the bar for all, or the higher one."""
+        if probability >= self.threshold:
+            return MATCH
+        return doubt or "low-confidence" if probability < self.base else self.strict

@@ -121,6 +121,10 @@ class MemoryStore:
             return None
         return row.link
 
+    async def links_to(self, target: bytes) -> list[Link]:
+        """The links that lead to an entry, some of them expired perhaps."""
+        return [row.link for row in self._rows.values() if row.link is not None and row.link.target == target]
+
     async def get(self, key: bytes) -> Stored | None:
         """The same as `peek`."""
         return self.peek(key)

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
 
+from askonce.model import Link
 from askonce.stores import audits, rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from askonce.model import Audit, Entry, Link, Question
+    from askonce.model import Audit, Entry, Question
 
 __all__ = ["Found", "Reader"]
 
@@ -58,6 +59,10 @@ class _Lookup:
     def keys(self, after: bytes, count: int) -> list[bytes]:
         """The next `count` keys, in their own order."""
         return [key for (key,) in self._open().execute(rows.KEYS, {"after": after, "count": count})]
+
+    def links_to(self, target: bytes) -> list[Link]:
+        """The links that lead to an entry."""
+        return [Link(*row) for row in self._open().execute(rows.LINKS_TO, (target,))]
 
     def close(self) -> None:
         """Closes the connection; the next call opens a new one."""
@@ -130,6 +135,10 @@ class Reader:
     async def keys(self, after: bytes, count: int) -> list[bytes] | None:
         """The next `count` keys of entries and links; empty at the end, None on failure."""
         return await self._scan(partial(self._lookup.keys, after, count))
+
+    async def links_to(self, target: bytes) -> list[Link]:
+        """The links that lead to an entry; none on failure."""
+        return await self._scan(partial(self._lookup.links_to, target)) or []
 
     async def reopen(self) -> None:
         """Closes the connection; the next look-up opens the file as it is then."""

@@ -20,6 +20,7 @@ __all__ = [
     "INSERT_ENTRY",
     "INSERT_LINK",
     "INSERT_QUESTION",
+    "LINKS_TO",
     "QUESTIONS",
     "Row",
     "entry_from",
@@ -50,6 +51,7 @@ INSERT_LINK: Final = "INSERT INTO links (key, target, confidence, expires_at) VA
 INSERT_QUESTION: Final = (
     "INSERT INTO questions (key, partition, text, engine, vector, tokens, answer) VALUES (?,?,?,?,?,?,?)"
 )
+LINKS_TO: Final = "SELECT key, target, confidence, expires_at FROM links WHERE target = ?"
 QUESTIONS: Final = """
 SELECT q.rowid, q.key, q.partition, q.text, q.engine, q.vector, q.tokens, q.answer,
     e.expires_at > :now OR (l.expires_at > :now AND t.expires_at > :now)

@@ -138,6 +138,13 @@ class SqliteStore:
             self._memory.link(link, question)
             self._write(link, question)
 
+    async def links_to(self, target: bytes) -> list[Link]:
+        """The links that lead to an entry, in memory and on disk, some of them expired perhaps."""
+        await self._writer.flush()
+        on_disk = await self._reader.links_to(target) if self._writer.readable else []
+        in_memory = await self._memory.links_to(target)
+        return list({link.key: link for link in (*on_disk, *in_memory)}.values())
+
     def remove(self, key: bytes) -> None:
         """Forgets the entry or link under `key` and its question; a link's target stays."""
         self._removals += 1

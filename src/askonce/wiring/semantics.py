@@ -18,6 +18,7 @@ from askonce.pipeline.links import Links
 from askonce.pipeline.records import Records
 from askonce.pipeline.semantic import SemanticTier
 from askonce.pipeline.similarity import AnswerSimilarity
+from askonce.pipeline.threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -45,6 +46,7 @@ class Semantics:
     auditor: Auditor
     purse: Purse
     similarity: AnswerSimilarity | None
+    judging: Threads
     store: Store
 
     def start(self) -> None:
@@ -52,6 +54,7 @@ class Semantics:
         self.budgets.load_states()
         self.purse.load()
         self.auditor.start()
+        self.tier.in_background(self._restore())
         self.tier.start(self._stored_questions())
 
     async def close(self, timeout_s: float) -> None:
@@ -59,20 +62,20 @@ class Semantics:
         await self.auditor.close(timeout_s)
         await self.tier.close()
         await self.budgets.close()
+        self.judging.close()
 
     @property
     def breached(self) -> list[str]:
         """Features whose error budget is breached."""
         return [one.feature for one in self.budgets.standings() if one.breached_at is not None]
 
-    async def _stored_questions(self) -> AsyncIterator[Sequence[Question]]:
+    async def _restore(self) -> None:
+        await self.auditor.restore()
         if self.similarity is not None:
             await self.similarity.load()
-        async for audits in self.store.audits(None):
-            for audit in audits:
-                self.records.add(audit)
-                self.budgets.take(audit)
-        await self.budgets.settle_all()
+
+    async def _stored_questions(self) -> AsyncIterator[Sequence[Question]]:
+        await self.auditor.restored.wait()
         async for questions in self.store.questions():
             yield questions
 
@@ -88,7 +91,8 @@ def semantics(settings: Settings, adapters: Adapters, prices: Prices, clock: Clo
         embedder, adapters.index, verifier, budgets=budgets, records=records, observer=observer
     )
     links = Links(store, tier, records)
-    similarity = AnswerSimilarity(embedder, store) if embedder is not None else None
+    judging = Threads(settings.audit.concurrency, "judging")
+    similarity = AnswerSimilarity(embedder, store, judging) if embedder is not None else None
     purse = Purse(store, clock, round(settings.audit.daily_limit_usd * _NANOUSD))
     calls = BackgroundCalls(
         adapters.dispatcher,
@@ -98,13 +102,13 @@ def semantics(settings: Settings, adapters: Adapters, prices: Prices, clock: Clo
         round(settings.audit.unknown_price_usd * _NANOUSD),
         settings.audit.pass_through,
     )
-    judge = Judge(similarity, _model_judge(settings.audit, calls, adapters), clock)
+    judge = Judge(similarity, _model_judge(settings.audit, calls, adapters), clock, judging)
     effects = Effects(store, links, records, budgets, observer, clock)
     desk = Desk(settings.audit.max_queue, settings.audit.concurrency, settings.audit.timeout_s)
     draw = random.Random().random  # noqa: S311 - a sample, not a secret
     auditor = Auditor(effects, judge, calls.ask, draw, desk)
     equivalence = Equivalence(tier, budgets=budgets, links=links, audits=auditor, store=store, clock=clock)
-    return Semantics(tier, budgets, records, equivalence, auditor, purse, similarity, store)
+    return Semantics(tier, budgets, records, equivalence, auditor, purse, similarity, judging, store)
 
 
 def _model_judge(
