@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from askonce.errors import UpstreamFailure
 from askonce.model import Endpoint
 from askonce.sending.admission import Admission
+from askonce.sending.batching import Batches
 from askonce.sending.passage import Passage
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
     from askonce.model import Call, Lane
     from askonce.ports import Upstream
+    from askonce.sending.batches.share import Share
+    from askonce.sending.batching import BatchingRules
     from askonce.sending.grant import Grant
     from askonce.sending.limits import Limits
     from askonce.sending.state import LineState
@@ -31,6 +34,7 @@ class Line:
         limits: What is declared; the rest is learned.
         keys: The upstream's keys where there are several: each call goes out with one of them as its credential.
         pass_through: Whether calls go out with their caller's own credential, which has limits of its own then.
+        batching: What goes together, where the upstream takes several calls at a time.
     """
 
     def __init__(
@@ -41,17 +45,21 @@ class Line:
         keys: Sequence[str] = (),
         *,
         pass_through: bool = False,
+        batching: BatchingRules | None = None,
     ) -> None:
         self._upstream = upstream
         self._admission = Admission(f"{upstream.name}'s {model}", limits, keys, pass_through=pass_through)
+        self._batches = Batches(upstream.name, batching, self) if batching is not None else None
 
-    async def open(self, call: Call, ticket: Ticket) -> Passage:
+    async def open(self, call: Call, ticket: Ticket) -> Passage | Share:
         """Waits for its turn, and sends. A cancelled call leaves no slot behind.
 
         Raises:
             UpstreamFailure: the upstream was asked and didn't take the call.
             Refusal: it was not asked: 429 `queue_full` or `deadline_unreachable`, with `retry_after_s`.
         """
+        if self._batches is not None and (part := self._batches.read(call)) is not None:
+            return await self._batches.open(part, ticket)
         return await self._send(call, await self._admission.admit(ticket, call.credential))
 
     async def carry(self, first: Call, ticket: Ticket, load: Callable[[], Call]) -> Passage:
@@ -85,12 +93,14 @@ class Line:
 
     def hurry(self, ticket: Ticket, lane: Lane) -> None:
         """Moves a ticket to an earlier lane: a caller in more of a hurry has joined."""
+        if self._batches is not None:
+            self._batches.hurry(ticket, lane)
         self._admission.hurry(ticket, lane)
 
     @property
     def idle(self) -> bool:
         """Whether nothing is under way and nothing waits."""
-        return self._admission.idle
+        return self._admission.idle and (self._batches is None or self._batches.idle)
 
     def state(self) -> LineState:
         """What there is to see."""

@@ -64,6 +64,10 @@ class Bodies:
             raise Mismatch(f"{len(outcomes)} outcomes for {len(parts)} calls")
         return [_outcome(raw) for raw in outcomes]
 
+    def pieces(self, failure: UpstreamFailure, count: int) -> int:  # noqa: ARG002 - the protocol's shape
+        """Never broken: each call has its own outcome, and what fails the batch is nobody's own."""
+        return 1
+
 
 def read_bodies(body: bytes) -> list[bytes] | None:
     """The bodies of calls that go together; None where the body is a single call's."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from askonce.sending.batches.form import (
     Mismatch,
     Part,
+    blames_item,
     estimated_tokens,
     group_of,
     read_fields,
@@ -23,6 +24,7 @@ from askonce.sending.batches.shares import split_results
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from askonce.errors import UpstreamFailure
     from askonce.model import Call
 
 __all__ = ["VllmChat"]
@@ -30,6 +32,8 @@ __all__ = ["VllmChat"]
 _PATH: Final = "chat/completions/batch"
 _UNSUPPORTED: Final = ("tools", "functions", "tool_choice", "use_beam_search", "stream_options")
 _ABSENT: Final = frozenset({b"null", b"false", b"[]"})
+_NOT_THERE: Final = frozenset({404, 405, 501})
+_FAILED: Final = 500
 _ONE: Final = frozenset({b"null", b"1"})
 
 
@@ -60,3 +64,12 @@ class VllmChat:
     def split(self, body: bytes, parts: Sequence[Part]) -> Sequence[bytes]:
         """Each part's own body, in the parts' order. Raises Mismatch."""
         return split_results(body, "choices", parts)
+
+    def pieces(self, failure: UpstreamFailure, count: int) -> int:
+        """Each alone and at once: finding the one at fault by halves would generate the others again and again.
+
+        Also where the server has no such endpoint, or fails over one conversation with a status that would otherwise
+        be the moment's fault.
+        """
+        alone = blames_item(failure, "messages") or failure.status in _NOT_THERE or failure.status == _FAILED
+        return count if alone else 1

@@ -23,6 +23,7 @@ __all__ = [
     "Form",
     "Mismatch",
     "Part",
+    "blames_item",
     "by_index",
     "estimated_tokens",
     "group_of",
@@ -43,6 +44,8 @@ _LIST: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _OBJECTS: Final = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 _WHOLE_NUMBER: Final = msgspec.json.Decoder(int)
 _BYTES_PER_TOKEN: Final = 4
+_ITEM_AT_FAULT: Final = frozenset({400, 413, 422})
+"""Statuses by which an upstream may refuse a batch for one of its items, or for its size."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,6 +90,10 @@ class Form(Protocol):
         Raises:
             Mismatch: the answer doesn't fit the parts.
         """
+        ...
+
+    def pieces(self, failure: UpstreamFailure, count: int) -> int:
+        """Into how many pieces a failed batch of `count` parts is broken, to find the part at fault; 1: not at all."""
         ...
 
 
@@ -156,6 +163,20 @@ def by_index(results: Sequence[Fields], count: int) -> list[Fields]:
     if ordered.keys() != set(range(count)):
         raise Mismatch("the results' indices aren't those that were asked")
     return [ordered[index] for index in range(count)]
+
+
+def blames_item(failure: UpstreamFailure, asked: str) -> bool:
+    """Whether a refusal may be one item's fault rather than that of something which all parts share.
+
+    Refusals name the field at fault, where they name any; `asked` is the one that holds the items.
+    """
+    if failure.sharing is not Sharing.FATAL or failure.status not in _ITEM_AT_FAULT:
+        return False
+    try:
+        param = msgspec.json.decode(failure.body or b"{}").get("param")
+    except (msgspec.DecodeError, AttributeError):
+        return True
+    return not isinstance(param, str) or not param or param.startswith(asked)
 
 
 def _unread(raw: Mapping[str, msgspec.Raw]) -> Fields:

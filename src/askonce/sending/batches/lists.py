@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from askonce.sending.batches.form import (
     Mismatch,
     Part,
+    blames_item,
     estimated_tokens,
     group_of,
     read_fields,
@@ -24,6 +25,7 @@ from askonce.sending.batches.shares import split_results
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from askonce.errors import UpstreamFailure
     from askonce.model import Call
 
 __all__ = ["COMPLETIONS", "EMBEDDINGS", "ListForm"]
@@ -68,6 +70,10 @@ class ListForm:
     def split(self, body: bytes, parts: Sequence[Part]) -> Sequence[bytes]:
         """Each part's own body, in the parts' order. Raises Mismatch."""
         return split_results(body, self.results, parts)
+
+    def pieces(self, failure: UpstreamFailure, count: int) -> int:
+        """Halves, until those at fault are alone."""
+        return min(2, count) if blames_item(failure, self.asked) else 1
 
 
 EMBEDDINGS: Final = ListForm("input", "data")

@@ -1,0 +1,63 @@
+"""How many items go at a time, as the upstream bears it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["BatchSize"]
+
+_SLOW_MULTIPLE: Final = 2.0
+"""A batch that takes no longer than this many times the quickest is not too large, whatever the target."""
+_FORGOTTEN: Final = 1.02
+"""By how much the quickest latency is raised with every batch, so that an upstream that became slow isn't blamed."""
+
+_NEWS: Final = 0.2
+"""The weight of the newest batch in the mean latency."""
+
+
+class BatchSize:
+    """Additive increase, multiplicative decrease on a batch's latency, between one item and the most allowed.
+
+    Starts at the most. A batch that takes longer than the target halves it, but only where smaller ones could be
+    quicker: what takes an upstream long for one item isn't mended by sending them singly. Batches that were sent before
+    the last cut say nothing. Full batches in time raise it by one item. A size that the upstream refused, but whose
+    pieces it took, is never tried again.
+
+    Attributes:
+        latency_s: Seconds that batches take lately; 0 before the first.
+    """
+
+    def __init__(self, most: int, target_s: float) -> None:
+        """`most` items, and the latency in seconds that a batch may have."""
+        self._target_s = target_s
+        self._ceiling = most
+        self._size = most
+        self._cut_at = float("-inf")
+        self._quickest_s = float("inf")
+        self.latency_s = 0.0
+
+    @property
+    def items(self) -> int:
+        """The most items of the next batch, at least 1."""
+        return self._size
+
+    def answered(self, items: int, sent_at: float, now: float) -> None:
+        """A batch was answered."""
+        latency_s = now - sent_at
+        self._quickest_s = min(self._quickest_s * _FORGOTTEN, latency_s)
+        self.latency_s += (latency_s - self.latency_s) * (_NEWS if self.latency_s else 1.0)
+        if latency_s > max(self._target_s, _SLOW_MULTIPLE * self._quickest_s):
+            self.too_slow(items, sent_at, now)
+        elif items >= self._size < self._ceiling:
+            self._size += 1
+
+    def too_slow(self, items: int, sent_at: float, now: float) -> None:
+        """A batch took too long, or was never answered."""
+        if sent_at >= self._cut_at and items > 1:
+            self._size = max(1, min(self._size, items) // 2)
+            self._cut_at = now
+
+    def refused(self, items: int) -> None:
+        """The upstream took none of so many items, and all of them in pieces."""
+        self._ceiling = max(1, min(self._ceiling, items - 1))
+        self._size = max(1, min(self._size, items // 2))

@@ -1,0 +1,263 @@
+"""Group commit: calls that wait anyway go together, for upstreams that take several at a time.
+
+A call that finds nobody under way and a slot free goes at once, alone. While it is under way the next ones pile up, and
+when it is back and a slot is free all of them go as one call, up to the caps. So an idle gateway adds no wait, and batches
+are as large as the load makes them. Only where a lane lingers does a call wait for others to come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from askonce.errors import Refusal
+from askonce.sending.batches.pile import Carrier, Load, Member, Pile
+from askonce.sending.batches.size import BatchSize
+from askonce.sending.delivery import Delivery, Run
+from askonce.sending.ticket import Ticket
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping
+
+    from askonce.model import Call, Endpoint, Lane
+    from askonce.sending.batches.form import Form, Part
+    from askonce.sending.batches.share import Share
+    from askonce.sending.delivery import Gate
+
+__all__ = ["Batches", "BatchingRules"]
+
+_SHORTEST_RETRY_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class BatchingRules:
+    """What may go together.
+
+    Attributes:
+        forms: How calls are joined, by endpoint; others go alone.
+        most: The largest batch.
+        in_flight: Batches of one group that may be under way at a time.
+        target_s: Seconds that a batch may take before smaller ones are tried.
+        linger_s: Seconds that calls of a lane wait for others; missing: none.
+        linger_items: Items beyond which nobody waits for more.
+        max_waiting: Calls that may wait.
+    """
+
+    forms: Mapping[Endpoint, Form]
+    most: Load
+    in_flight: int = 1
+    target_s: float = 1.0
+    linger_s: Mapping[Lane, float] = field(default_factory=dict)
+    linger_items: int = 16
+    max_waiting: int = 1_000
+
+
+@dataclass(slots=True, eq=False)
+class _Group:
+    """Calls that can go together: those that wait, who waits for a turn with them, and how many batches are under way."""
+
+    key: Hashable
+    run: Run
+    pile: Pile = field(default_factory=Pile)
+    waiting: Carrier | None = None
+    in_flight: int = 0
+    timer: asyncio.TimerHandle | None = None
+
+
+class Batches:
+    """Everything of one upstream and model that goes together. Belongs to one event loop; owns its carriers' tasks."""
+
+    def __init__(self, name: str, rules: BatchingRules, gate: Gate) -> None:
+        """`name` is the upstream's, for what callers are told."""
+        self._name = name
+        self._rules = rules
+        self._gate = gate
+        self._delivery = Delivery(name, gate)
+        self._runs = {
+            endpoint: Run(form, BatchSize(rules.most.items, rules.target_s))
+            for endpoint, form in rules.forms.items()
+        }
+        self._groups: dict[Hashable, _Group] = {}
+        self._waiting: dict[Ticket, tuple[_Group, Member]] = {}
+        self._carriers: set[Carrier] = set()
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait to go."""
+        return len(self._waiting)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way and nothing waits."""
+        return not self._carriers and not self._waiting
+
+    def read(self, call: Call) -> Part | None:
+        """What a call adds to a batch; None where it has to go alone."""
+        form, most = self._rules.forms.get(call.endpoint), self._rules.most
+        if form is None or len(call.body) > most.size_bytes:
+            return None
+        part = form.read(call)
+        return part if part is not None and len(part.items) <= most.items else None
+
+    async def open(self, part: Part, ticket: Ticket) -> Share:
+        """Waits for its turn, and for its share of the answer.
+
+        Raises:
+            Refusal: 429 `queue_full`, or what the gate told the carrier that waited for it.
+            UpstreamFailure: the call failed.
+        """
+        loop = asyncio.get_running_loop()
+        if len(self._waiting) >= self._rules.max_waiting:
+            raise self._queue_full(self._runs[part.call.endpoint].size)
+        group = self._group(part)
+        now = loop.time()
+        member = Member(part, ticket, loop.create_future(), now, now + self._linger_s(ticket, now))
+        if group.in_flight >= self._rules.in_flight:
+            member.reason = "concurrency"
+        elif member.due > now:
+            member.reason = "linger"
+        group.pile.add(member)
+        self._waiting[ticket] = (group, member)
+        if group.waiting is not None:
+            self._gate.hurry(group.waiting.ticket, ticket.lane)
+        self._set_off(group)
+        try:
+            return await member.share
+        finally:
+            if member.share.cancelled():
+                self._left(group, member)
+
+    def hurry(self, ticket: Ticket, lane: Lane) -> None:
+        """Moves a call that waits to an earlier lane, and whoever waits for a turn on its behalf."""
+        if ticket not in self._waiting:
+            return
+        group, member = self._waiting[ticket]
+        group.pile.hurry(member, lane)
+        now = asyncio.get_running_loop().time()
+        member.due = min(member.due, now + self._linger_s(ticket, now))
+        if group.waiting is not None:
+            self._gate.hurry(group.waiting.ticket, lane)
+        self._set_off(group)
+
+    def _group(self, part: Part) -> _Group:
+        group = self._groups.get(part.group)
+        if group is None:
+            group = self._groups[part.group] = _Group(part.group, self._runs[part.call.endpoint])
+        return group
+
+    def _linger_s(self, ticket: Ticket, now: float) -> float:
+        """How long a call waits for others: never more than half of the time that it has."""
+        return max(0.0, min(self._rules.linger_s.get(ticket.lane, 0.0), (ticket.deadline - now) / 2))
+
+    def _set_off(self, group: _Group) -> None:
+        """Has a carrier wait for its turn where calls are due, none waits yet, and one more may be under way."""
+        if group.timer is not None:
+            group.timer.cancel()
+            group.timer = None
+        if not group.pile:
+            self._tidy(group)
+        elif group.waiting is None and group.in_flight < self._rules.in_flight:
+            due = self._due(group.pile)
+            if due is None:
+                self._start(group, group.pile.urgent())
+            else:
+                group.timer = asyncio.get_running_loop().call_at(due, self._set_off, group)
+
+    def _due(self, pile: Pile) -> float | None:
+        """Until when more calls are waited for: event-loop time; None where they aren't."""
+        if not self._rules.linger_s or pile.items >= self._rules.linger_items:
+            return None
+        due = min(member.due for member in pile)
+        return due if due > asyncio.get_running_loop().time() else None
+
+    def _tidy(self, group: _Group) -> None:
+        """Nothing waits: nor need a carrier, nor is the group kept for its own sake."""
+        if group.waiting is not None:
+            group.waiting.stop()
+        elif not group.in_flight:
+            self._groups.pop(group.key, None)
+
+    def _start(self, group: _Group, first: Member) -> None:
+        told = first.ticket
+        carrier = Carrier(Ticket(told.tenant, told.lane, told.tokens, told.deadline))
+        group.waiting = carrier
+        self._carriers.add(carrier)
+        carrier.task = asyncio.create_task(  # noqa: TID251 - named, kept, and cancelled once nobody waits for it
+            self._carry(group, carrier, first.part.call), name=f"batch-{self._name}"
+        )
+        carrier.task.add_done_callback(lambda _: self._over(group, carrier))
+
+    async def _carry(self, group: _Group, carrier: Carrier, first: Call) -> None:
+        """One batch's way; whatever becomes of it, everybody who went with it is told."""
+        try:
+            pieces = await self._delivery.deliver(
+                group.run, carrier.ticket, first, lambda: self._take(group, carrier)
+            )
+            self._returned(group, carrier)
+            await self._delivery.apart(group.run, pieces)
+        except Exception as error:  # noqa: BLE001 - a bug must not leave callers waiting for ever
+            for member in carrier.members or self._refused(group, carrier.ticket, error):
+                member.fail(error)
+
+    def _take(self, group: _Group, carrier: Carrier) -> list[Member]:
+        """The carrier's turn has come: all that waits goes, up to the caps; what is left has another carrier wait."""
+        group.waiting, carrier.under_way = None, True
+        group.in_flight += 1
+        carrier.members = group.pile.take(replace(self._rules.most, items=group.run.size.items))
+        for member in carrier.members:
+            member.carrier = carrier
+            del self._waiting[member.ticket]
+        self._set_off(group)
+        return carrier.members
+
+    def _refused(self, group: _Group, ticket: Ticket, error: Exception) -> list[Member]:
+        """Who is told what a carrier was told that waited in vain: others of its tenant that can't wait longer.
+
+        Everybody else's wait goes on, with another carrier.
+        """
+        told = [
+            member
+            for member in group.pile
+            if not isinstance(error, Refusal)
+            or (member.ticket.tenant == ticket.tenant and member.ticket.deadline <= ticket.deadline)
+        ]
+        for member in told:
+            group.pile.remove(member)
+            del self._waiting[member.ticket]
+        return told
+
+    def _returned(self, group: _Group, carrier: Carrier) -> None:
+        """A carrier is back, or will never go: the next one may. Safe to call again."""
+        if group.waiting is carrier:
+            group.waiting = None
+        elif carrier.under_way:
+            group.in_flight -= 1
+        else:
+            return
+        carrier.under_way = False
+        self._set_off(group)
+
+    def _over(self, group: _Group, carrier: Carrier) -> None:
+        """A carrier's task has ended, perhaps before it began."""
+        self._carriers.discard(carrier)
+        self._returned(group, carrier)
+        for member in carrier.members:
+            member.share.cancel()
+
+    def _left(self, group: _Group, member: Member) -> None:
+        """A caller doesn't wait any more: its call isn't sent, or is cancelled where it was the last of its batch."""
+        if member in group.pile:
+            group.pile.remove(member)
+            del self._waiting[member.ticket]
+            self._set_off(group)
+        elif member.carrier is not None and all(other.share.done() for other in member.carrier.members):
+            member.carrier.stop()
+
+    def _queue_full(self, size: BatchSize) -> Refusal:
+        batches = len(self._waiting) / (size.items * self._rules.in_flight)
+        wait_s = max(_SHORTEST_RETRY_S, batches * size.latency_s)
+        sentence = (
+            f"{len(self._waiting)} requests wait for {self._name} already; try again in {wait_s:.0f} s."
+        )
+        return Refusal(429, "queue_full", sentence, retry_after_s=wait_s)

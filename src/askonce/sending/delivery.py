@@ -1,0 +1,196 @@
+"""One batch's way: sent when its turn has come, its answer handed out, and taken apart where one call fails all."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from askonce.errors import AskonceError, Refusal, UpstreamFailure
+from askonce.model import Usage
+from askonce.sending.batches.form import Mismatch, mismatch
+from askonce.sending.batches.share import Share, WholeReply
+from askonce.sending.ticket import Ticket
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from askonce.model import Call, Lane
+    from askonce.sending.batches.form import Form
+    from askonce.sending.batches.pile import Member
+    from askonce.sending.batches.size import BatchSize
+    from askonce.sending.passage import Passage
+
+__all__ = ["Delivery", "Gate", "Run"]
+
+_TIMED_OUT: Final = "upstream_timeout"
+
+
+class Gate(Protocol):
+    """What a line does for batches."""
+
+    async def carry(self, first: Call, ticket: Ticket, load: Callable[[], Call]) -> Passage:
+        """Waits for the turn of `ticket` with the key that `first` would take, and sends what `load` then gives.
+
+        `load` sets the ticket's tokens to what it gives. What it raises is raised, and no slot is kept. Raises Refusal.
+        """
+        ...
+
+    def hurry(self, ticket: Ticket, lane: Lane) -> None:
+        """Moves a waiting ticket to an earlier lane; a later one changes nothing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How batches of one kind go: how they are joined, and how large they may be."""
+
+    form: Form
+    size: BatchSize
+
+
+class _NobodyLeft(AskonceError):
+    """All calls that were to go have left meanwhile."""
+
+
+class _Load:
+    """What goes with one upstream call, from the moment at which its turn has come."""
+
+    def __init__(self, run: Run, ticket: Ticket, take: Callable[[], Sequence[Member]]) -> None:
+        self.run = run
+        self.members: Sequence[Member] = ()
+        self.sent_at = 0.0
+        self._ticket = ticket
+        self._take = take
+
+    @property
+    def items(self) -> int:
+        return sum(len(member.part.items) for member in self.members)
+
+    def call(self) -> Call:
+        """The one call for all that is to go and still wanted. Raises _NobodyLeft."""
+        self.sent_at = asyncio.get_running_loop().time()
+        taken = self._take()
+        _tell([member for member in taken if member.ticket.deadline < self.sent_at], _too_late())
+        self.members = [member for member in taken if not member.share.done()]
+        if not self.members:
+            raise _NobodyLeft
+        self._ticket.tokens = sum(member.ticket.tokens for member in self.members)
+        if len(self.members) == 1:
+            return self.members[0].part.call
+        return self.run.form.join([member.part for member in self.members])
+
+    def hand_out(self, body: bytes, passage: Passage) -> None:
+        """Gives everybody what is theirs. Raises Mismatch, and gives nobody anything then."""
+        bodies: Sequence[bytes | UpstreamFailure] = [body]
+        if len(self.members) > 1:
+            bodies = self.run.form.split(body, [member.part for member in self.members])
+        tokens = [member.ticket.tokens for member in self.members]
+        for at, (member, own) in enumerate(zip(self.members, bodies, strict=True)):
+            if isinstance(own, UpstreamFailure):
+                member.fail(own)
+            elif not member.share.done():
+                settle = _Settlement(passage, tokens, at)
+                waited_s = self.sent_at - member.since
+                waited_for = (passage.waited_for or member.reason) if waited_s > 0 else ""
+                share = Share(WholeReply(own, passage.reply), waited_s, waited_for, len(bodies), settle)
+                member.share.set_result(share)
+
+
+class _Settlement:
+    """Replaces one member's estimate in the sum that the line was told."""
+
+    __slots__ = ("_at", "_passage", "_tokens")
+
+    def __init__(self, passage: Passage, tokens: list[int], at: int) -> None:
+        self._passage = passage
+        self._tokens = tokens
+        self._at = at
+
+    def __call__(self, usage: Usage) -> None:
+        self._tokens[self._at] = usage.prompt_tokens + usage.completion_tokens
+        self._passage.settle(Usage(prompt_tokens=sum(self._tokens)))
+
+
+class Delivery:
+    """Sends batches through the gate and tells their callers."""
+
+    def __init__(self, name: str, gate: Gate) -> None:
+        """`name` is the upstream's, for what callers are told."""
+        self._name = name
+        self._gate = gate
+
+    async def deliver(
+        self, run: Run, ticket: Ticket, first: Call, take: Callable[[], Sequence[Member]]
+    ) -> list[Sequence[Member]]:
+        """Waits for the ticket's turn, sends what `take` then gives, and tells its callers what became of it.
+
+        Returns:
+            Pieces that are to be sent again, each for itself: one of them may be what failed all; mostly none.
+
+        Raises:
+            Refusal: the gate refuses the ticket: nothing was taken.
+        """
+        load = _Load(run, ticket, take)
+        loop = asyncio.get_running_loop()
+        try:
+            passage = await self._gate.carry(first, ticket, load.call)
+            try:
+                body = await passage.reply.body()
+            finally:
+                await passage.aclose()
+            run.size.answered(load.items, load.sent_at, loop.time())
+            load.hand_out(body, passage)
+        except _NobodyLeft:
+            return []
+        except Mismatch:
+            run.size.refused(load.items)
+            _tell(load.members, mismatch(self._name))
+        except UpstreamFailure as failure:
+            if failure.code == _TIMED_OUT:
+                run.size.too_slow(load.items, load.sent_at, loop.time())
+            pieces = run.form.pieces(failure, len(load.members))
+            if pieces > 1:
+                return _pieces(load.members, pieces)
+            _tell(load.members, failure)
+        return []
+
+    async def apart(self, run: Run, pieces: Sequence[Sequence[Member]]) -> None:
+        """Sends pieces of a batch that was refused, and pieces of these, until those at fault are alone.
+
+        Where all of them are answered, it was their number that was refused.
+        """
+        if not pieces:
+            return
+        await asyncio.gather(*(self._again(run, piece) for piece in pieces))
+        members = [member for piece in pieces for member in piece]
+        if all(member.answered for member in members):
+            run.size.refused(sum(len(member.part.items) for member in members))
+
+    async def _again(self, run: Run, piece: Sequence[Member]) -> None:
+        first = piece[0]
+        told = first.ticket
+        ticket = Ticket(told.tenant, told.lane, told.tokens, max(member.ticket.deadline for member in piece))
+        try:
+            pieces = await self.deliver(run, ticket, first.part.call, lambda: piece)
+        except Refusal as refusal:
+            _tell(piece, refusal)
+        else:
+            await self.apart(run, pieces)
+
+
+def _tell(members: Sequence[Member], error: Refusal) -> None:
+    for member in members:
+        member.fail(error)
+
+
+def _too_late() -> Refusal:
+    sentence = (
+        "The request's turn came after its deadline; allow more time with X-Askonce-Timeout, or try again."
+    )
+    return Refusal(429, "deadline_unreachable", sentence)
+
+
+def _pieces(members: Sequence[Member], count: int) -> list[Sequence[Member]]:
+    """So many pieces, as even as can be, in order."""
+    return [members[len(members) * at // count : len(members) * (at + 1) // count] for at in range(count)]

@@ -1,0 +1,386 @@
+"""Group commit: who goes together, when, and what becomes of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from askonce.errors import Refusal, UpstreamFailure
+from askonce.model import Lane, Usage
+from askonce.sending.batches.pile import Load
+from askonce.sending.limits import Limits
+from sending.engine import FATAL, TRANSIENT, Engine, ask, embedding, items, line, ticket, vectors
+from virtual_time import virtual_time
+
+if TYPE_CHECKING:
+    from askonce.sending.line import Line
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def at_rest(sent: Line) -> None:
+    """Checks that nothing is left of what went."""
+    await asyncio.sleep(0.001)
+    assert sent.idle
+    assert sent.state().in_use == 0
+    assert sent._batches is not None
+    assert not sent._batches._groups
+
+
+@virtual_time
+async def test_an_idle_line_sends_at_once_and_byte_for_byte() -> None:
+    """One request at a time waits for nobody, and its body isn't touched."""
+    engine = Engine()
+    sent = line(engine, linger_s={Lane.RELAXED: 0.05})
+    for text in ("a", "b"):
+        began = now()
+        call = embedding(text)
+        passage = await ask(sent, call)
+        assert now() - began == pytest.approx(0.011)
+        assert engine.calls[-1] is call
+        assert (passage.batched, passage.waited_s, passage.waited_for) == (1, 0, "")
+    await at_rest(sent)
+
+
+@virtual_time
+async def test_what_waits_anyway_goes_together() -> None:
+    """While one call is under way all others pile up, and leave as one; everybody gets their own."""
+    engine = Engine()
+    sent = line(engine)
+    texts = [f"text {number}" for number in range(30)]
+    answers = await asyncio.gather(*(vectors(sent, text) for text in texts))
+    assert answers == [[text] for text in texts]
+    assert engine.batches == [30]
+    late = asyncio.gather(*(vectors(sent, text) for text in texts))
+    await asyncio.sleep(0.001)
+    passage, *_ = await asyncio.gather(
+        ask(sent, embedding("later")), *(vectors(sent, text) for text in texts)
+    )
+    await late
+    assert engine.batches == [30, 30, 31]
+    assert passage.batched == 31
+    assert (passage.waited_for, passage.waited_s) == ("concurrency", pytest.approx(0.039))
+
+
+@virtual_time
+async def test_batches_hold_no_more_than_their_caps() -> None:
+    """Items, tokens and bytes are capped; what is larger than a cap on its own goes alone."""
+    for most, expected in (
+        (Load(4, 100_000, 2**20), [4, 4, 2]),
+        (Load(64, 30, 2**20), [3, 3, 3, 1]),
+        (Load(64, 100_000, 3 * len(embedding("text 0").body)), [3, 3, 3, 1]),
+    ):
+        engine = Engine()
+        sent = line(engine, most=most)
+        await asyncio.gather(*(vectors(sent, f"text {number}") for number in range(10)))
+        assert engine.batches == expected
+    assert await vectors(sent, ["x" * 400, "y"]) == ["x" * 400, "y"]
+
+
+@virtual_time
+async def test_different_parameters_go_apart() -> None:
+    """Groups don't mix, and don't wait for one another."""
+    engine = Engine(serial=False)
+    sent = line(engine)
+    await asyncio.gather(*(vectors(sent, str(number), dimensions=number % 2) for number in range(10)))
+    assert sorted(engine.batches) == [5, 5]
+    assert {json.loads(call.body)["dimensions"] for call in engine.calls} == {0, 1}
+
+
+@virtual_time
+async def test_only_the_bad_input_is_told() -> None:
+    """A batch that is refused is halved until the one at fault is alone: it gets its own error, the others answers."""
+    engine = Engine()
+    sent = line(engine)
+    texts = [
+        *(f"text {number}" for number in range(20)),
+        "bad one",
+        *(f"more {number}" for number in range(10)),
+    ]
+    answers = await asyncio.gather(*(vectors(sent, text) for text in texts), return_exceptions=True)
+    failed = answers.pop(20)
+    assert isinstance(failed, UpstreamFailure)
+    assert (failed.status, failed.message) == (400, "bad one")
+    assert answers == [[text] for text in texts if not text.startswith("bad")]
+    assert len(engine.calls) <= 1 + 2 * 5
+    await at_rest(sent)
+
+
+@virtual_time
+async def test_what_all_share_is_not_looked_for_in_one() -> None:
+    """A refusal that names another field than the input concerns all of a batch, and isn't asked again."""
+    error = b'{"message": "no such size", "param": "dimensions"}'
+    engine = Engine(failures=[UpstreamFailure(400, "invalid", "no such size", sharing=FATAL, body=error)])
+    sent = line(engine)
+    answers = await asyncio.gather(*(vectors(sent, str(at)) for at in range(8)), return_exceptions=True)
+    assert {str(answer) for answer in answers} == {"no such size"}
+    assert len(engine.calls) == 1
+
+
+@virtual_time
+async def test_a_transient_failure_is_everybodys() -> None:
+    """What is the moment's fault is told to all at once: each decides for itself whether to try again."""
+    engine = Engine(failures=[UpstreamFailure(503, "busy", "Busy.", sharing=TRANSIENT)])
+    sent = line(engine)
+    answers = await asyncio.gather(*(vectors(sent, str(at)) for at in range(8)), return_exceptions=True)
+    assert all(isinstance(answer, UpstreamFailure) and answer.status == 503 for answer in answers)
+    assert await asyncio.gather(*(vectors(sent, str(at)) for at in range(8))) == [
+        [str(at)] for at in range(8)
+    ]
+    assert engine.batches == [8, 8]
+
+
+@virtual_time
+async def test_an_answer_that_does_not_fit_is_nobodys() -> None:
+    """Three results for four inputs: all are told that it was garbage, and nobody gets another's vector."""
+    engine = Engine(answer=b'{"data": [{"embedding": 1}, {"embedding": 2}, {"embedding": 3}]}')
+    sent = line(engine)
+    answers = await asyncio.gather(*(vectors(sent, str(at)) for at in range(4)), return_exceptions=True)
+    assert all(
+        isinstance(answer, UpstreamFailure) and answer.code == "upstream_garbage" for answer in answers
+    )
+
+
+@virtual_time
+async def test_a_server_that_takes_fewer_is_asked_for_fewer() -> None:
+    """A size that was refused, though its halves were taken, is never sent again."""
+    engine = Engine(most_items=10)
+    sent = line(engine)
+    for _ in range(10):
+        answers = await asyncio.gather(*(vectors(sent, str(at)) for at in range(40)))
+        assert answers == [[str(at)] for at in range(40)]
+    refused = [size for size in engine.batches if size > 10]
+    assert len(refused) <= 6
+    assert max(engine.batches[-20:]) <= 10
+
+
+@virtual_time
+async def test_large_batches_that_are_slow_become_smaller() -> None:
+    """Above the target latency the size is halved, and grows back by one: it stays near what the target allows."""
+    engine = Engine(per_item_s=0.05)
+    sent = line(engine, target_s=1.0)
+    for _ in range(20):
+        await asyncio.gather(*(vectors(sent, str(at)) for at in range(40)))
+    assert engine.batches[0] == 40
+    assert all(9 <= size <= 21 for size in engine.batches[40:-1] if size > 3)
+
+
+@virtual_time
+async def test_a_slow_upstream_is_not_blamed_on_the_size() -> None:
+    """Where one item takes longer than the target, smaller batches would only be more of them."""
+    engine = Engine(fixed_s=5.0)
+    sent = line(engine, target_s=1.0)
+    for _ in range(5):
+        await asyncio.gather(*(vectors(sent, str(at)) for at in range(60)))
+    assert set(engine.batches) == {60}
+
+
+@virtual_time
+async def test_who_leaves_harms_nobody() -> None:
+    """Callers that leave before their turn aren't sent; those that leave later don't take the others' answer along."""
+    engine = Engine()
+    sent = line(engine)
+    under_way = [asyncio.create_task(vectors(sent, f"first {at}")) for at in range(3)]
+    await asyncio.sleep(0.001)
+    waiting = [asyncio.create_task(vectors(sent, f"second {at}")) for at in range(4)]
+    await asyncio.sleep(0.001)
+    under_way[0].cancel()
+    waiting[1].cancel()
+    await asyncio.wait([*under_way, *waiting])
+    assert [task.result() for task in under_way[1:]] == [["first 1"], ["first 2"]]
+    assert [items(call) for call in engine.calls][1] == ["second 0", "second 2", "second 3"]
+    assert engine.cancelled == 0
+    await at_rest(sent)
+
+
+@virtual_time
+async def test_a_call_that_nobody_waits_for_is_cancelled() -> None:
+    """Once all of a batch have left, the upstream need not go on; nothing is left behind."""
+    engine = Engine(fixed_s=10)
+    sent = line(engine)
+    tasks = [asyncio.create_task(vectors(sent, str(at))) for at in range(3)]
+    await asyncio.sleep(0.001)
+    waiting = asyncio.create_task(vectors(sent, "more"))
+    await asyncio.sleep(0.001)
+    for task in tasks:
+        task.cancel()
+    waiting.cancel()
+    await asyncio.wait([*tasks, waiting])
+    await asyncio.sleep(0.001)
+    assert (engine.cancelled, len(engine.calls)) == (1, 1)
+    await at_rest(sent)
+
+
+@virtual_time
+async def test_who_leaves_in_the_very_moment_leaves_nothing_behind() -> None:
+    """A caller that is cancelled before its carrier has run a step doesn't block those that come later."""
+    engine = Engine()
+    sent = line(engine)
+    task = asyncio.create_task(vectors(sent, "gone"))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    assert await vectors(sent, "here") == ["here"]
+    await at_rest(sent)
+
+
+@virtual_time
+async def test_tenants_take_turns_within_a_batch() -> None:
+    """One tenant's burst doesn't keep another's single call waiting for longer than a batch."""
+    engine = Engine()
+    sent = line(engine, most=Load(8, 100_000, 2**20))
+    burst = [asyncio.create_task(vectors(sent, f"burst {at}", ticket("big"))) for at in range(40)]
+    await asyncio.sleep(0.001)
+    small = asyncio.create_task(vectors(sent, "small", ticket("small")))
+    await asyncio.wait([*burst, small])
+    assert "small" in items(engine.calls[1])
+
+
+@virtual_time
+async def test_earlier_lanes_go_first_and_the_longest_waiting_always() -> None:
+    """Interactive calls fill a batch, but its first place is for whoever has waited longest."""
+    engine = Engine()
+    sent = line(engine, most=Load(4, 100_000, 2**20))
+    first = asyncio.create_task(vectors(sent, "first"))
+    await asyncio.sleep(0.001)
+    relaxed = [
+        asyncio.create_task(vectors(sent, f"relaxed {at}", ticket(lane=Lane.RELAXED))) for at in range(4)
+    ]
+    await asyncio.sleep(0)
+    hurried = [asyncio.create_task(vectors(sent, f"hurried {at}")) for at in range(5)]
+    await asyncio.wait([first, *relaxed, *hurried])
+    assert items(engine.calls[1]) == ["relaxed 0", "hurried 0", "hurried 1", "hurried 2"]
+
+
+@virtual_time
+async def test_relaxed_calls_linger_until_their_window_or_number_is_full() -> None:
+    """A lane that lingers waits for its window from the first call on, or until enough have come."""
+    engine = Engine()
+    sent = line(engine, linger_s={Lane.RELAXED: 0.05}, linger_items=5)
+    began = now()
+    passages = await asyncio.gather(
+        *(ask(sent, embedding(str(at)), ticket(lane=Lane.RELAXED)) for at in range(3))
+    )
+    assert now() - began == pytest.approx(0.063)
+    assert {passage.waited_for for passage in passages} == {"linger"}
+    began = now()
+    await asyncio.gather(*(ask(sent, embedding(str(at)), ticket(lane=Lane.RELAXED)) for at in range(5)))
+    assert now() - began == pytest.approx(0.015)
+    assert engine.batches == [3, 5]
+
+
+@virtual_time
+async def test_an_interactive_call_takes_the_lingering_ones_along() -> None:
+    """Somebody who doesn't wait ends the others' wait; so does a caller in a hurry who joins one of them."""
+    engine = Engine()
+    sent = line(engine, linger_s={Lane.RELAXED: 0.05})
+    began = now()
+    relaxed = asyncio.create_task(vectors(sent, "relaxed", ticket(lane=Lane.RELAXED)))
+    await asyncio.sleep(0.01)
+    await vectors(sent, "now")
+    await relaxed
+    assert now() - began == pytest.approx(0.022)
+    held = ticket(lane=Lane.RELAXED)
+    began = now()
+    relaxed = asyncio.create_task(vectors(sent, "relaxed", held))
+    await asyncio.sleep(0.01)
+    sent.hurry(held, Lane.INTERACTIVE)
+    await relaxed
+    assert now() - began == pytest.approx(0.021)
+    assert engine.batches == [2, 1]
+
+
+@virtual_time
+async def test_nobody_lingers_past_half_of_its_time() -> None:
+    """A call whose answer is wanted soon waits for others for less than the window."""
+    engine = Engine()
+    sent = line(engine, linger_s={Lane.RELAXED: 10.0})
+    began = now()
+    await vectors(sent, "soon", ticket(lane=Lane.RELAXED, patience_s=1.0))
+    assert now() - began == pytest.approx(0.511)
+
+
+@virtual_time
+async def test_a_full_pile_refuses_with_a_time_to_come_back() -> None:
+    """What waits is bounded: further calls are told at once, and nothing of them stays."""
+    engine = Engine(fixed_s=2.0)
+    sent = line(engine, max_waiting=10, most=Load(5, 100_000, 2**20))
+    tasks = [asyncio.create_task(vectors(sent, str(at))) for at in range(5)]
+    await asyncio.sleep(0.1)
+    tasks += [asyncio.create_task(vectors(sent, str(at))) for at in range(10)]
+    await asyncio.sleep(0)
+    with pytest.raises(Refusal) as refused:
+        await vectors(sent, "one more", dimensions=7)
+    assert (refused.value.status, refused.value.code) == (429, "queue_full")
+    assert refused.value.retry_after_s is not None
+    await asyncio.gather(*tasks)
+    await at_rest(sent)
+
+
+@virtual_time
+async def test_what_comes_too_late_is_not_sent() -> None:
+    """A call whose deadline passed while it waited is told so, and the others go without it."""
+    engine = Engine(fixed_s=2.0)
+    sent = line(engine)
+    first = asyncio.create_task(vectors(sent, "first"))
+    await asyncio.sleep(0.1)
+    late = asyncio.create_task(vectors(sent, "late", ticket(patience_s=1.0)))
+    later = asyncio.create_task(vectors(sent, "later"))
+    await asyncio.wait([first, late, later])
+    assert later.result() == ["later"]
+    error = late.exception()
+    assert isinstance(error, Refusal)
+    assert error.code == "deadline_unreachable"
+    assert engine.batches == [1, 1]
+
+
+@virtual_time
+async def test_a_refused_turn_is_told_to_those_that_it_concerns() -> None:
+    """Where the line turns a carrier away, its tenant's calls are told; another's with more time goes on waiting."""
+    engine = Engine(fixed_s=1.0)
+    sent = line(engine, Limits(max_concurrency=1, min_concurrency=1))
+    for _ in range(5):
+        await vectors(sent, "so that the line knows how long calls take")
+    other = asyncio.create_task(vectors(sent, "other parameters", dimensions=3))
+    await asyncio.sleep(0.1)
+    hasty = asyncio.create_task(vectors(sent, "hasty", ticket("hasty", patience_s=0.01)))
+    patient = asyncio.create_task(vectors(sent, "patient", ticket("patient")))
+    await asyncio.wait([other, hasty, patient])
+    error = hasty.exception()
+    assert isinstance(error, Refusal)
+    assert error.code == "deadline_unreachable"
+    assert patient.result() == ["patient"]
+    await at_rest(sent)
+
+
+@virtual_time
+async def test_the_true_count_of_tokens_is_settled_for_all() -> None:
+    """Each caller's usage replaces its own estimate in what the line was told; those that say nothing stay estimated."""
+    engine = Engine()
+    sent = line(engine)
+    passages = await asyncio.gather(*(ask(sent, embedding(str(at))) for at in range(4)))
+    key = sent._admission._ring.own.keys[0]
+    assert key._tokens_sent == 40
+    passages[0].settle(Usage(prompt_tokens=3))
+    assert key._tokens_sent == 33
+    passages[1].settle(Usage(prompt_tokens=3, completion_tokens=4))
+    assert key._tokens_sent == 30
+
+
+@virtual_time
+async def test_a_bug_is_told_rather_than_waited_for() -> None:
+    """Whatever goes wrong on the way, nobody waits for ever."""
+
+    class Broken(Engine):
+        async def open(self, call: object) -> object:  # type: ignore[override] # noqa: ARG002 - the port's shape
+            raise ZeroDivisionError
+
+    sent = line(Broken())
+    answers = await asyncio.gather(*(vectors(sent, str(at)) for at in range(3)), return_exceptions=True)
+    assert all(isinstance(answer, ZeroDivisionError) for answer in answers)
+    await at_rest(sent)
