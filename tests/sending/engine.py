@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from askonce.model import Json
-    from askonce.sending.batches.share import Share
     from askonce.sending.passage import Passage
 
 MOST = Load(items=64, tokens=100_000, size_bytes=2**20)
@@ -129,7 +128,7 @@ def ticket(tenant: str = "acme", lane: Lane = Lane.INTERACTIVE, patience_s: floa
     return Ticket(tenant, lane, 10, asyncio.get_running_loop().time() + patience_s)
 
 
-async def ask(sent: Line, call: Call, held: Ticket | None = None) -> Passage | Share:
+async def ask(sent: Line, call: Call, held: Ticket | None = None) -> Passage:
     passage = await sent.open(call, held or ticket())
     await passage.aclose()
     return passage

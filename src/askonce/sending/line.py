@@ -8,17 +8,17 @@ from askonce.errors import UpstreamFailure
 from askonce.model import Endpoint
 from askonce.sending.admission import Admission
 from askonce.sending.batching import Batches
-from askonce.sending.passage import Passage
+from askonce.sending.passage import OwnPassage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from askonce.model import Call, Lane
     from askonce.ports import Upstream
-    from askonce.sending.batches.share import Share
     from askonce.sending.batching import BatchingRules
     from askonce.sending.grant import Grant
     from askonce.sending.limits import Limits
+    from askonce.sending.passage import Passage
     from askonce.sending.state import LineState
     from askonce.sending.ticket import Ticket
 
@@ -51,7 +51,7 @@ class Line:
         self._admission = Admission(f"{upstream.name}'s {model}", limits, keys, pass_through=pass_through)
         self._batches = Batches(upstream.name, batching, self) if batching is not None else None
 
-    async def open(self, call: Call, ticket: Ticket) -> Passage | Share:
+    async def open(self, call: Call, ticket: Ticket) -> Passage:
         """Waits for its turn, and sends. A cancelled call leaves no slot behind.
 
         Raises:
@@ -89,7 +89,7 @@ class Line:
             grant.release()
             raise
         grant.accepted(reply.headers)
-        return Passage(reply, grant, bounded=call.stream or call.endpoint is Endpoint.EMBEDDINGS)
+        return OwnPassage(reply, grant, bounded=call.stream or call.endpoint is Endpoint.EMBEDDINGS)
 
     def hurry(self, ticket: Ticket, lane: Lane) -> None:
         """Moves a ticket to an earlier lane: a caller in more of a hurry has joined."""

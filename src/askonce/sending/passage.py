@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from askonce.errors import UpstreamFailure
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from askonce.ports import UpstreamReply
     from askonce.sending.grant import Grant
 
-__all__ = ["Passage"]
+__all__ = ["OwnPassage", "Passage"]
 
 
-class Passage:
-    """An accepted call: its reply, and what is known of its way there.
+class Passage(Protocol):
+    """An accepted call, or a share of one: its reply, and what is known of its way there.
 
     Attributes:
         reply: The upstream's reply; reading it tells the line how the upstream does.
@@ -26,6 +26,23 @@ class Passage:
             or `linger`.
         batched: Calls that shared the upstream call; 1 is alone.
     """
+
+    reply: UpstreamReply
+    waited_s: float
+    waited_for: str
+    batched: int
+
+    def settle(self, usage: Usage) -> None:
+        """Corrects the estimate of tokens by the true count; the last word counts."""
+        ...
+
+    async def aclose(self) -> None:
+        """Closes the reply and gives the slot back; safe to call again."""
+        ...
+
+
+class OwnPassage:
+    """A call that has its slot to itself. Attributes are `Passage`'s."""
 
     __slots__ = ("_grant", "batched", "reply", "waited_for", "waited_s")
 
