@@ -23,7 +23,7 @@ from askonce.pipeline.stored import cache_key, exact, semantic, young_enough
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from askonce.model import Endpoint, Json, Stored
+    from askonce.model import Caller, Endpoint, Json, Stored
     from askonce.pipeline.audit import Auditor
     from askonce.pipeline.broadcast import LogMemory
     from askonce.pipeline.budgets import Budgets
@@ -36,13 +36,15 @@ if TYPE_CHECKING:
     from askonce.pipeline.semantic import SemanticTier
     from askonce.ports import Clock, Store
 
-__all__ = ["Gateway", "Parts"]
+__all__ = ["SAID_HEADERS", "Gateway", "Parts"]
 
 _PASSED_ON: Final = frozenset({b"openai-organization", b"openai-project", b"openai-beta"})
 """Request headers that change what the upstream answers: they travel with the call and count in its key."""
 _RETRY: Final = b"x-stainless-retry-count"
 """The official SDKs' count of their own retries."""
-_TELLING: Final = (*CREDENTIAL_HEADERS, *POLICY_HEADERS, *sorted(_PASSED_ON), _RETRY)
+SAID_HEADERS: Final = (*POLICY_HEADERS, *sorted(_PASSED_ON))
+"""Request headers that say what is asked, apart from who asks."""
+_TELLING: Final = (*CREDENTIAL_HEADERS, *SAID_HEADERS, _RETRY)
 """All request headers that `understand` reads."""
 _MEMO: Final = 1_024
 _MEMO_BODY_BYTES: Final = 4_096
@@ -97,10 +99,19 @@ class Gateway:
     def _understand(
         self, endpoint: Endpoint, headers: Mapping[bytes, bytes], raw: bytes, tenant: str | None
     ) -> Request:
+        return self.understand_as(self.caller(headers, tenant), endpoint, headers, raw)
+
+    def caller(self, headers: Mapping[bytes, bytes], tenant: str | None) -> Caller:
+        """Who asks, as the tenant that the request names, where it names one. Raises Refusal."""
+        identity = self.parts.identity
+        caller = identity.identify(headers)
+        return caller if tenant is None else identity.narrow(caller, tenant)
+
+    def understand_as(
+        self, caller: Caller, endpoint: Endpoint, headers: Mapping[bytes, bytes], raw: bytes
+    ) -> Request:
+        """What a caller that is known already asks. Raises Refusal."""
         parts = self.parts
-        caller = parts.identity.identify(headers)
-        if tenant is not None:
-            caller = parts.identity.narrow(caller, tenant)
         policy = parts.policies.of(caller, headers)
         parsed = parse(endpoint, raw)
         route = parts.dispatcher.route(parsed.model)
@@ -144,9 +155,7 @@ class Gateway:
         Raises:
             Refusal: 404, it got none of that name lately.
         """
-        caller = self.parts.identity.identify(headers)
-        if tenant is not None:
-            caller = self.parts.identity.narrow(caller, tenant)
+        caller = self.caller(headers, tenant)
         if not await self.parts.audits.feedback(caller.tenant, name, correct=correct):
             raise Refusal(404, "unknown_answer", "You got no semantic hit of that name lately.")
 

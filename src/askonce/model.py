@@ -26,6 +26,7 @@ __all__ = [
     "Exact",
     "Fresh",
     "HighTemperature",
+    "JobTerms",
     "Joined",
     "Json",
     "Lane",
@@ -192,11 +193,26 @@ class Ask(NamedTuple):
     joinable: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class JobTerms:
+    """What a caller says of the job that it wants made of its request.
+
+    Attributes:
+        deadline_s: Seconds within which an answer is wanted; None leaves it to the configuration.
+        webhook: Where to tell of its end; "" for nowhere.
+        native: Whether it came through `/v2/inference/submit`.
+    """
+
+    deadline_s: float | None
+    webhook: str
+    native: bool
+
+
 class Request(NamedTuple):
     """One caller's request with all that was decided about it: what a flight carries, and may be led by.
 
     `headers` are the caller's request headers that travel to the upstream; `submitted_as` is the request id that a
-    native submission carries in its body.
+    native submission carries in its body. With `terms`, the caller wants a job rather than an answer.
     """
 
     ask: Ask
@@ -204,6 +220,7 @@ class Request(NamedTuple):
     policy: Policy
     headers: tuple[tuple[str, str], ...] = ()
     submitted_as: str | None = None
+    terms: JobTerms | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,7 @@ class SqliteJobs:
         self._tables: tuple[JobTables, BatchTables] | None = None
         self._waiting: list[tuple[Callable[[JobTables, BatchTables], Any], asyncio.Future[Any]]] = []
         self._busy = False
+        self._failing = False
 
     @property
     def durable(self) -> bool:
@@ -246,10 +247,12 @@ class SqliteJobs:
         error = _unavailable("the gateway is shutting down") if ended.cancelled() else ended.exception()
         if error is not None:
             self._tables = None
-            _log.error("jobs_not_committed", error=str(error))
+            if not self._failing:
+                _log.error("jobs_not_committed", error=_reason(error))
             outcomes = [_Done(None, _unavailable(_reason(error))) for _ in waiting]
         else:
             outcomes = ended.result()
+        self._failing = error is not None
         for done, outcome in zip(waiting, outcomes, strict=True):
             if done.done():
                 continue

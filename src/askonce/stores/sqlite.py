@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from askonce.model import Entry, Link, Stored
 from askonce.ports import StoreHealth
@@ -17,7 +17,7 @@ from askonce.stores.writer import Writer
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
     from askonce.model import Audit, Question
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SqliteStore"]
 
+_T = TypeVar("_T")
 _PENDING_BYTES: Final = 64 * 2**20
 _QUESTIONS_AT_ONCE: Final = 500
 _AUDITS_AT_ONCE: Final = 2_000
@@ -214,6 +215,10 @@ class SqliteStore:
         """The value of that name, if one is known: what the file has isn't until it could be opened."""
         value, applied = self._pending.named(name), self._writer.applied
         return applied.kept.get(name) if value is None and applied is not None else value
+
+    def transact(self, work: Callable[[sqlite3.Connection], _T]) -> asyncio.Future[_T]:
+        """Does blocking work on the file's connection, in the writing thread; see `Writer.transact`."""
+        return self._writer.transact(work)
 
     async def flush(self) -> None:
         """Waits until everything put so far is durable (or the store has degraded)."""

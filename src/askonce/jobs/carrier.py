@@ -1,0 +1,176 @@
+"""Takes one batch to a provider and its results back, across failures and restarts, without asking twice.
+
+The batch's intent is in the store before the provider hears of it, and is the file's name and in the batch's metadata.
+Whenever it isn't certain whether the provider has heard of it (a restart, a call that broke off), it is looked up there
+first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from askonce.errors import Refusal, Sharing, UpstreamFailure
+from askonce.job import RemoteState
+from askonce.jobs.request_file import request_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from askonce.job import Batch, RemoteBatch
+    from askonce.jobs.results import Results
+    from askonce.ports import BatchApi, Clock, JobStore
+
+__all__ = ["Carrier", "Pauses"]
+
+_SETTLE_S: Final = 2.0
+"""A call that broke off may still arrive: so long it is waited before it is looked up."""
+_AT_ONCE: Final = 100
+_AT_ONCE_BYTES: Final = 4 * 2**20
+_GROWTH: Final = 1.5
+_log = structlog.get_logger("askonce.jobs")
+
+
+@dataclass(frozen=True, slots=True)
+class Pauses:
+    """How long to wait between two looks (seconds): longer each time, and never all at once.
+
+    Args:
+        first_s: The first.
+        longest_s: The longest.
+        draw: A random number in [0, 1).
+    """
+
+    first_s: float
+    longest_s: float
+    draw: Callable[[], float]
+
+    def after(self, times: int) -> float:
+        """The pause after so many before it, between half of it and all."""
+        full_s = min(self.longest_s, self.first_s * _GROWTH ** min(times, 40))
+        return full_s * (0.5 + 0.5 * self.draw())
+
+
+class Carrier:
+    """Carries batches of one upstream."""
+
+    def __init__(
+        self,
+        jobs: JobStore,
+        api: BatchApi,
+        results: Results,
+        *,
+        pauses: Pauses,
+        clock: Clock,
+        max_attempts: int,
+    ) -> None:
+        self._jobs = jobs
+        self._api = api
+        self._results = results
+        self._pauses = pauses
+        self._clock = clock
+        self._max_attempts = max_attempts
+
+    async def carry(self, batch: Batch, *, certain: bool) -> None:
+        """Takes a batch to its end; `certain`: the provider can't have heard of it yet."""
+        failures = 0
+        while True:
+            try:
+                known = await self._jobs.batch(batch.number)
+                if known is not None:
+                    await self._go(known, certain=certain)
+            except UpstreamFailure as failure:
+                _log.warning("batch delayed", batch=batch.intent, code=failure.code, status=failure.status)
+                if failure.sharing is Sharing.FATAL and failure.code != "upstream_credential":
+                    await self._give_up(batch)
+                    return
+                pause_s = max(self._pauses.after(failures), failure.retry_after_s or 0.0)
+            except Refusal as refusal:  # the store
+                pause_s = max(self._pauses.after(failures), refusal.retry_after_s or 0.0)
+            else:
+                return
+            certain = False
+            failures += 1
+            await asyncio.sleep(pause_s)
+
+    async def _go(self, batch: Batch, *, certain: bool) -> None:
+        remote = await self._remote(batch, certain=certain)
+        if remote is None:
+            await self._jobs.end_batch(batch.number, self._clock.now(), self._max_attempts)
+            return
+        remote = await self._watch(batch, remote)
+        if remote.state is RemoteState.FAILED:
+            _log.warning("batch failed", batch=batch.intent, reason=remote.reason[:100])
+        for file in remote.output_files:
+            await self._collect(batch, file)
+        pause_s = self._pauses.longest_s if remote.state is RemoteState.FAILED else 0.0
+        await self._jobs.end_batch(batch.number, self._clock.now() + pause_s, self._max_attempts)
+        for file in filter(None, (*remote.output_files, remote.input_file)):
+            with suppress(UpstreamFailure):
+                await self._api.delete_file(file)
+
+    async def _remote(self, batch: Batch, *, certain: bool) -> RemoteBatch | None:
+        """The provider's batch, made if it has none; None where nothing of it is wanted any more."""
+        if batch.remote_id:
+            return await self._api.retrieve(batch.remote_id)
+        file, remote = None, None
+        if not certain:
+            await asyncio.sleep(_SETTLE_S)
+            remote = await self._api.find(batch.intent)
+            file = None if remote is not None else await self._api.find_file(_file_name(batch))
+        if remote is None:
+            file = file or await self._upload(batch)
+            if file is None:
+                return None
+            remote = await self._api.create(file, batch.group.endpoint, batch.intent)
+        await self._jobs.submitted(batch.number, remote.id)
+        return remote
+
+    async def _upload(self, batch: Batch) -> str | None:
+        async with request_file(self._jobs, batch) as path:
+            return None if path is None else await self._api.upload(_file_name(batch), path)
+
+    async def _watch(self, batch: Batch, remote: RemoteBatch) -> RemoteBatch:
+        """Looks until the provider is done; a batch of which nothing is wanted any more is cancelled there."""
+        looks, called_off = 0, False
+        while remote.state is RemoteState.RUNNING:
+            known = await self._jobs.batch(batch.number)
+            if known is not None and known.unwanted and not called_off:
+                await self._api.cancel(remote.id)
+                called_off = True
+            await asyncio.sleep(self._pauses.after(looks))
+            looks += 1
+            remote = await self._api.retrieve(remote.id)
+        return remote
+
+    async def _collect(self, batch: Batch, file: str) -> None:
+        """The results of a file, some at a time; those that were taken before change nothing."""
+        raws: list[bytes] = []
+        size_bytes = 0
+        async for raw in self._api.results(file):
+            raws.append(raw)
+            size_bytes += len(raw)
+            if len(raws) >= _AT_ONCE or size_bytes >= _AT_ONCE_BYTES:
+                await self._results.take(batch, raws)
+                raws, size_bytes = [], 0
+        if raws:
+            await self._results.take(batch, raws)
+
+    async def _give_up(self, batch: Batch) -> None:
+        """The provider won't have a batch, or has lost it: its lines go into another, or are sent one by one."""
+        due_at = self._clock.now() + self._pauses.after(0)
+        while True:
+            try:
+                await self._jobs.end_batch(batch.number, due_at, self._max_attempts)
+            except Refusal as refusal:
+                await asyncio.sleep(max(self._pauses.after(0), refusal.retry_after_s or 0.0))
+            else:
+                return
+
+
+def _file_name(batch: Batch) -> str:
+    return f"askonce-{batch.intent}.jsonl"

@@ -1,0 +1,236 @@
+"""Makes answers of what comes back for lines: kept for others, given to every job, told to whoever waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+import structlog
+
+from askonce.errors import Refusal, Sharing, UpstreamFailure
+from askonce.job import JobState, LineResult
+from askonce.jobs.document import error_object
+from askonce.jobs.news import News
+from askonce.model import Bypass, Caller, Endpoint, Entry, Exact, Fresh, Joined, Semantic
+from askonce.pipeline.answers import parse_whole
+from askonce.ports import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from askonce.gateway import Gateway
+    from askonce.job import Batch, Ended, Line
+    from askonce.model import Answer, Json, Outcome, Request
+    from askonce.pipeline.prices import Prices
+    from askonce.ports import JobStore, Observer
+
+__all__ = ["Results"]
+
+_OK: Final = 200
+_MOMENTARY: Final = frozenset({408, 409, 425, 429})
+_SERVER_ERRORS: Final = range(500, 600)
+_TO_LEARN: Final = 10_000
+_AT_ONCE: Final = 10
+"""Lines that are worked on between two turns of the event loop."""
+_OUTCOMES: Final[dict[str, Outcome]] = {
+    "fresh": Fresh("batch-lane"),
+    "joined": Joined(),
+    "exact": Exact(b"", 0.0, 0.0),
+    "semantic": Semantic(b"", 0.0, joined=False, age_s=0.0, ttl_s=0.0, reason="stored"),
+    "semantic-joined": Semantic(b"", 0.0, joined=True, age_s=0.0, ttl_s=0.0, reason="in-flight"),
+}
+_log = structlog.get_logger("askonce.jobs")
+
+
+class Results:
+    """What lines come to.
+
+    Args:
+        gateway: Understands requests again; keeps answers.
+        jobs: Where jobs are kept.
+        prices: What a call costs at the usual price.
+        price_factor: What a batch costs, as a share of it.
+        observer: Told of jobs that have ended.
+        told: Called where webhooks may be due.
+
+    Attributes:
+        news: Tells those who wait.
+    """
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        jobs: JobStore,
+        prices: Prices,
+        price_factor: float,
+        observer: Observer,
+        *,
+        told: Callable[[], None],
+    ) -> None:
+        self.news = News()
+        self._gateway = gateway
+        self._jobs = jobs
+        self._prices = prices
+        self._price_factor = price_factor
+        self._observer = observer
+        self._told = told
+        self._to_learn: deque[tuple[Request, Entry]] = deque(maxlen=_TO_LEARN)
+        self._something_to_learn = asyncio.Event()
+
+    def request(self, line: Line) -> Request:
+        """The request of a line, understood again under the present configuration. Raises Refusal."""
+        context = orjson.loads(line.context)
+        tenant, label, features, identity = context["caller"]
+        caller = Caller(tenant, label, tuple(features), None, bytes.fromhex(identity))
+        headers = {name.encode(): value.encode("latin-1") for name, value in context["headers"].items()}
+        try:
+            return self._gateway.understand_as(caller, Endpoint(line.group.endpoint), headers, line.body)
+        except KeyError:
+            sentence = "The feature of this job is no longer configured; submit it under another one."
+            raise Refusal(404, "unknown_feature", sentence) from None
+
+    async def take(self, batch: Batch, raws: Sequence[bytes]) -> None:
+        """Lines of a provider's result file: those still wanted get their results, momentary errors none."""
+        found = dict(filter(None, map(_numbered, raws)))
+        results: list[LineResult] = []
+        for index, line in enumerate(await self._jobs.wanted(batch.number, list(found))):
+            if index % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+            result = self._result(line, found[line.number])
+            if result is not None:
+                results.append(result)
+        # First the cache, then the jobs: whoever asks the same after a kill between them finds it there, or waits on.
+        await self._gateway.parts.store.flush()
+        await self.settle(results)
+
+    async def settle(self, results: Sequence[LineResult]) -> None:
+        """Ends lines and their jobs, and says so."""
+        if results:
+            self.announce(await self._jobs.settle(results, self._gateway.parts.clock.now()))
+
+    def announce(self, ended: Iterable[Ended]) -> None:
+        """Jobs have ended."""
+        ended = list(ended)
+        if not ended:
+            return
+        self.news.tell(ended)
+        self._told()
+        now = self._gateway.parts.clock.now()
+        for one in ended:
+            self._observer.request(_record(one, now))
+
+    async def learn(self) -> None:
+        """Embeds answered questions for the semantic tier, one at a time, for as long as it isn't cancelled."""
+        parts = self._gateway.parts
+        while True:
+            await self._something_to_learn.wait()
+            while self._to_learn:
+                request, entry = self._to_learn.popleft()
+                question = await parts.semantic.describe(request)
+                kept = parts.store.peek(entry.key)
+                if question is not None and kept is not None and kept.link is None:
+                    parts.store.put(kept.entry, question)
+                    parts.semantic.add(question)
+            self._something_to_learn.clear()
+
+    def _result(self, line: Line, found: Json) -> LineResult | None:
+        """What a line of a result file means; None where another try may bring an answer."""
+        response = found.get("response")
+        if not isinstance(response, dict):
+            return None  # expired, cancelled, or an error of the provider's own
+        status, body = response.get("status_code"), response.get("body")
+        try:
+            if status == _OK:
+                return LineResult(line.number, self._answer(line, orjson.dumps(body)))
+            return _refused(line, status, body)
+        except UpstreamFailure as failure:
+            if failure.sharing is Sharing.TRANSIENT:
+                return None
+            return LineResult(line.number, None, error=error_object(failure), code=failure.code)
+        except Refusal as refusal:
+            return LineResult(line.number, None, error=error_object(refusal), code=refusal.code)
+
+    def _answer(self, line: Line, body: bytes) -> Answer:
+        """The answer of a line, kept for others too. Raises Refusal."""
+        group = line.group
+
+        def cost(usage: Any) -> int | None:
+            full = self._prices.cost_nanousd(group.model, usage)
+            return None if full is None else round(full * self._price_factor)
+
+        answer, _, keepable = parse_whole(body, Endpoint(group.endpoint), cost)
+        try:
+            request = self.request(line)
+        except Refusal:  # it was asked and paid for: no longer served, but answered
+            return answer
+        if keepable:
+            self._keep(request, answer)
+        return answer
+
+    def _keep(self, request: Request, answer: Answer) -> None:
+        """Stores an answer where policy and caller allow it."""
+        ask, policy, parts = request.ask, request.policy, self._gateway.parts
+        if ask.exact_key is None or ask.hot or not (policy.exact and policy.store) or policy.ttl_s <= 0:
+            return
+        now = parts.clock.now()
+        entry = Entry(
+            key=ask.exact_key,
+            answer=answer,
+            created_at=now,
+            expires_at=now + policy.ttl_s,
+            tenant=request.caller.tenant or "",
+            feature=policy.feature,
+            model=ask.route.model,
+            tags=policy.tags,
+        )
+        parts.store.put(entry, None)
+        if ask.text is not None and parts.semantic.applies(request):
+            self._to_learn.append((request, entry))
+            self._something_to_learn.set()
+
+
+def _numbered(raw: bytes) -> tuple[int, Json] | None:
+    """A line of a result file by our number; None for what isn't ours."""
+    try:
+        found = orjson.loads(raw)
+        return int(str(found["custom_id"]).removeprefix("line-")), found
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+        _log.warning("batch result not understood", size_bytes=len(raw))
+        return None
+
+
+def _refused(line: Line, status: object, body: object) -> LineResult | None:
+    """A provider's refusal of one request, as its caller is told; None where it was the moment's."""
+    if not isinstance(status, int) or status in _MOMENTARY or status in _SERVER_ERRORS:
+        return None
+    error = body.get("error") if isinstance(body, dict) else None
+    if not isinstance(error, dict):
+        error = {"message": f"The provider refused this request ({status}).", "code": f"upstream_{status}"}
+    shape: Json = {"message": None, "type": "invalid_request_error", "param": None, "code": None}
+    return LineResult(
+        line.number, None, error=orjson.dumps({**shape, **error}), code=str(error.get("code") or status)
+    )
+
+
+def _record(ended: Ended, now: float) -> Record:
+    """A job for the metrics: an endpoint of its own, since it may have taken hours."""
+    completed = ended.state is JobState.COMPLETED
+    known = _OUTCOMES.get(ended.outcome, Bypass(ended.outcome))
+    return Record(
+        request_id=ended.request_id,
+        endpoint="inference/jobs",
+        tenant=ended.label,
+        feature=ended.feature,
+        model=ended.model,
+        outcome=known if completed else None,
+        status=200 if completed else 499 if ended.state is JobState.CANCELLED else 422,
+        code="" if completed else "job_" + ended.state.value,
+        duration_s=max(0.0, now - ended.created_at),
+        first_byte_s=max(0.0, now - ended.created_at),
+        overhead_s=None,
+        usage=None,
+        spent_nanousd=ended.spent_nanousd,
+        saved_nanousd=ended.saved_nanousd,
+    )
