@@ -24,7 +24,7 @@ import numpy as np
 
 from askonce.evaluation.baselines import VCachePolicy
 from askonce.evaluation.budgeted import BudgetedPolicy, Rules, train
-from askonce.evaluation.streams import CosinePolicy, Drift, Tally, load, play, stream_of
+from askonce.evaluation.streams import CosinePolicy, Drift, Tally, best, load, play, stream_of
 from askonce.matching.budget import Budget
 
 if TYPE_CHECKING:
@@ -96,12 +96,8 @@ def curves_on(
 
 def most_hits(tallies: Sequence[Sequence[Tally]], rate: float) -> float:
     """The best setting's hits among all questions, over all seeds, at no more than a share of wrong hits."""
-    best = 0.0
-    for setting in zip(*tallies, strict=True):
-        hits, wrong = sum(tally.hits for tally in setting), sum(tally.wrong for tally in setting)
-        if wrong <= rate * hits:
-            best = max(best, hits / sum(tally.requests for tally in setting))
-    return best
+    chosen = best(dict(enumerate(map(Tally.total, zip(*tallies, strict=True)))), rate)
+    return 0.0 if chosen is None else chosen[1].hit_rate
 
 
 def print_budgets(name: str, played: Sequence[Played], budgets: Sequence[float]) -> list[dict[str, object]]:
@@ -145,11 +141,11 @@ def print_curves(name: str, curves: Sequence[dict[str, list[Tally]]]) -> list[di
     )
     rows = []
     for rate in RATES:
-        best = {system: most_hits([curve[system] for curve in curves], rate) for system in curves[0]}
-        ratios = [best["askonce"] / max(1e-9, best[other]) for other in ("cosine", "vcache")]
+        most = {system: most_hits([curve[system] for curve in curves], rate) for system in curves[0]}
+        ratios = [most["askonce"] / max(1e-9, most[other]) for other in ("cosine", "vcache")]
         shown = "".join(f"{ratio:8.2f}" if ratio < 1e3 else f"{'inf':>8}" for ratio in ratios)
-        print(f"{rate:8.1%}{best['askonce']:10.1%}{best['cosine']:10.1%}{best['vcache']:10.1%}{shown}")
-        rows.append({"wrong": rate, **best})
+        print(f"{rate:8.1%}{most['askonce']:10.1%}{most['cosine']:10.1%}{most['vcache']:10.1%}{shown}")
+        rows.append({"wrong": rate, **most})
     return rows
 
 

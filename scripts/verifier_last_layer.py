@@ -18,10 +18,10 @@ from scripts.verifier_texts import Pair, edited_pairs, labelled_pairs, read, wri
 from askonce.embedders.minilm import FOLDER
 from askonce.embedders.onnx import OnnxModel, Projection, read_manifest
 from askonce.errors import EmbedderUnavailable
-from askonce.evaluation.budgeted import Rules
+from askonce.evaluation.budgeted import BudgetedPolicy, Rules
 from askonce.evaluation.questions import embeddable, vectors_of
 from askonce.evaluation.streams import Stream, play
-from askonce.evaluation.tier import TierPolicy
+from askonce.evaluation.tier import WordEyes
 from askonce.matching.budget import NEVER
 from askonce.matching.calibration import Calibration, Label, Source, refit
 from askonce.matching.verifier import EVIDENCE, TokenVerifier
@@ -147,7 +147,7 @@ def stream_labels(verifier: TokenVerifier, streams: Sequence[tuple[list[Embeddab
     labels: list[Label] = []
     for number, (threshold, (questions, stream)) in enumerate(zip(THRESHOLDS, streams, strict=True)):
         rules = Rules(verifier.calibration, None, threshold, seed=number, audits=AUDITS, labelled=LABELLED)
-        policy = TierPolicy(rules, questions, verifier)
+        policy = BudgetedPolicy(rules, len(questions), WordEyes(questions, verifier, strict=False))
         print(threshold, play(stream, policy), flush=True)
         labels += [_label(label.evidence, label.right, 1.0 / label.propensity) for label in policy.labels]
     return labels

@@ -14,6 +14,7 @@ from askonce.evaluation.baselines import VCachePolicy, play_together
 from askonce.evaluation.questions import Embeddable, vectors_of
 from askonce.evaluation.sets import StreamSet
 from askonce.evaluation.streams import CosinePolicy, Stream, Tally, play
+from askonce.evaluation.tier import WordEyes
 from askonce.evaluation.traffic import StreamSystem, Tier, compare_on
 from askonce.matching.calibration import Calibration
 from askonce.matching.verifier import Asked, Candidate, Judgement
@@ -154,3 +155,12 @@ def test_the_tier_serves_what_its_verifier_and_its_floor_let_through() -> None:
     assert not any("13" in str(place) for place in hits)
     (none,) = play_together(vectors, labels, [floored])
     assert none.hits == 0
+
+
+def test_few_words_are_served_more_strictly_as_in_the_gateway() -> None:
+    """A question of a word or two has to clear the tightened bar; while weights are trained, none is treated apart."""
+    vector, tokens = np.ones(1, np.float32), Tokens(np.zeros(1, np.uint16), np.ones((1, 2), np.int8))
+    asked = [Embeddable(text, vector, tokens) for text in ("Why?", "How do I change my router's channel?")]
+    strict = WordEyes([*asked, None], _Nearness())
+    assert [strict.bar(place, 0.8) for place in range(3)] == [pytest.approx(0.9), 0.8, 0.8]
+    assert WordEyes(asked, _Nearness(), strict=False).bar(0, 0.8) == 0.8

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from askonce.evaluation.budgeted import BudgetedPolicy, Rules, train
-from askonce.evaluation.streams import CosinePolicy, Drift, Questions, load, most_hits, play, stream_of
+from askonce.evaluation.streams import CosinePolicy, Drift, Questions, Tally, best, load, play, stream_of
 from askonce.matching.budget import Budget
 from askonce.matching.calibration import Calibration, Source
 from askonce.matching.neighbourhood import Neighbourhood
@@ -89,8 +89,9 @@ def test_a_cosine_policy_counts_hits_and_wrong_hits() -> None:
     assert everybody.hits == 199
     assert everybody.wrong == int((stream.answers[1:] != stream.answers[0]).sum())
     assert nobody.hits == 0
-    assert most_hits([everybody, nobody], 0.5) == 0.0
-    assert most_hits([everybody, nobody], 1.0) == everybody.hit_rate
+    assert best({-1.1: everybody, 1.1: nobody}, 0.5) is None
+    assert best({-1.1: everybody, 1.1: nobody}, 1.0) == (-1.1, everybody)
+    assert Tally.total([everybody, nobody]) == Tally(400, 199, everybody.wrong, 0)
 
 
 def played(stream: Stream, rules: Rules) -> tuple[BudgetedPolicy, float, float]:
@@ -103,8 +104,10 @@ def test_neighbours_answers_beat_plain_cosine() -> None:
     """Weights from another data set, at no more wrong hits: more than 1.3 times the hits of any cosine threshold."""
     stream = stream_of(questions(), 5, 1000)
     _, hits, wrong = played(stream, Rules(trained(), None, threshold=0.95))
-    cosines = [play(stream, CosinePolicy(level, 1000)) for level in np.arange(0.3, 1.0, 0.05)]
-    assert hits > 1.3 * most_hits(cosines, max(wrong, 0.01))
+    levels = np.arange(0.3, 1.0, 0.05).tolist()
+    cosine = best({level: play(stream, CosinePolicy(level, 1000)) for level in levels}, max(wrong, 0.01))
+    assert cosine is not None
+    assert hits > 1.3 * cosine[1].hit_rate
 
 
 def test_a_budget_is_kept_and_not_by_serving_nothing() -> None:

@@ -93,12 +93,11 @@ def test_the_threshold_keeps_the_budget_on_traffic_that_differs_a_little(rate: f
 
 
 def test_rates_come_from_audits_of_served_hits_alone() -> None:
-    """Misses and feedback say nothing of how often hits are wrong; audits count for what they stand for."""
+    """Misses say nothing of how often hits are wrong; audits count for what they stand for."""
     audits = [label(6.0, right=True, served=True, propensity=0.5) for _ in range(18)]
     audits += [label(6.0, right=False, served=True, propensity=1.0) for _ in range(4)]
     misses = [label(-2.0, right=False) for _ in range(50)]
-    feedback = [replace(label(6.0, right=False, served=True), source=Source.FEEDBACK) for _ in range(50)]
-    setting = settled(audits + misses + feedback)
+    setting = settled(audits + misses)
     assert setting.among_hits.estimate == pytest.approx(4 / 40)
     assert setting.among_hits.low < 0.1 < setting.among_hits.high
     assert setting.among_all.estimate == pytest.approx(0.4 * 4 / 40)

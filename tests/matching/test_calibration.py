@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from askonce.matching.calibration import Calibration, Label, Source, refit
+from askonce.matching.calibration import Calibration, Label, Source, label_of, refit
+from askonce.model import Audit
 
 PLACES = 6
 
@@ -122,3 +125,42 @@ def test_wide_and_constant_evidence_is_fine() -> None:
     assert found.used
     assert np.isfinite(found.calibration.weights).all()
     assert not found.calibration.weights[:10].any()
+
+
+def kept(**other: Any) -> Audit:
+    known: dict[str, Any] = {
+        "feature": "f", "at": 5.0, "question": b"q", "answer": b"a", "request_id": "", "source": "hit", "judge": "model",
+        "right": True, "propensity": 0.5, "probability": 0.9, "threshold": 0.8, "reason": "match",
+        "evidence": np.array([1.0, 2.0], np.float32), "engine": "e",
+    }  # fmt: skip
+    return Audit(**(known | other))
+
+
+@pytest.mark.parametrize(
+    ("source", "named", "served"),
+    [("hit", Source.AUDIT, True), ("shadow", Source.SHADOW, False), ("miss", Source.MISS, False)],
+)
+def test_an_audit_is_a_label(source: str, named: Source, served: bool) -> None:  # noqa: FBT001
+    """With its propensity, its time and what it was served by."""
+    label = label_of(kept(source=source), Calibration(np.ones(2), 0.0))
+    assert label is not None
+    assert (label.right, label.propensity, label.at) == (True, 0.5, 5.0)
+    assert (label.served, label.source, label.evidence.tolist()) == (served, named, [1.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    "flaw",
+    [
+        {"source": "feedback"},
+        {"source": "hearsay"},
+        {"evidence": None},
+        {"evidence": np.ones(3, np.float32)},
+        {"evidence": np.array([1.0, np.nan], np.float32)},
+        {"propensity": 0.0},
+        {"propensity": float("nan")},
+        {"propensity": 1.5},
+    ],
+)
+def test_what_says_nothing_is_no_label(flaw: dict[str, Any]) -> None:
+    """Feedback has no propensity; other evidence, numbers that aren't any and unknown words mean nothing here."""
+    assert label_of(kept(**flaw), Calibration(np.ones(2), 0.0)) is None

@@ -480,7 +480,7 @@ async def test_earlier_verdicts_come_first_and_once(monkeypatch: pytest.MonkeyPa
     await again.auditor.close(10)
     assert again.records.refused(B, A)
     assert sorted(audit.source for audit in house.store.audits_kept) == ["feedback", "hit", "hit"]
-    assert len(again.budgets._features["default"].labels) == 3
+    assert len(again.budgets._features["default"].labels) == 2
     await again.budgets.close()
 
 

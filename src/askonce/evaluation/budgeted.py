@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import numpy as np
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from askonce.matching.budget import Setting
     from askonce.matching.calibration import Evidence
 
-__all__ = ["BudgetedPolicy", "Rules", "train"]
+__all__ = ["BudgetedPolicy", "Eyes", "Known", "NeighbourEyes", "Rules", "train"]
 
 _NEAREST: Final = 10
 _FIRST_SETTLE: Final = 50
@@ -61,6 +61,52 @@ class Rules:
     labelled: int = 1
 
 
+class Known(NamedTuple):
+    """A stored question near the asked one: its place in the stream, its answer's class and what audits said of that."""
+
+    place: int
+    similarity: float
+    answer: int
+    record: Record
+
+
+class Eyes(Protocol):
+    """What looks at questions: where the evidence comes from."""
+
+    def weigh(self, place: int, near: Sequence[Known]) -> list[Evidence | None]:
+        """The evidence on each of the nearest stored questions, nearest first; None for one that may not answer.
+
+        Args:
+            place: The asked question's place in the stream.
+            near: At least one.
+        """
+        ...
+
+    def bar(self, place: int, threshold: float) -> float:
+        """What the probability has to reach for this question."""
+        ...
+
+    def stored(self, place: int) -> None:
+        """A question was asked afresh, and is stored."""
+        ...
+
+
+class NeighbourEyes:
+    """Neighbours' similarities, votes and records alone; `Neighbourhood` is the evidence."""
+
+    def weigh(self, place: int, near: Sequence[Known]) -> list[Evidence | None]:  # noqa: ARG002 - whatever is asked
+        """See `Eyes.weigh`."""
+        nears = [Near(one.similarity, 0.0, one.answer.to_bytes(4, "big"), one.record) for one in near]
+        return list(np.array(neighbourhood(nears), np.float32))
+
+    def bar(self, place: int, threshold: float) -> float:  # noqa: ARG002 - whatever is asked
+        """The same for all."""
+        return threshold
+
+    def stored(self, place: int) -> None:
+        """Nothing is kept."""
+
+
 class _Best(NamedTuple):
     """The best candidate: its answer's class, its evidence and its probability."""
 
@@ -72,6 +118,11 @@ class _Best(NamedTuple):
 class BudgetedPolicy:
     """A cache for one partition. A class is numbered by the stored question whose answer stands for it.
 
+    Args:
+        rules: What it is told.
+        length: Of the stream.
+        eyes: What looks at the questions; None for their neighbours alone.
+
     Attributes:
         rules: What it was told.
         labels: What it learned.
@@ -79,8 +130,9 @@ class BudgetedPolicy:
         breaches: How often the budget was found breached.
     """
 
-    def __init__(self, rules: Rules, length: int) -> None:
+    def __init__(self, rules: Rules, length: int, eyes: Eyes | None = None) -> None:
         self.rules = rules
+        self._eyes = NeighbourEyes() if eyes is None else eyes
         self.labels: list[Label] = []
         self.setting: Setting | None = None
         self.breaches = 0
@@ -101,7 +153,8 @@ class BudgetedPolicy:
         """See `streams.Policy.answer`."""
         self._requests += 1
         ranked = self._ranked(self._nearest(similarities), similarities)
-        served = ranked[0] if ranked and ranked[0].probability >= self._threshold else None
+        bar = self._eyes.bar(place, self._threshold) if ranked else self._threshold
+        served = ranked[0] if ranked and ranked[0].probability >= bar else None
         propensity = 1.0
         if served is not None:
             propensity = audit_share(self.rules.audits, self._hits)
@@ -125,16 +178,22 @@ class BudgetedPolicy:
         """The best candidate of each class, most probable first."""
         if not len(rows):
             return []
-        classes = self._classes[rows].tolist()
-        nears = [
-            Near(similarity, 0.0, answer.to_bytes(4, "big"), self._records.get(answer, _UNHEARD))
-            for similarity, answer in zip(similarities[self._places[rows]].tolist(), classes, strict=True)
+        places, classes = self._places[rows], self._classes[rows].tolist()
+        near = [
+            Known(place, similarity, answer, self._records.get(answer, _UNHEARD))
+            for place, similarity, answer in zip(
+                places.tolist(), similarities[places].tolist(), classes, strict=True
+            )
         ]
-        evidence = np.array(neighbourhood(nears), np.float32)
-        chances = self._calibration.probabilities(evidence)
+        weighed = zip(classes, self._eyes.weigh(len(similarities), near), strict=True)
+        able = [(answer, evidence) for answer, evidence in weighed if evidence is not None]
+        if not able:
+            return []
+        chances = self._calibration.probabilities(np.stack([evidence for _, evidence in able]))
         ranked: dict[int, _Best] = {}
-        for place in np.argsort(-chances, kind="stable").tolist():
-            ranked.setdefault(classes[place], _Best(classes[place], evidence[place], float(chances[place])))
+        for rank in np.argsort(-chances, kind="stable").tolist():
+            answer, evidence = able[rank]
+            ranked.setdefault(answer, _Best(answer, evidence, float(chances[rank])))
         return list(ranked.values())
 
     def _judge(self, truth: int, candidate: _Best) -> bool:
@@ -168,6 +227,7 @@ class BudgetedPolicy:
         self._places[row], self._answers[row] = place, truth
         self._classes[row] = row if joined is None else joined
         self._stored += 1
+        self._eyes.stored(place)
 
     def _settle(self, place: int) -> None:
         if self.rules.budget is None or len(self.labels) < self._settle_at:

@@ -10,7 +10,9 @@ import orjson
 
 from askonce.evaluation.sets import BadFile
 from askonce.evaluation.tuning import FeatureRecord
+from askonce.pipeline.budgets import state_name
 from askonce.stores import audits as audit_rows
+from askonce.stores.contents import kept_value
 from askonce.stores.schema import VERSION, version_of
 
 if TYPE_CHECKING:
@@ -26,7 +28,6 @@ _AUDITS_AT_ONCE: Final = 2_000
 _COSTS: Final = """
 SELECT feature, avg(cost_nanousd) / 1e9 FROM entries WHERE cost_nanousd IS NOT NULL GROUP BY feature
 """
-_COUNTS: Final = "SELECT substr(name, 13), value FROM meta WHERE name LIKE 'kept:budget/%'"
 
 
 def read_store(path: Path) -> list[FeatureRecord]:
@@ -51,13 +52,19 @@ def read_store(path: Path) -> list[FeatureRecord]:
 
 def _records(connection: sqlite3.Connection) -> list[FeatureRecord]:
     costs: dict[str, float] = dict(connection.execute(_COSTS).fetchall())
-    counts = {name: orjson.loads(value)["requests"] for name, value in connection.execute(_COUNTS)}
     features: dict[str, list[Audit]] = {}
     for audit in _audits(connection):
         features.setdefault(audit.feature, []).append(audit)
     return [
-        FeatureRecord(name, features[name], counts.get(name), costs.get(name)) for name in sorted(features)
+        FeatureRecord(name, features[name], _requests(connection, name), costs.get(name))
+        for name in sorted(features)
     ]
+
+
+def _requests(connection: sqlite3.Connection, feature: str) -> int | None:
+    """Those that the tier was asked about; None where nobody has counted them."""
+    state = kept_value(connection, state_name(feature))
+    return None if state is None else int(orjson.loads(state)["requests"])
 
 
 def _open(path: Path) -> sqlite3.Connection:

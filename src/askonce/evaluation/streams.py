@@ -7,7 +7,7 @@ stored answer or asks afresh, and only what it serves counts.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from askonce.evaluation.embeddings import Embeddings
 from askonce.evaluation.sets import read_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -28,8 +28,8 @@ __all__ = [
     "Questions",
     "Stream",
     "Tally",
+    "best",
     "load",
-    "most_hits",
     "play",
     "stream_of",
 ]
@@ -93,6 +93,16 @@ class Tally:
     hits: int
     wrong: int
     asked_beside: int
+
+    @classmethod
+    def total(cls, tallies: Iterable[Tally]) -> Tally:
+        """Several streams as one."""
+        return cls(
+            *map(
+                sum,
+                zip(*((one.requests, one.hits, one.wrong, one.asked_beside) for one in tallies), strict=True),
+            )
+        )
 
     @property
     def hit_rate(self) -> float:
@@ -165,9 +175,18 @@ class CosinePolicy:
         return None
 
 
-def most_hits(tallies: Sequence[Tally], rate: float) -> float:
-    """The highest hit rate among tallies that kept the false-hit rate: a threshold picked in hindsight."""
-    return max((tally.hit_rate for tally in tallies if tally.false_hit_rate <= rate), default=0.0)
+_Setting = TypeVar("_Setting")
+
+
+def best(tallies: Mapping[_Setting, Tally], rate: float) -> tuple[_Setting, Tally] | None:
+    """The setting with the most hits among those with at most this share of wrong hits; None without any hit.
+
+    It is known in hindsight only.
+    """
+    within = [
+        (setting, tally) for setting, tally in tallies.items() if tally.hits and tally.false_hit_rate <= rate
+    ]
+    return max(within, key=lambda pair: pair[1].hits, default=None)
 
 
 async def load(folder: Path, name: str, cache: Path | None = None) -> Questions:

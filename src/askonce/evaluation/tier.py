@@ -1,67 +1,74 @@
-"""The semantic tier on a stream of texts: the verifier on the nearest stored questions, under a budget kept by audits."""
+"""The semantic tier's eyes for a stream of texts: the packaged verifier's guards, evidence and word weights."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from askonce.evaluation.budgeted import BudgetedPolicy, _Best
-from askonce.matching.neighbourhood import Record
 from askonce.matching.vocabulary import Vocabulary
+from askonce.pipeline.strictness import adjustments, tightened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
-    from askonce.evaluation.budgeted import Rules
+    from askonce.evaluation.budgeted import Known
     from askonce.evaluation.questions import Embeddable
+    from askonce.matching.calibration import Evidence
     from askonce.matching.verifier import Verifier
 
-__all__ = ["TierPolicy"]
+__all__ = ["WordEyes"]
 
 
-class TierPolicy(BudgetedPolicy):
+class WordEyes:
     """A partition as the gateway keeps one: guards, evidence and word weights from the texts themselves.
 
     Args:
-        rules: With the verifier's own calibration.
         questions: The stream's, in order of arrival; None for one that the tier has nothing to do with.
         verifier: Under test.
-        floor: Cosine below which a stored question isn't considered.
+        floor: Cosine below which a stored question may not answer.
+        strict: Whether the bar is higher for questions of few words, as the gateway has it.
     """
 
     def __init__(
-        self, rules: Rules, questions: Sequence[Embeddable | None], verifier: Verifier, floor: float = -1.0
+        self,
+        questions: Sequence[Embeddable | None],
+        verifier: Verifier,
+        *,
+        floor: float = -1.0,
+        strict: bool = True,
     ) -> None:
-        super().__init__(rules, len(questions))
         self._questions = questions
         self._verifier = verifier
         self._floor = floor
+        self._strict = strict
         self._vocabulary = Vocabulary()
 
-    def _ranked(self, rows: NDArray[np.int64], similarities: NDArray[np.float32]) -> list[_Best]:
-        asked = self._questions[len(similarities)]
-        found = [(int(self._classes[row]), self._questions[self._places[row]]) for row in rows]
-        known = [(answer, question) for answer, question in found if question is not None]
+    def weigh(self, place: int, near: Sequence[Known]) -> list[Evidence | None]:
+        """See `Eyes.weigh`."""
+        asked = self._questions[place]
+        stored = [(number, self._questions[one.place]) for number, one in enumerate(near)]
+        known = [(number, question) for number, question in stored if question is not None]
+        weighed: list[Evidence | None] = [None] * len(near)
         if asked is None or not known:
-            return []
+            return weighed
         candidates = [
-            question.candidate(asked, answer.to_bytes(8, "big"), self._records.get(answer, Record()))
-            for answer, question in known
+            question.candidate(asked, near[number].answer.to_bytes(8, "big"), near[number].record)
+            for number, question in known
         ]
         judged = self._verifier.judge(asked.asked(), candidates, self._vocabulary)
-        chances = self._calibration.probabilities(np.stack([each.evidence for each in judged]))
-        ranked: dict[int, _Best] = {}
-        for place in np.argsort(-chances, kind="stable").tolist():
-            answer, _ = known[place]
-            if not judged[place].veto and candidates[place].similarity >= self._floor:
-                ranked.setdefault(answer, _Best(answer, judged[place].evidence, float(chances[place])))
-        return list(ranked.values())
+        for (number, _), candidate, judgement in zip(known, candidates, judged, strict=True):
+            if not judgement.veto and candidate.similarity >= self._floor:
+                weighed[number] = judgement.evidence
+        return weighed
 
-    def _store(self, place: int, truth: int, joined: int | None) -> None:
-        super()._store(place, truth, joined)
+    def bar(self, place: int, threshold: float) -> float:
+        """Tightened where few words carry the question."""
+        asked = self._questions[place]
+        if asked is None or not self._strict:
+            return threshold
+        return tightened(threshold, adjustments(asked.text, 1))
+
+    def stored(self, place: int) -> None:
+        """Its words count in the partition's weights."""
         question = self._questions[place]
         if question is not None:
             self._vocabulary.add(question.text)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from askonce.evaluation.baselines import VCachePolicy, play_together
-from askonce.evaluation.budgeted import Rules
+from askonce.evaluation.budgeted import BudgetedPolicy, Rules
 from askonce.evaluation.questions import vectors_of
-from askonce.evaluation.streams import CosinePolicy
-from askonce.evaluation.tier import TierPolicy
+from askonce.evaluation.streams import CosinePolicy, best
+from askonce.evaluation.tier import WordEyes
 from askonce.matching.budget import Budget
 
 if TYPE_CHECKING:
@@ -50,13 +50,8 @@ class StreamSystem:
     tallies: dict[float, Tally]
 
     def best(self, wrong_rate: float) -> tuple[float, Tally] | None:
-        """The setting with the most hits among those with at most this share of wrong hits; None without any hit."""
-        within = [
-            (setting, tally)
-            for setting, tally in self.tallies.items()
-            if tally.hits and tally.false_hit_rate <= wrong_rate
-        ]
-        return max(within, key=lambda pair: pair[1].hits, default=None)
+        """See `streams.best`."""
+        return best(self.tallies, wrong_rate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +80,10 @@ class Tier(NamedTuple):
     floor: float
     seed: int
 
-    def policy(self, questions: Sequence[Embeddable | None], budget: float) -> TierPolicy:
+    def policy(self, questions: Sequence[Embeddable | None], budget: float) -> BudgetedPolicy:
         """A fresh policy for a stream."""
         rules = Rules(self.verifier.calibration, Budget(budget), seed=self.seed)
-        return TierPolicy(rules, questions, self.verifier, self.floor)
+        return BudgetedPolicy(rules, len(questions), WordEyes(questions, self.verifier, floor=self.floor))
 
 
 class Entrant(NamedTuple):

@@ -12,12 +12,13 @@ import numpy as np
 
 from askonce.matching.bounds import Interval, interval
 from askonce.matching.budget import Budget, Traffic, settle
-from askonce.matching.calibration import SOURCES, Calibration, Label
+from askonce.matching.calibration import label_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from askonce.matching.budget import Setting
+    from askonce.matching.calibration import Calibration, Label
     from askonce.model import Audit
 
 __all__ = ["FEWEST_AUDITS", "FeatureAdvice", "FeatureRecord", "Proposal", "Proposed", "advise", "recommended"]
@@ -98,7 +99,8 @@ def advise(
     """
     audits = sorted(record.audits, key=lambda audit: audit.at)
     engine = audits[-1].engine if audits else ""
-    labels = [_label(audit) for audit in audits if audit.engine == engine and _counts(audit, shipped)]
+    made = (label_of(audit, shipped) for audit in audits if audit.engine == engine)
+    labels = [label for label in made if label is not None]
     others = len(audits) - len(labels)
     days = (labels[-1].at - labels[0].at) / _DAY_S if labels else 0.0
     if len(labels) < FEWEST_AUDITS:
@@ -137,23 +139,6 @@ def recommended(proposals: Sequence[Proposed]) -> float | None:
     most = max((each.hit_rate.estimate for each in holding), default=0.0)
     enough = [each.budget for each in holding if each.hit_rate.estimate >= _ENOUGH_HITS * most]
     return min(enough, default=None)
-
-
-def _counts(audit: Audit, shipped: Calibration) -> bool:
-    return (
-        audit.source in SOURCES
-        and audit.source != "feedback"
-        and audit.evidence is not None
-        and audit.evidence.shape == shipped.weights.shape
-        and bool(np.isfinite(audit.evidence).all())
-        and 0 < audit.propensity <= 1
-    )
-
-
-def _label(audit: Audit) -> Label:
-    evidence = audit.evidence if audit.evidence is not None else np.empty(0, np.float32)
-    served = audit.source == "hit"
-    return Label(evidence, audit.right, audit.propensity, audit.at, served, SOURCES[audit.source])
 
 
 def _proposal(

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -25,20 +25,13 @@ if TYPE_CHECKING:
 
     from askonce.evaluation.measures import Floats
 
-__all__ = ["Boundary", "VCacheEntry"]
+__all__ = ["VCacheEntry"]
 
 _THRESHOLDS: Final = np.linspace(0.2, 1.0, 81)
 _SLOPES: Final = np.geomspace(2.0, 400.0, 16)
 _EPSILONS: Final = np.array([0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3])
 _DROPS: Final = np.array([NormalDist().inv_cdf(1 - float(epsilon)) ** 2 / 2 for epsilon in _EPSILONS])
 """How far below its maximum the log likelihood is at the band's end."""
-
-
-class Boundary(NamedTuple):
-    """The curve at the end of a confidence band: `threshold` is t, `slope` gamma."""
-
-    threshold: float
-    slope: float
 
 
 @dataclass(slots=True, eq=False)
@@ -60,11 +53,6 @@ class VCacheEntry:
         logits = _SLOPES * (similarity - _THRESHOLDS[:, None])
         self.log_likelihood -= np.logaddexp(0.0, -logits if right else logits).astype(np.float32)
         self.observations += 1
-
-    def most_likely(self) -> Boundary:
-        """The maximum likelihood estimate on the grid."""
-        row, column = np.unravel_index(int(self.log_likelihood.argmax()), self.log_likelihood.shape)
-        return Boundary(float(_THRESHOLDS[row]), float(_SLOPES[column]))
 
     def ask_probability(self, similarity: float, delta: float) -> float:
         """With which probability to ask the upstream (tau), in [0, 1].

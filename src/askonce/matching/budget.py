@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from askonce.matching.bounds import Interval, interval
-from askonce.matching.calibration import Calibration, Label, Source, refit
+from askonce.matching.calibration import Calibration, Label, refit, sigmoid
 from askonce.matching.reliability import Outcomes, safe_logit
 
 if TYPE_CHECKING:
@@ -105,10 +105,7 @@ def settle(
             without any model, a share of wrong answers within the budget.
     """
     oldest = now - _OLDEST_HALF_LIVES * budget.half_life_s
-    drawn = sorted(
-        (label for label in labels if label.source is not Source.FEEDBACK and label.at >= oldest),
-        key=lambda label: label.at,
-    )
+    drawn = sorted((label for label in labels if label.at >= oldest), key=lambda label: label.at)
     ages = np.array([max(0.0, now - label.at) for label in drawn])
     recency = 0.5 ** (ages / budget.half_life_s)
     fitted = refit(shipped, drawn, recency)
@@ -167,7 +164,7 @@ def _stacked(labels: Sequence[Label], shipped: Calibration) -> NDArray[np.float3
 
 
 def _probability(logit: float) -> float:
-    return NEVER if logit == np.inf else float(1.0 / (1.0 + np.exp(-logit)))
+    return NEVER if logit == np.inf else float(sigmoid(np.array(logit)))
 
 
 def _logit(probability: float) -> float:

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["SOURCES", "Calibration", "Evidence", "Label", "Refit", "Source", "refit"]
+    from askonce.model import Audit
+
+__all__ = ["Calibration", "Evidence", "Label", "Refit", "Source", "label_of", "refit", "sigmoid"]
 
 Evidence: TypeAlias = NDArray[np.float32]
 """What the last layer weighs, (n,); n and the meaning of each place are fixed per verifier."""
@@ -42,16 +44,9 @@ class Source(StrEnum):
     """A would-be hit in shadow mode: the fresh answer was there anyway, propensity 1."""
     MISS = "miss"
     """A request in `on` mode whose best candidate was not served: propensity 1."""
-    FEEDBACK = "feedback"
-    """Somebody's word. Whoever speaks up chose to, so it has no propensity and counts in no rate."""
 
 
-SOURCES: Final = {
-    "hit": Source.AUDIT,
-    "shadow": Source.SHADOW,
-    "miss": Source.MISS,
-    "feedback": Source.FEEDBACK,
-}
+_SOURCES: Final = {"hit": Source.AUDIT, "shadow": Source.SHADOW, "miss": Source.MISS}
 """By the words that audits are kept under (`model.Audit.source`)."""
 
 
@@ -100,6 +95,20 @@ class Calibration:
     def probability(self, evidence: Evidence) -> float:
         """Probability that the answer is right, in (0, 1)."""
         return float(self.probabilities(evidence[None, :])[0])
+
+
+def label_of(audit: Audit, shipped: Calibration) -> Label | None:
+    """A kept audit as a label for a last layer of the shape of `shipped`; None where it says nothing to it.
+
+    Feedback never does: whoever speaks up chose to, so that it has no propensity.
+    """
+    source, evidence = _SOURCES.get(audit.source), audit.evidence
+    if source is None or evidence is None or evidence.shape != shipped.weights.shape:
+        return None
+    if not (np.isfinite(evidence).all() and 0 < audit.propensity <= 1):
+        return None
+    served = source is Source.AUDIT
+    return Label(evidence, audit.right, audit.propensity, audit.at, served, source)
 
 
 class Refit(NamedTuple):

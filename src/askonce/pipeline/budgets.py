@@ -13,12 +13,11 @@ from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import numpy as np
 import orjson
 import structlog
 
 from askonce.matching.budget import Budget, Setting, Traffic, audit_share, settle
-from askonce.matching.calibration import SOURCES, Label, Source
+from askonce.matching.calibration import label_of
 from askonce.model import SemanticMode
 from askonce.pipeline.strictness import clears
 from askonce.pipeline.threads import Threads
@@ -26,11 +25,11 @@ from askonce.pipeline.threads import Threads
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from askonce.matching.calibration import Calibration
+    from askonce.matching.calibration import Calibration, Label
     from askonce.model import Audit, Policy, Request
     from askonce.ports import Clock, Store
 
-__all__ = ["Budgets", "Standing"]
+__all__ = ["Budgets", "Standing", "state_name"]
 
 _MOST_LABELS: Final = 20_000
 _GATHER_S: Final = 1.0
@@ -175,7 +174,7 @@ class Budgets:
         """
         self._restoring = True
         for feature in self._features.values():
-            kept = self._store.kept(_name(feature))
+            kept = self._store.kept(state_name(feature.name))
             if kept is not None:
                 state = orjson.loads(kept)
                 feature.requests, feature.hits = state["requests"], state["hits"]
@@ -187,16 +186,12 @@ class Budgets:
                     _log.error("error budget still breached: semantic serving is off", feature=feature.name)
 
     def take(self, audit: Audit) -> bool:
-        """Takes up a label without acting on it; False for one that says nothing here."""
+        """Takes up a label without acting on it; False for an audit that says nothing here."""
         feature = self._features.get(audit.feature)
-        evidence = audit.evidence
-        if feature is None or evidence is None or audit.engine != self.engine:
+        label = label_of(audit, self._shipped) if audit.engine == self.engine else None
+        if feature is None or label is None:
             return False
-        if evidence.shape != self._shipped.weights.shape or not np.isfinite(evidence).all():
-            return False
-        source = SOURCES[audit.source]
-        served = source in {Source.AUDIT, Source.FEEDBACK}
-        feature.labels.append(Label(evidence, audit.right, audit.propensity, audit.at, served, source))
+        feature.labels.append(label)
         return True
 
     async def settle_all(self) -> None:
@@ -276,7 +271,7 @@ class Budgets:
             "resumed_at": resumed_at,
             "threshold": feature.setting.threshold,
         }
-        self._store.keep(_name(feature), orjson.dumps(state))
+        self._store.keep(state_name(feature.name), orjson.dumps(state))
 
 
 def _counted(labels: Sequence[Label], resumed_at: float) -> list[Label]:
@@ -286,8 +281,9 @@ def _counted(labels: Sequence[Label], resumed_at: float) -> list[Label]:
     ]
 
 
-def _name(feature: _Feature) -> str:
-    return f"budget/{feature.name}"
+def state_name(feature: str) -> str:
+    """The name under which a store keeps a feature's counts: a JSON object with `requests` and `hits`, among others."""
+    return f"budget/{feature}"
 
 
 def _told(feature: _Feature) -> dict[str, object]:

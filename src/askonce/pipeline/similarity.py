@@ -247,4 +247,4 @@ def _windows(text: str) -> list[str]:
 
 
 def _label(evidence: Evidence, *, same: bool, at: float) -> Label:
-    return Label(evidence, same, propensity=1.0, at=at, served=False, source=Source.FEEDBACK)
+    return Label(evidence, same, propensity=1.0, at=at, served=False, source=Source.SHADOW)

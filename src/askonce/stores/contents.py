@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from askonce.model import Audit
     from askonce.stores.pending import Batch, Change
 
-__all__ = ["Contents"]
+__all__ = ["Contents", "kept_value"]
 
 _EVICTED_AT_ONCE: Final = 64
 _PURGED_AT_ONCE: Final = 2_000
@@ -28,6 +28,12 @@ _TABLES: Final = ("entries", "links", "questions", "tags")
 _RECLASS: Final = "UPDATE questions SET answer = nullif(?, key) WHERE key = ?"
 _KEPT: Final = "kept:"
 _KEEP: Final = f"INSERT OR REPLACE INTO meta VALUES ('{_KEPT}' || ?, ?)"  # noqa: S608 - a constant
+
+
+def kept_value(connection: sqlite3.Connection, name: str) -> bytes | None:
+    """The value kept under a name. Raises sqlite3.Error."""
+    row = connection.execute("SELECT value FROM meta WHERE name = ?", (_KEPT + name,)).fetchone()
+    return None if row is None else bytes(row[0])
 
 
 class Contents:
