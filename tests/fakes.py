@@ -19,7 +19,13 @@ from askonce.model import (
     SemanticMode,
     Stored,
 )
+from askonce.pipeline.dispatch import Served
 from askonce.ports import StoreHealth
+from askonce.sending.breaker import BreakerRules
+from askonce.sending.limits import Limits
+from askonce.sending.line import Line
+from askonce.sending.outlet import Outlet
+from askonce.sending.retries import RetryRules
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -235,12 +241,35 @@ class FakeUpstream:
         self.closed += 1
 
 
+def served(
+    upstream: FakeUpstream,
+    patterns: tuple[str, ...] = ("*",),
+    aliases: dict[str, str] | None = None,
+    *,
+    keys: tuple[str, ...] = (),
+    rules: RetryRules | None = None,
+    breaker: BreakerRules | None = None,
+    **said: Any,
+) -> Served:
+    """An upstream as the dispatcher knows it, with a line for each model. Without `rules` nothing is sent again."""
+    outlet = Outlet(
+        upstream.name,
+        lambda model: Line(upstream, model, Limits(), keys, pass_through=not keys),
+        rules or RetryRules(attempts=0),
+        breaker or BreakerRules(),
+        keys=max(1, len(keys)),
+    )
+    return Served(upstream, outlet, patterns, aliases or {}, **said)
+
+
 @dataclass
 class FakeObserver:
     """An observer that remembers."""
 
     records: list[Record] = field(default_factory=list)
     upstream_calls: list[tuple[str, str, float]] = field(default_factory=list)
+    retries: list[tuple[str, str]] = field(default_factory=list)
+    fallbacks: list[tuple[str, str, str]] = field(default_factory=list)
     semantics: list[tuple[str, str, str]] = field(default_factory=list)
     audits: list[tuple[str, str, str, str]] = field(default_factory=list)
     audits_dropped: list[str] = field(default_factory=list)
@@ -250,6 +279,12 @@ class FakeObserver:
 
     def upstream_call(self, upstream: str, status: str, duration_s: float) -> None:
         self.upstream_calls.append((upstream, status, duration_s))
+
+    def retry(self, upstream: str, cause: str) -> None:
+        self.retries.append((upstream, cause))
+
+    def fallback(self, upstream: str, stand_in: str, cause: str) -> None:
+        self.fallbacks.append((upstream, stand_in, cause))
 
     def semantic(self, feature: str, mode: str, reason: str) -> None:
         self.semantics.append((feature, mode, reason))

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from askonce.errors import Refusal
 from askonce.gateway import _MEMO, _TELLING, Gateway, Parts
 from askonce.model import Endpoint
-from askonce.pipeline.dispatch import Dispatcher, Served
+from askonce.pipeline.dispatch import Dispatcher
 from askonce.pipeline.identity import Identity
 from askonce.pipeline.policy import Policies
-from fakes import POLICY
+from fakes import POLICY, served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,13 +30,12 @@ class Named:
 
 
 def gateway() -> Gateway:
-    served = Served(cast("Any", Named()), ("*",), {})
     nothing = cast("Any", None)
     return Gateway(
         Parts(
             identity=Identity(None, ("default", "search"), b"secret"),
             policies=Policies({"default": POLICY, "search": POLICY}),
-            dispatcher=Dispatcher([served]),
+            dispatcher=Dispatcher([served(cast("Any", Named()))], nothing),
             fetcher=nothing,
             store=nothing,
             semantic=nothing,

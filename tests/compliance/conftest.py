@@ -15,9 +15,14 @@ if TYPE_CHECKING:
 
 PLAIN = """\
 upstreams:
-  - {{name: provider, base_url: "{upstream}", aliases: {{cheap: sim-small}}}}
+  - name: provider
+    base_url: "{upstream}"
+    aliases: {{cheap: sim-small}}
+    retries: {{attempts: 0}}
+    breaker: {{failures: 1000, least_calls: 1000}}
 defaults: {{semantic: "off"}}
 """
+"""Failures are told as they are: what is made of them is `test_sending.py`'s."""
 _numbers = itertools.count()
 
 

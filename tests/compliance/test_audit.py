@@ -246,11 +246,9 @@ def test_shadow_mode_learns_for_nothing(server: Server, calls: CallCounter, key:
 
 
 def test_an_upstream_that_fails_is_no_verdict(server: Server, key: str) -> None:
-    """The audit's own call gets a 500: no label, a count, and the link stays."""
+    """The audit's own call gets a 500, and there is no other try: no label, a count, and the link stays."""
     failing = {"x_simulate": {"status": 500, "attempts": 1}}
     with connect(server, key) as client:
-        with pytest.raises(openai.InternalServerError):
-            ask(client, first("avatar"), feature="failing", extra_body=failing)
         assert outcome(ask(client, first("avatar"), feature="failing", extra_body=failing))[0] == "fresh"
         assert outcome(ask(client, again("avatar"), feature="failing", extra_body=failing)) == (
             "semantic",

@@ -20,7 +20,12 @@ CHAT = "/v1/chat/completions"
 RETRIES = ("date", "past", "infinite", "nonsense")
 CONFIG = """\
 upstreams:
-  - {{name: odd, base_url: "{upstream}", first_byte_timeout: 300ms, idle_timeout: 300ms}}
+  - name: odd
+    base_url: "{upstream}"
+    first_byte_timeout: 300ms
+    idle_timeout: 300ms
+    retries: {{attempts: 0}}
+    breaker: {{failures: 1000, least_calls: 1000}}
 defaults: {{semantic: "off"}}
 """
 

@@ -141,7 +141,7 @@ prices: {{"gpt-4.1": {{input: -1}}}}
         (UPSTREAM + "prices: {x: 3}", "askonce.yaml:2: prices.x: must be a mapping (key: value)"),
         (
             UPSTREAM + "zzz: 1",
-            "askonce.yaml:2: zzz: unknown key; valid keys: listen, store, upstreams, tenants,",
+            "askonce.yaml:2: zzz: unknown key; valid keys: listen, store, upstreams, fallbacks, tenants,",
         ),
     ],
 )

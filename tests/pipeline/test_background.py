@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from askonce.errors import AuditDropped, Sharing, UpstreamFailure
 from askonce.pipeline.background import BackgroundCalls, Purse
-from askonce.pipeline.dispatch import Dispatcher, Served
+from askonce.pipeline.dispatch import Dispatcher
 from askonce.pipeline.prices import Price, Prices
-from fakes import CALLER, FakeClock, FakeObserver, FakeReply, FakeStore, FakeUpstream, request
+from fakes import CALLER, FakeClock, FakeObserver, FakeReply, FakeStore, FakeUpstream, request, served
 
 if TYPE_CHECKING:
     from askonce.model import Answer
@@ -35,18 +35,17 @@ COST = 1_000 * 1_000 + 100 * 2_000
 class Office:
     """Background calls with all their fakes; one call costs `COST`."""
 
-    def __init__(self, *replies: FakeReply | UpstreamFailure, limit: int = 10**9, **served: Any) -> None:
-        self.pass_through = bool(served.pop("pass_through", False))
+    def __init__(self, *replies: FakeReply | UpstreamFailure, limit: int = 10**9, **said: Any) -> None:
+        self.pass_through = bool(said.pop("pass_through", False))
         self.upstream = FakeUpstream(list(replies))
         self.clock = FakeClock()
         self.store = FakeStore(self.clock)
         self.observer = FakeObserver()
         self.purse = Purse(self.store, self.clock, limit)
         self.calls = BackgroundCalls(
-            Dispatcher([Served(self.upstream, ("*",), {}, **served)]),
+            Dispatcher([served(self.upstream, **said)], self.observer),
             Prices({"gpt": Price.per_million(1, 2)}),
             self.purse,
-            self.observer,
             5_000_000,
             self.pass_through,
         )

@@ -3,26 +3,42 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
 
 from askonce.errors import Refusal, Sharing, UpstreamFailure
-from askonce.model import Caller, Endpoint, Route, Scope
-from askonce.pipeline.dispatch import Dispatcher, Served
-from fakes import CALLER, FakeReply, FakeUpstream, request
+from askonce.model import Caller, Endpoint, Lane, Route, Scope
+from askonce.pipeline.dispatch import Dispatcher
+from fakes import CALLER, FakeObserver, FakeReply, FakeUpstream, request, served
+
+if TYPE_CHECKING:
+    from askonce.pipeline.journey import Leg
+    from askonce.sending.passage import Passage
+
+
+class Taker:
+    """An errand that is content with whatever comes."""
+
+    lane = Lane.INTERACTIVE
+    deadline = float("inf")
+    begun = False
+
+    async def take(self, leg: Leg, passage: Passage) -> None:  # noqa: ARG002 - the port's shape
+        await passage.reply.body()
+
 
 DOWN = UpstreamFailure(502, "upstream_unreachable", "Down.", sharing=Sharing.TRANSIENT)
 
 
 def serving(*, stream_usage: bool = True) -> tuple[Dispatcher, FakeUpstream, FakeUpstream]:
     one, two = FakeUpstream(name="one"), FakeUpstream(name="two")
-    served = [
-        Served(one, ("gpt-*", "o?"), {"cheap": "gpt-mini"}, stream_usage),
-        Served(two, ("*",), {"gpt-alias": "llama", "cheap": "other"}, stream_usage),
+    both = [
+        served(one, ("gpt-*", "o?"), {"cheap": "gpt-mini"}, stream_usage=stream_usage),
+        served(two, ("*",), {"gpt-alias": "llama", "cheap": "other"}, stream_usage=stream_usage),
     ]
-    return Dispatcher(served), one, two
+    return Dispatcher(both, FakeObserver()), one, two
 
 
 @pytest.mark.parametrize(
@@ -46,7 +62,7 @@ def test_the_first_upstream_that_serves_a_model_gets_it(model: str, route: Route
 
 def test_a_model_that_nobody_serves_is_refused() -> None:
     """404 in OpenAI's words, a long name cut short, and as often as it is asked for."""
-    dispatcher = Dispatcher([Served(FakeUpstream(), ("gpt-*",), {})])
+    dispatcher = Dispatcher([served(FakeUpstream(), ("gpt-*",))], FakeObserver())
     for _ in range(2):
         with pytest.raises(Refusal) as caught:
             dispatcher.route("x" * 500)
@@ -66,10 +82,10 @@ def test_names_that_callers_make_up_take_no_lasting_memory() -> None:
 async def sent(body: bytes, *, stream_usage: bool = True, route: Route | None = None, **ask: Any) -> bytes:
     """The body that reaches the upstream for a caller's body."""
     upstream = FakeUpstream([FakeReply([])])
-    dispatcher = Dispatcher([Served(upstream, ("*",), {}, stream_usage)])
+    dispatcher = Dispatcher([served(upstream, stream_usage=stream_usage)], FakeObserver())
     asked = request(body=json.loads(body), model="gpt", **ask)
     spoken = asked.ask._replace(raw=body, route=route or asked.ask.route)
-    await dispatcher.open(asked._replace(ask=spoken))
+    await dispatcher.single(asked, Taker()).travel(asked._replace(ask=spoken))
     call = upstream.calls[0]
     assert (call.endpoint, call.stream, call.model) == (spoken.endpoint, spoken.stream, spoken.route.model)
     return call.body
@@ -128,7 +144,7 @@ async def test_credentials_and_headers_travel_with_the_call() -> None:
     asked = asked._replace(
         ask=asked.ask._replace(route=dispatcher.route("gpt-4o")), headers=(("openai-beta", "x"),)
     )
-    await dispatcher.open(asked)
+    await dispatcher.single(asked, Taker()).travel(asked)
     assert (one.calls[0].credential, one.calls[0].headers) == ("sk-theirs", (("openai-beta", "x"),))
     assert not two.calls
 

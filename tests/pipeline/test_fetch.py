@@ -12,12 +12,12 @@ import pytest
 from askonce.errors import Refusal, Sharing, UpstreamFailure
 from askonce.model import Fresh
 from askonce.pipeline.broadcast import LogMemory
-from askonce.pipeline.dispatch import Dispatcher, Served
+from askonce.pipeline.dispatch import Dispatcher
 from askonce.pipeline.fetch import Fetcher
 from askonce.pipeline.inflight import Flights
 from askonce.pipeline.prices import Price, Prices
 from askonce.pipeline.reply import Reply
-from fakes import FakeClock, FakeObserver, FakeReply, FakeStore, FakeUpstream, request
+from fakes import FakeClock, FakeObserver, FakeReply, FakeStore, FakeUpstream, request, served
 from virtual_time import virtual_time
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ class Desk:
         self.store = FakeStore(self.clock)
         self.observer = FakeObserver()
         prices = Prices({"gpt*": Price.per_million(1, 2)})
-        dispatcher = Dispatcher([Served(self.upstream, ("*",), {})])
-        self._fetcher = Fetcher(dispatcher, self.store, prices, self.clock, self.observer)
+        dispatcher = Dispatcher([served(self.upstream)], self.observer)
+        self._fetcher = Fetcher(dispatcher, self.store, prices, self.clock)
         self.flights = Flights(self._fly, LogMemory(10**6, 10**6))
 
     async def _fly(self, flight: Flight) -> None:

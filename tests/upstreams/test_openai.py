@@ -30,7 +30,7 @@ def odd() -> Iterator[Misbehaving]:
 
 @pytest.fixture
 async def upstream(odd: Misbehaving) -> AsyncIterator[OpenAIUpstream]:
-    upstream = OpenAIUpstream(Server("odd", odd.base_url, api_key=None), StoppedClock())
+    upstream = OpenAIUpstream(Server("odd", odd.base_url), StoppedClock())
     yield upstream
     await upstream.close()
 

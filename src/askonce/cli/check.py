@@ -60,7 +60,7 @@ def _summary(settings: Settings) -> Iterator[str]:
 def _upstream_row(upstream: UpstreamSettings) -> list[str]:
     models = f"models {', '.join((*upstream.models, *upstream.aliases))}"
     if isinstance(upstream, OpenAIUpstream):
-        credential = "own key" if upstream.api_key else "no key of its own"
+        credential = "own key" if upstream.presents_own_key else "no key of its own"
         return [upstream.name, upstream.base_url, credential, models]
     return [upstream.name, "simulated", "", models]
 

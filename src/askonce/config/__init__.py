@@ -9,7 +9,9 @@ YAML keys don't (`ttl: 1d` is `ttl_s == 86400.0`).
 
 from askonce.config.advice import warnings
 from askonce.config.audit import AuditSettings, JudgeSettings
+from askonce.config.batching import BatchingSettings
 from askonce.config.forms import Address, MemoryStore, SqliteStore
+from askonce.config.jobs import JobSettings, WebhookSettings
 from askonce.config.loading import default_settings, load, loads
 from askonce.config.policy import PolicySettings
 from askonce.config.problems import ConfigError, Problem
@@ -24,16 +26,18 @@ from askonce.config.settings import (
     Settings,
     TenantSettings,
 )
-from askonce.config.upstream import OpenAIUpstream, SimulatedUpstream, UpstreamSettings
+from askonce.config.upstream import OpenAIUpstream, PythonUpstream, SimulatedUpstream, UpstreamSettings
 
 __all__ = [
     "DEFAULT_FEATURE",
     "Address",
     "AdminSettings",
     "AuditSettings",
+    "BatchingSettings",
     "CacheSettings",
     "ConfigError",
     "EmbedderSettings",
+    "JobSettings",
     "JudgeSettings",
     "LimitSettings",
     "LogSettings",
@@ -42,11 +46,13 @@ __all__ = [
     "PolicySettings",
     "PriceSettings",
     "Problem",
+    "PythonUpstream",
     "Settings",
     "SimulatedUpstream",
     "SqliteStore",
     "TenantSettings",
     "UpstreamSettings",
+    "WebhookSettings",
     "default_settings",
     "load",
     "loads",

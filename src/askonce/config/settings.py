@@ -3,7 +3,6 @@
 import difflib
 from collections import Counter
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -25,7 +24,10 @@ from askonce.config.forms import (
     Switch,
     one_of,
 )
+from askonce.config.jobs import JobSettings
 from askonce.config.policy import PolicySettings
+from askonce.config.resilience import FallbackSettings
+from askonce.config.routing import Violation, fallback_violations, serves
 from askonce.config.section import Section
 from askonce.config.upstream import UpstreamSettings
 
@@ -43,8 +45,6 @@ __all__ = [
 
 DEFAULT_FEATURE = "default"
 """The feature that always exists: its policy is `defaults`."""
-
-Violation = tuple[tuple[str | int, ...], str]
 
 
 class TenantSettings(Section):
@@ -175,6 +175,14 @@ class Settings(Section):
     upstreams: tuple[UpstreamSettings, ...] = Field(
         min_length=1, description="Who answers, in order of preference."
     )
+    fallbacks: dict[
+        Annotated[str, Field(min_length=1, max_length=200)],
+        Annotated[tuple[FallbackSettings, ...], Field(min_length=1)],
+    ] = Field(
+        default={},
+        description="Who stands in, in order, where a model's upstream fails, is overloaded or left alone: by pattern "
+        "(`*`, `?`) of the model as callers name it; the first that matches counts.",
+    )
     tenants: tuple[TenantSettings, ...] | None = Field(
         default=None,
         min_length=1,
@@ -191,6 +199,9 @@ class Settings(Section):
         default=AuditSettings(), description="How semantic hits are checked in the background."
     )
     admin: AdminSettings = Field(default=AdminSettings(), description="Access to `/admin/`.")
+    jobs: JobSettings = Field(
+        default=JobSettings(), description="The batch lane: jobs that may wait for hours."
+    )
     limits: LimitSettings = Field(default=LimitSettings(), description="What requests may take.")
     cache: CacheSettings = Field(default=CacheSettings(), description="How much is kept.")
     embedder: EmbedderSettings = Field(
@@ -236,6 +247,7 @@ class Settings(Section):
             *self._pools_without_owner(),
             *self._limits_out_of_order(),
             *self._judge_nobody_serves(),
+            *fallback_violations(self.fallbacks, self.upstreams, pass_through=self.tenants is None),
         ]
         if violations:
             sentences = "; ".join(message for _, message in violations)
@@ -302,8 +314,5 @@ class Settings(Section):
 
     def _judge_nobody_serves(self) -> Iterator[Violation]:
         judge = self.audit.judge
-        if judge is not None and not any(
-            judge.model in one.aliases or any(fnmatchcase(judge.model, pattern) for pattern in one.models)
-            for one in self.upstreams
-        ):
+        if judge is not None and not any(serves(one, judge.model) for one in self.upstreams):
             yield ("audit", "judge", "model"), "no upstream serves this model"

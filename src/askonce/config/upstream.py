@@ -2,15 +2,18 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from askonce.config.batching import BatchingSettings
 from askonce.config.forms import BaseUrl, Count, Number, Seconds, Share, Slug, Switch, one_of
+from askonce.config.resilience import BreakerSettings, RetrySettings
 from askonce.config.section import Section
+from askonce.config.sending import SendingLimits
 
-__all__ = ["OpenAIUpstream", "SimulatedUpstream", "UpstreamSettings"]
+__all__ = ["OpenAIUpstream", "PythonUpstream", "SimulatedUpstream", "UpstreamSettings"]
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -29,6 +32,9 @@ def _check_printable(value: SecretStr) -> SecretStr:
     return value
 
 
+FunctionPath = Annotated[
+    str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_.]*$")
+]
 HeaderName = Annotated[str, AfterValidator(_check_header_name)]
 HeaderValue = Annotated[SecretStr, AfterValidator(_check_printable)]
 
@@ -41,6 +47,11 @@ class OpenAIUpstream(Section):
     base_url: BaseUrl = Field(description="The address that endpoint paths are appended to, `/v1` included.")
     api_key: HeaderValue | None = Field(
         default=None, description="The key to present; absent: the caller's own credential is passed through."
+    )
+    api_keys: tuple[HeaderValue, ...] = Field(
+        default=(),
+        description="Several keys instead of `api_key`: each call goes out with the one that may send most; one that is "
+        "refused is set aside for a while.",
     )
     models: tuple[Name, ...] = Field(
         default=("*",),
@@ -67,16 +78,48 @@ class OpenAIUpstream(Section):
         description="Ask for token counts at the end of streams (`stream_options.include_usage`); turn it off for "
         "servers that refuse the option.",
     )
+    batch_api: Switch = Field(
+        default=False,
+        description="Whether it has OpenAI's Batch API (`/files` and `/batches`): jobs are then gathered into its batches.",
+    )
     cache_control: Annotated[Literal["respect", "ignore"], one_of("respect", "ignore")] = Field(
         default="respect",
         description="Whether the upstream's `Cache-Control` header may forbid or shorten keeping.",
     )
+    limits: SendingLimits = Field(
+        default=SendingLimits(), description="How much it is sent: requests, tokens, calls at a time."
+    )
+    retries: RetrySettings = Field(default=RetrySettings(), description="How failed calls are sent again.")
+    breaker: BreakerSettings = Field(
+        default=BreakerSettings(), description="When it is left alone, and how it is tried again."
+    )
+    batching: BatchingSettings = Field(
+        default=BatchingSettings(), description="Which requests go together in one call."
+    )
+
+    @field_validator("api_keys", mode="after")
+    @classmethod
+    def _no_key_twice(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if len({key.get_secret_value() for key in keys}) < len(keys):
+            raise ValueError("must not name a key twice")
+        return keys
+
+    @model_validator(mode="after")
+    def _one_way_to_name_keys(self) -> Self:
+        if self.api_keys and self.api_key is not None:
+            raise ValueError("give either api_key or api_keys")
+        return self
+
+    @property
+    def keys(self) -> tuple[SecretStr, ...]:
+        """The gateway's own keys, in the order given."""
+        return self.api_keys or (() if self.api_key is None else (self.api_key,))
 
     @property
     def presents_own_key(self) -> bool:
         """Whether calls go out with a key of the gateway's own rather than the caller's."""
         named = {name.lower() for name in self.headers}
-        return self.api_key is not None or bool(named & {"authorization", "api-key", "x-api-key"})
+        return bool(self.keys) or bool(named & {"authorization", "api-key", "x-api-key"})
 
 
 class SimulatedUpstream(Section):
@@ -130,6 +173,58 @@ class SimulatedUpstream(Section):
         default=None,
         description="A JSON Lines file of `question` and `answer` texts to answer from; absent: made-up text.",
     )
+    limits: SendingLimits = Field(
+        default=SendingLimits(), description="How much it is sent: requests, tokens, calls at a time."
+    )
+    retries: RetrySettings = Field(default=RetrySettings(), description="How failed calls are sent again.")
+    breaker: BreakerSettings = Field(
+        default=BreakerSettings(), description="When it is left alone, and how it is tried again."
+    )
+    batching: BatchingSettings = Field(
+        default=BatchingSettings(), description="Which requests go together in one call."
+    )
+
+    @property
+    def presents_own_key(self) -> bool:
+        """It needs none."""
+        return True
+
+
+class PythonUpstream(Section):
+    """A Python function in the gateway's own process: for engines that are a library."""
+
+    type: Literal["python"] = Field(default="python", description="Marks the upstream as a function.")
+    name: Slug = Field(description="Its name in metrics, logs and errors.")
+    function: FunctionPath = Field(
+        description="An `async def` that answers a list of calls, as `package.module:attribute`. It is imported when the "
+        "gateway starts."
+    )
+    models: tuple[Name, ...] = Field(
+        default=("*",),
+        min_length=1,
+        description="Patterns (`*`, `?`) of the models that it answers. The first upstream that matches is asked.",
+    )
+    aliases: dict[Name, Name] = Field(
+        default={}, description="Further model names that callers may use, and what each is called there."
+    )
+    timeout_s: Seconds = Field(default=600.0, description="How long it may take to answer.")
+    limits: SendingLimits = Field(
+        default=SendingLimits(), description="How much it is sent: requests, tokens, calls at a time."
+    )
+    retries: RetrySettings = Field(default=RetrySettings(), description="How failed calls are sent again.")
+    breaker: BreakerSettings = Field(
+        default=BreakerSettings(), description="When it is left alone, and how it is tried again."
+    )
+    batching: BatchingSettings = Field(
+        default=BatchingSettings(),
+        description="How many requests it is given at a time. All endpoints are batched: `embeddings`, `completions` and "
+        "`chat` don't matter here.",
+    )
+
+    @property
+    def presents_own_key(self) -> bool:
+        """It needs none."""
+        return True
 
 
 def _fill_in_type(value: Any) -> Any:
@@ -142,12 +237,14 @@ def _fill_in_type(value: Any) -> Any:
             "upstream_type",
             "anthropic is not available in this version; use an OpenAI-compatible endpoint",
         )
-    if kind not in ("openai", "simulated"):
-        raise PydanticCustomError("upstream_type", "must be openai or simulated")
+    if kind not in ("openai", "simulated", "python"):
+        raise PydanticCustomError("upstream_type", "must be openai, simulated or python")
     return {**value, "type": kind}
 
 
 UpstreamSettings = Annotated[
-    OpenAIUpstream | SimulatedUpstream, Field(discriminator="type"), BeforeValidator(_fill_in_type)
+    OpenAIUpstream | SimulatedUpstream | PythonUpstream,
+    Field(discriminator="type"),
+    BeforeValidator(_fill_in_type),
 ]
 """Any upstream, told apart by `type`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from os import urandom
 from typing import TYPE_CHECKING, Final, assert_never
@@ -48,6 +49,8 @@ def answer_headers(reply: Reply, identity: str) -> Headers:
     headers.append((b"x-request-id", identity.encode()))
     headers.append((b"x-askonce-outcome", outcome.name.encode()))
     headers.append((b"x-askonce-reason", outcome.reason.encode()))
+    if reply.waited_s:
+        headers.append((b"x-askonce-waited-ms", b"%d" % math.ceil(reply.waited_s * 1_000)))
     saved = reply.saved_nanousd
     if saved is not None:
         headers.append((b"x-askonce-saved-usd", b"%.9f" % (saved * 1e-9)))
@@ -69,7 +72,7 @@ def _cache_headers(outcome: Outcome) -> Headers:
             status = b"fwd=miss; collapsed; detail=" + outcome.name.encode()
         case Fresh():
             status = (
-                b"fwd=request; detail=fresh" if outcome.reason == "no-cache" else b"fwd=miss; detail=fresh"
+                b"fwd=request; detail=fresh" if outcome.reason.startswith("no-cache") else b"fwd=miss; detail=fresh"
             )
         case Bypass():
             status = b"fwd=bypass; detail=" + outcome.reason.encode()

@@ -58,6 +58,18 @@ class Metrics:
             registry=registry,
             buckets=_BUCKETS_S,
         )
+        self._retries = Counter(
+            "askonce_upstream_retries",
+            "Failed calls that were sent again, by what went wrong.",
+            ("upstream", "cause"),
+            registry=registry,
+        )
+        self._fallbacks = Counter(
+            "askonce_fallbacks",
+            "Requests that went on from one upstream to another, by what went wrong.",
+            ("upstream", "to", "cause"),
+            registry=registry,
+        )
         self._decisions = Counter(
             "askonce_semantic_decisions",
             "What the semantic tier decided, and why.",
@@ -97,6 +109,14 @@ class Metrics:
         """An upstream call has ended."""
         self._calls.labels(upstream, status).inc()
         self._call_duration.labels(upstream).observe(duration_s)
+
+    def retry(self, upstream: str, cause: str) -> None:
+        """A failed call is sent again."""
+        self._retries.labels(upstream, cause).inc()
+
+    def fallback(self, upstream: str, stand_in: str, cause: str) -> None:
+        """A request goes on from one upstream to another."""
+        self._fallbacks.labels(upstream, stand_in, cause).inc()
 
     def semantic(self, feature: str, mode: str, reason: str) -> None:
         """The semantic tier has decided."""

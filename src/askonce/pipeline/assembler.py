@@ -84,6 +84,14 @@ class Assembler:
         finished = [choice for choice in self._choices.values() if choice.get("finish_reason")]
         return len(finished) == len(self._choices) >= self._expected
 
+    @property
+    def speaks(self) -> bool:
+        """Whether some choice has more than its role by now: a part of the answer, or its end."""
+        return any(
+            choice.get("text") or choice.get("finish_reason") or _speaks(choice.get("delta"))
+            for choice in self._choices.values()
+        )
+
     def _count(self, usage: Json, choices: list[Json]) -> None:
         """An event with choices counts them alone (llama.cpp's prompt lists, once each); a bare one counts all.
 
@@ -127,6 +135,10 @@ class Assembler:
                 message["tool_calls"] = [_without_index(call) for call in sorted(calls, key=_call_order)]
             whole["message"] = message
         return whole
+
+
+def _speaks(delta: Any) -> bool:
+    return isinstance(delta, dict) and any(value for key, value in delta.items() if key != "role")
 
 
 def _index(choice: Json, position: int) -> int:

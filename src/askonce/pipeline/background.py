@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from time import perf_counter
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 import orjson
 import structlog
 
-from askonce.errors import AuditDropped, UpstreamFailure
+from askonce.errors import AuditDropped, Refusal
+from askonce.model import Lane
 from askonce.pipeline.answers import parse_whole
 from askonce.pipeline.dispatch import unstreamed
 
 if TYPE_CHECKING:
     from askonce.model import Answer, Request
     from askonce.pipeline.dispatch import Dispatcher
+    from askonce.pipeline.journey import Leg
     from askonce.pipeline.prices import Prices
-    from askonce.ports import Clock, Observer, Store
+    from askonce.ports import Clock, Store
+    from askonce.sending.passage import Passage
 
 __all__ = ["BackgroundCalls", "Purse"]
 
@@ -84,19 +87,17 @@ class Purse:
 class BackgroundCalls:
     """Asks upstreams on nobody's time. Joins no flight and stores nothing."""
 
-    def __init__(  # noqa: PLR0917 - its parts
+    def __init__(
         self,
         dispatcher: Dispatcher,
         prices: Prices,
         purse: Purse,
-        observer: Observer,
         unknown_price_nanousd: int,
         pass_through: bool,  # noqa: FBT001 - a setting by that name
     ) -> None:
         self._dispatcher = dispatcher
         self._prices = prices
         self._purse = purse
-        self._observer = observer
         self._unknown_price_nanousd = unknown_price_nanousd
         self._pass_through = pass_through
 
@@ -117,10 +118,9 @@ class BackgroundCalls:
         reserved = expected_nanousd or self._unknown_price_nanousd
         if not self._purse.reserve(reserved):
             raise AuditDropped("spend-limit")
-        cost, began, status = reserved, perf_counter(), "cancelled"
+        cost = reserved
         try:
             answer = await self._ask(unstreamed(request))
-            status = "ok"
             known = (
                 answer.usage.prompt_tokens or answer.usage.completion_tokens
             )  # without usage nothing seems free
@@ -129,24 +129,35 @@ class BackgroundCalls:
                 if known and answer.cost_nanousd is not None
                 else self._unknown_price_nanousd
             )
-        except UpstreamFailure as failure:
-            status = failure.code if failure.code.startswith("upstream_") else str(failure.status)
-            _log.info("audit call failed", upstream=request.ask.route.upstream, status=status)
+        except Refusal as failure:
+            _log.info("audit call failed", upstream=request.ask.route.upstream, code=failure.code)
             raise AuditDropped("upstream-failed") from failure
         finally:
             self._purse.settle(reserved, cost)
-            self._observer.upstream_call(request.ask.route.upstream, status, perf_counter() - began)
         return answer
 
     async def _ask(self, request: Request) -> Answer:
-        reply = await self._dispatcher.open(request)
-        try:
-            model = request.ask.route.model
-            answer, _, _ = parse_whole(
-                await reply.body(),
-                request.ask.endpoint,
-                lambda usage: self._prices.cost_nanousd(model, usage),
-            )
-            return answer
-        finally:
-            await reply.aclose()
+        errand = _Errand(request, self._prices, asyncio.get_running_loop().time())
+        await self._dispatcher.single(request, errand).travel(request)
+        return errand.answer
+
+
+class _Errand:
+    """What a background call's journey is for: a plain answer, some time."""
+
+    lane: Final = Lane.RELAXED
+    begun: Final = False
+
+    def __init__(self, request: Request, prices: Prices, now: float) -> None:
+        self.deadline = now + request.policy.timeout_s
+        self.answer: Answer
+        self._prices = prices
+
+    async def take(self, leg: Leg, passage: Passage) -> None:
+        """Takes the answer in."""
+        ask = leg.request.ask
+        body = await passage.reply.body()
+        self.answer, _, _ = parse_whole(
+            body, ask.endpoint, lambda usage: self._prices.cost_nanousd(ask.route.model, usage)
+        )
+        passage.settle(self.answer.usage)

@@ -1,8 +1,9 @@
-"""Routing and sending: which upstream answers a model, and the call that goes there."""
+"""Routing: which upstream answers a model, which others stand in for it, and the call that asks each."""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -12,14 +13,17 @@ import orjson
 
 from askonce.errors import Refusal
 from askonce.model import Call, Endpoint, Json, Route, Scope
+from askonce.pipeline.journey import Journey, Stop
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from askonce.model import Caller, Request
-    from askonce.ports import Upstream, UpstreamReply
+    from askonce.pipeline.journey import Divert, Errand
+    from askonce.ports import Observer, Upstream
+    from askonce.sending.outlet import Outlet
 
-__all__ = ["Dispatcher", "Served", "unstreamed"]
+__all__ = ["Dispatcher", "Fallback", "Served", "unstreamed"]
 
 _MEMO: Final = 1_000
 _STREAMING: Final = frozenset({"stream", "stream_options"})
@@ -27,9 +31,13 @@ _STREAMING: Final = frozenset({"stream", "stream_options"})
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What one upstream serves: model patterns, and aliases (`alias → its own name`)."""
+    """What one upstream serves: model patterns, and aliases (`alias → its own name`).
+
+    Its calls leave through `outlet`.
+    """
 
     upstream: Upstream
+    outlet: Outlet
     patterns: tuple[str, ...]
     aliases: Mapping[str, str]
     stream_usage: bool = True
@@ -38,12 +46,34 @@ class Served:
     """Whether calls go out with a key of the gateway's own (or need none) rather than the caller's."""
 
 
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """Who stands in for the models of a pattern, in order; the routes' models are the upstreams' own names.
+
+    A route without a model is for the model as it was asked for.
+    """
+
+    pattern: str
+    routes: tuple[Route, ...]
+
+
 class Dispatcher:
     """Knows the upstreams in the configuration's order; the first that serves a model gets it."""
 
-    def __init__(self, served: Sequence[Served]) -> None:
+    def __init__(
+        self, served: Sequence[Served], observer: Observer, fallbacks: Sequence[Fallback] = ()
+    ) -> None:
+        """`fallbacks`: the first whose pattern matches a model as callers name it counts."""
         self._served = {one.upstream.name: one for one in served}
+        self._observer = observer
+        self._fallbacks = fallbacks
         self._routes: dict[str, Route] = {}
+        self._stops: dict[tuple[str, Route], tuple[Stop, ...]] = {}
+
+    @property
+    def outlets(self) -> list[Outlet]:
+        """Where calls leave, in the configuration's order."""
+        return [one.outlet for one in self._served.values()]
 
     def route(self, model: str) -> Route:
         """Where a model's requests go.
@@ -67,10 +97,19 @@ class Dispatcher:
             return False
         return True
 
-    async def open(self, request: Request) -> UpstreamReply:
-        """Sends the request on. Raises UpstreamFailure."""
-        served = self._served[request.ask.route.upstream]
-        return await served.upstream.open(_call(request, served))
+    def journey(self, request: Request, errand: Errand, divert: Divert) -> Journey:
+        """The way of a request that callers wait for: again where a call fails, then to those that stand in."""
+        named = request.ask.model, request.ask.route
+        stops = self._stops.get(named)
+        if stops is None:
+            if len(self._stops) >= _MEMO:
+                self._stops.clear()
+            stops = self._stops[named] = tuple(self._find_stops(*named))
+        return Journey(stops, errand, self._observer, divert)
+
+    def single(self, request: Request, errand: Errand) -> Journey:
+        """The way of a request that nobody waits for: one call to its own upstream, which takes no caller's retry."""
+        return Journey([self._stop(request.ask.route)], errand, self._observer)
 
     def spends_callers_key(self, request: Request) -> bool:
         """Whether a request's call is billed to its caller's own credential."""
@@ -100,6 +139,19 @@ class Dispatcher:
         """Closes all upstreams."""
         for one in self._served.values():
             await one.upstream.close()
+
+    def _find_stops(self, model: str, route: Route) -> list[Stop]:
+        chosen = next((one for one in self._fallbacks if fnmatchcase(model, one.pattern)), None)
+        stand_ins = [] if chosen is None else [self._named(one, model) for one in chosen.routes]
+        return [self._stop(one) for one in dict.fromkeys([route, *stand_ins])]
+
+    def _named(self, route: Route, model: str) -> Route:
+        own_name = route.model or model
+        return Route(route.upstream, self._served[route.upstream].aliases.get(own_name, own_name))
+
+    def _stop(self, route: Route) -> Stop:
+        served = self._served[route.upstream]
+        return Stop(served.outlet, route, functools.partial(_call, served=served))
 
     def _find(self, model: str) -> Route:
         for name, one in self._served.items():

@@ -7,6 +7,7 @@ options) and the canonical body. Both are JSON, which frames itself: no header o
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, TypeAlias
 
@@ -19,9 +20,9 @@ from askonce.model import Ask, Endpoint, HighTemperature, Scope, SemanticMode
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from askonce.model import Caller, Json, Policy, Route
+    from askonce.model import Caller, Json, Policy, Request, Route
 
-__all__ = ["Parsed", "fingerprint", "parse"]
+__all__ = ["Parsed", "fingerprint", "parse", "rerouted"]
 
 _FORMAT: Final = "askonce/1"
 """Part of every key: another canonical form needs another number, lest old answers be found under new meanings."""
@@ -175,6 +176,19 @@ def fingerprint(  # noqa: PLR0917 - six ingredients, one call site
         hot=hot,
         joinable=joinable,
     )
+
+
+def rerouted(request: Request, route: Route) -> Request:
+    """The same question to another model: its keys are those that the other model's own answers have.
+
+    To another upstream neither the caller's credential travels nor what else was meant for the one it named.
+    """
+    ask, caller, headers = request.ask, request.caller, request.headers
+    if route.upstream != ask.route.upstream:
+        caller, headers = dataclasses.replace(caller, credential=None), ()
+    parsed = parse(ask.endpoint, ask.raw)
+    asked = fingerprint(parsed, caller, request.policy, route, headers, retry=False)
+    return request._replace(ask=asked, caller=caller, headers=headers)
 
 
 def _is_hot(parsed: Parsed, policy: Policy) -> bool:

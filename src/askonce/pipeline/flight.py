@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from time import perf_counter
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from askonce.errors import Sharing, UpstreamFailure
+from askonce.model import Lane
 from askonce.pipeline.answers import split
 from askonce.pipeline.broadcast import Log
 from askonce.pipeline.seat import Seat
@@ -19,8 +20,11 @@ if TYPE_CHECKING:
     from askonce.pipeline.answers import Stamp
     from askonce.pipeline.broadcast import LogMemory
     from askonce.pipeline.decision import Decision
+    from askonce.pipeline.journey import Journey
 
 __all__ = ["Flight", "Seat", "Tower", "pause_s"]
+
+_SENT: Final = ("", 0.0)
 
 
 class Tower(Protocol):
@@ -59,6 +63,8 @@ class Flight:
         answer: The whole answer, once it has landed.
         question: What the semantic tier finds it by, once embedded.
         candidates: Stored answers that weren't served, likeliest first: to be compared with this one, once landed.
+        journey: Its way to an upstream's answer, once it is asked for.
+        sent: What there is to say of that way, as a reason code ("" for nothing), and seconds spent waiting on it.
         started_at: Event loop time.
         asked_at: `perf_counter` time at which the upstream was asked; 0 where it wasn't. (The loop's own clock may
             count whole milliseconds.)
@@ -75,6 +81,8 @@ class Flight:
         self.answer: Answer | None = None
         self.question: Question | None = None
         self.candidates: tuple[Decision, ...] = ()
+        self.journey: Journey | None = None
+        self.sent = _SENT
         self.started_at = asyncio.get_running_loop().time()
         self.asked_at = 0.0
         self.told_at = 0.0
@@ -94,11 +102,24 @@ class Flight:
         """Callers on board."""
         return len(self._seats)
 
+    @property
+    def lane(self) -> Lane:
+        """The most urgent one of its callers."""
+        lanes = {seat.request.policy.lane for seat in self._seats}
+        return next((lane for lane in Lane if lane in lanes), self.lead.request.policy.lane)
+
+    @property
+    def deadline(self) -> float:
+        """Event-loop time by which the most patient of its callers wants the answer."""
+        return max((seat.deadline for seat in self._seats), default=self.lead.deadline)
+
     def admit(self, request: Request, *, follows: bool = False) -> Seat:
         """One more caller; `follows` for another flight, which asks an equivalent question."""
         self._stop_lingering()
         seat = Seat(self, request, follows=follows)
         self._seats[seat] = None
+        if self.journey is not None:
+            self.journey.hurry()
         return seat
 
     def part_with(self, seat: Seat) -> bool:
@@ -195,6 +216,8 @@ class Flight:
         self.stamp = None
         self.id_prefix = self.model = ""
         self.headers = ()
+        self.journey = None
+        self.sent = _SENT
         self.asked_at = self.told_at = 0.0
         self._lead(next(iter(heirs)))
 

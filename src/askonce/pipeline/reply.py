@@ -98,6 +98,12 @@ class Reply:
         return self.seat.headers if self.seat is not None else ()
 
     @property
+    def waited_s(self) -> float:
+        """How long its own upstream call waited in queues and between tries; 0 for those that had none."""
+        asked = self.seat is not None and isinstance(self.outcome, Fresh | Bypass)
+        return self.seat.waited_s if asked and self.seat is not None else 0.0
+
+    @property
     def upstream_first_byte_s(self) -> float | None:
         """How long the upstream took to begin: 0 for stored answers, None for those that waited on others."""
         return 0.0 if self.seat is None else self.seat.upstream_first_byte_s

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from askonce.errors import CallerGone, Refusal
@@ -29,10 +30,11 @@ class Seat:
         position: Events read so far; 0 also for callers that want the answer whole.
         events: Whether it reads events rather than the answer.
         led: Whether the upstream was asked on this seat's behalf.
+        deadline: Event-loop time at which it stops waiting; for a seat that follows, about when its callers do.
     """
 
     __slots__ = (
-        "_deadline", "_failure", "_flight", "_log", "_waker", "events", "follows", "led", "position", "request",
+        "_failure", "_flight", "_log", "_timer", "_waker", "deadline", "events", "follows", "led", "position", "request",
     )  # fmt: skip
 
     def __init__(self, flight: Flight, request: Request, *, follows: bool = False) -> None:
@@ -46,16 +48,19 @@ class Seat:
         self._log.hold()
         self._failure: Refusal | CallerGone | None = None
         self._waker: asyncio.Future[None] | None = None
-        self._deadline: asyncio.TimerHandle | None = None
-        if not follows:
-            loop = asyncio.get_running_loop()
-            self._deadline = loop.call_later(request.policy.timeout_s, self._expire)
+        loop = asyncio.get_running_loop()
+        self.deadline = loop.time() + request.policy.timeout_s
+        self._timer = None if follows else loop.call_at(self.deadline, self._expire)
 
     @property
     def outcome(self) -> Outcome:
         """How this caller is answered; settled once `read` or `answer` has returned."""
-        source = self._flight.source
-        return Joined() if isinstance(source, Fresh | Bypass) and not self.led else source
+        source, way = self._flight.source, self._flight.sent[0]
+        if not isinstance(source, Fresh | Bypass):
+            return source
+        if not self.led:
+            return Joined()
+        return replace(source, reason=f"{source.reason}-{way}") if way else source
 
     @property
     def stamp(self) -> Stamp | None:
@@ -73,6 +78,11 @@ class Seat:
         flight = self._flight
         asked = self.led and flight.asked_at and flight.told_at
         return flight.told_at - flight.asked_at if asked else None
+
+    @property
+    def waited_s(self) -> float:
+        """How long the upstream's answer was waited for in queues and between tries, by whom it was asked for."""
+        return self._flight.sent[1] if self.led else 0.0
 
     @property
     def id_prefix(self) -> str:
@@ -117,8 +127,8 @@ class Seat:
 
     def leave(self) -> None:
         """Gives the seat up; safe to call again. The flight goes on for the others."""
-        if self._deadline is not None:
-            self._deadline.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         if self._flight.part_with(self):
             self._log.let_go()
             self._flight.trim()
@@ -140,9 +150,9 @@ class Seat:
 
         Not for those that have had bytes (their answer can't begin again), were told a failure or will be by then.
         """
-        if self.follows or self.position or self._failure is not None or self._deadline is None:
+        if self.follows or self.position or self._failure is not None:
             return False
-        return self._deadline.when() > asyncio.get_running_loop().time() + wait_s
+        return self.deadline > asyncio.get_running_loop().time() + wait_s
 
     def reads(self, log: Log) -> bool:
         """Whether it follows the events of that log."""

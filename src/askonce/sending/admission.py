@@ -122,8 +122,9 @@ class Admission:
             key.refused(shot, failure.retry_after_s, failure.headers, now)
             self._look_through(now)
         elif failure.code == "upstream_credential":
-            if len(grant.pool.keys) > 1:
-                key.pause(_REFUSED_KEY_S, now)
+            # The last one goes on being presented: callers are told at once, and it shows when keys work again.
+            if any(one is not key and one.aside_until <= now for one in grant.pool.keys):
+                key.set_aside(_REFUSED_KEY_S, now)
         elif failure.status in _OVERLOADED and failure.code != "upstream_garbage":
             self._limit.overloaded(shot.at, grant.level, now)
             if failure.retry_after_s:

@@ -61,18 +61,20 @@ class Key:
     Attributes:
         secret: The key; None where the upstream or the call has it already. Never shown.
         index: Which of the upstream's keys it is, from 0: what metrics and logs know it by.
+        aside_until: Event-loop time until which it is set aside, as the upstream refused it.
         in_use: Calls under way.
     """
 
     __slots__ = (
         "_guess_s", "_pace", "_paused_until", "_probe", "_probe_until", "_refusal_s", "_refused_at",
         "_request_quota", "_requests", "_resumes", "_sent", "_token_quota", "_tokens", "_tokens_sent",
-        "_unlimited", "in_use", "index", "refusals", "secret",
+        "_unlimited", "aside_until", "in_use", "index", "refusals", "secret",
     )  # fmt: skip
 
     def __init__(self, limits: Limits, secret: str | None = None, index: int = 0) -> None:
         self.secret = secret
         self.index = index
+        self.aside_until = float("-inf")
         self.in_use = 0
         self.refusals = 0
         rpm, tpm = limits.requests_per_minute, limits.tokens_per_minute
@@ -189,6 +191,11 @@ class Key:
             self.pause(pause_s, now)
         elif retry_after_s is not None:
             self.pause(retry_after_s, now)
+
+    def set_aside(self, seconds: float, now: float) -> None:
+        """The upstream doesn't know the key, or its account is empty: others go first."""
+        self.aside_until = now + seconds
+        self.pause(seconds, now)
 
     def pause(self, seconds: float, now: float) -> None:
         """Sends nothing for a while; the first call after it goes alone."""

@@ -36,11 +36,16 @@ _END_MARK: Final = b"[DONE]"
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where a server is and how long it is waited for (seconds); `api_key` None passes the caller's on."""
+    """Where a server is and how long it is waited for (seconds).
+
+    A call goes out with the one of `keys` that it carries, else with the first; without keys, with the caller's
+    credential where `pass_through` says so.
+    """
 
     name: str
     base_url: str
-    api_key: str | None
+    keys: tuple[str, ...] = ()
+    pass_through: bool = True
     headers: Mapping[str, str] = field(default_factory=dict)
     connect_timeout_s: float = 5.0
     first_byte_timeout_s: float = 600.0
@@ -120,7 +125,10 @@ class OpenAIUpstream:
             await self._session.close()
 
     def _authorization(self, credential: str | None) -> dict[str, str]:
-        key = self._server.api_key if self._server.api_key is not None else credential
+        server = self._server
+        key = credential if server.pass_through else None
+        if server.keys:
+            key = credential if credential in server.keys else server.keys[0]
         return {**self._server.headers, **({"Authorization": f"Bearer {key}"} if key else {})}
 
     def _connected(self) -> aiohttp.ClientSession:
@@ -192,7 +200,7 @@ class OpenAIUpstream:
     async def _refused(self, response: aiohttp.ClientResponse) -> UpstreamFailure:
         """What a status other than an accepted 200 means, for whom."""
         refused = Refused(response.status, response.headers, await self._body(response))
-        own_key = self._server.api_key is not None
+        own_key = bool(self._server.keys) or not self._server.pass_through
         return read_refusal(self.name, refused, own_key=own_key, now=self._clock.now())
 
 

@@ -37,7 +37,7 @@ async def open_gateway(settings: Settings) -> Running:
             identity=identity(settings, secret),
             policies=Policies({name: policy(settings, name) for name in settings.feature_names}),
             dispatcher=adapters.dispatcher,
-            fetcher=Fetcher(adapters.dispatcher, adapters.store, priced, clock, adapters.metrics),
+            fetcher=Fetcher(adapters.dispatcher, adapters.store, priced, clock),
             store=adapters.store,
             semantic=matching.tier,
             budgets=matching.budgets,

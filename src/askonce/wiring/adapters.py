@@ -20,11 +20,16 @@ from askonce.config import (
 )
 from askonce.embedders.minilm import MiniLMEmbedder
 from askonce.embedders.packaged import packaged_projection
-from askonce.model import HighTemperature, Lane, Policy, Scope, SemanticMode
+from askonce.model import HighTemperature, Lane, Policy, Route, Scope, SemanticMode
 from askonce.observe.metrics import Metrics
-from askonce.pipeline.dispatch import Dispatcher, Served
+from askonce.pipeline.dispatch import Dispatcher, Fallback, Served
 from askonce.pipeline.identity import Identity, Tenant
 from askonce.pipeline.prices import Price, Prices
+from askonce.sending.breaker import BreakerRules
+from askonce.sending.limits import Limits
+from askonce.sending.line import Line
+from askonce.sending.outlet import Outlet
+from askonce.sending.retries import RetryRules
 from askonce.stores.memory import MemoryStore
 from askonce.stores.sqlite import SqliteStore
 from askonce.stores.vectors import PartitionedIndex
@@ -77,35 +82,55 @@ def choose(settings: Settings, clock: Clock) -> Adapters:
             disk_bytes=cache.disk_bytes,
             commit_interval_s=cache.commit_interval_s,
         )
+    metrics = Metrics(log_requests=settings.log.requests)
     return Adapters(
         store=store,
         index=PartitionedIndex(_VECTOR_DIMENSIONS, index_bytes),
         embedder=embedder,
-        dispatcher=Dispatcher([_served(one, settings, clock) for one in settings.upstreams]),
-        metrics=Metrics(log_requests=settings.log.requests),
+        dispatcher=Dispatcher(
+            [_served(one, settings, clock) for one in settings.upstreams], metrics, _fallbacks(settings)
+        ),
+        metrics=metrics,
     )
 
 
 def _served(settings: UpstreamSettings, whole: Settings, clock: Clock) -> Served:
     upstream: Upstream
+    keys: tuple[str, ...] = ()
     match settings:
         case OpenAISettings():
-            upstream = OpenAIUpstream(_server(settings, whole), clock)
+            server = _server(settings, whole)
+            upstream, keys = OpenAIUpstream(server, clock), server.keys
             stream_usage = settings.stream_usage
-            own_key = settings.presents_own_key
         case SimulatedSettings():
             upstream = SimulatedUpstream(_simulation(settings), clock)
-            stream_usage = own_key = True
+            stream_usage = True
         case _:
             assert_never(settings)
-    return Served(upstream, settings.models, settings.aliases, stream_usage, own_key)
+    own_key = settings.presents_own_key
+    outlet = Outlet(
+        upstream.name,
+        lambda model: Line(upstream, model, Limits(), keys, pass_through=not own_key),
+        RetryRules(**settings.retries.model_dump()),
+        BreakerRules(**settings.breaker.model_dump()),
+        keys=max(1, len(keys)),
+    )
+    return Served(upstream, outlet, settings.models, settings.aliases, stream_usage, own_key)
+
+
+def _fallbacks(settings: Settings) -> list[Fallback]:
+    return [
+        Fallback(pattern, tuple(Route(one.upstream, one.model or "") for one in stand_ins))
+        for pattern, stand_ins in settings.fallbacks.items()
+    ]
 
 
 def _server(settings: OpenAISettings, whole: Settings) -> Server:
     return Server(
         name=settings.name,
         base_url=settings.base_url,
-        api_key=settings.api_key.get_secret_value() if settings.api_key is not None else None,
+        keys=tuple(key.get_secret_value() for key in settings.keys),
+        pass_through=not settings.presents_own_key,
         headers={name: value.get_secret_value() for name, value in settings.headers.items()},
         connect_timeout_s=settings.connect_timeout_s,
         first_byte_timeout_s=settings.first_byte_timeout_s,

@@ -98,7 +98,6 @@ def semantics(settings: Settings, adapters: Adapters, prices: Prices, clock: Clo
         adapters.dispatcher,
         prices,
         purse,
-        observer,
         round(settings.audit.unknown_price_usd * _NANOUSD),
         settings.audit.pass_through,
     )

@@ -1,0 +1,313 @@
+"""One request's way to an answer: attempt after attempt, upstream after upstream.
+
+A failed call is sent again while its upstream's rules, its budget of retries and the callers' deadlines allow; then the
+request goes on to its fallbacks, each by the same rules. Nothing is sent again once callers have had a part of an
+answer.
+
+A journey makes at most (1 + `attempts`) calls at each of its stops, and up to `_TURNS` more where they are refused with
+429: those take no work and no retry of the budget, as the line knows when the next one may go. What is left when a
+journey ends with a failure is the flight's to hand over, once: at most two journeys.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+
+from askonce.errors import Refusal, Sharing, UpstreamFailure
+from askonce.sending.estimate import estimated_tokens
+from askonce.sending.ticket import Ticket
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from askonce.model import Call, Lane, Request, Route
+    from askonce.ports import Observer
+    from askonce.sending.breaker import Breakers
+    from askonce.sending.outlet import Outlet
+    from askonce.sending.passage import Passage
+
+__all__ = ["Divert", "Errand", "Journey", "Leg", "Stop"]
+
+_TURNS: Final = 8
+"""Refusals with 429 after which a request gives a stop up."""
+_RATE_LIMITED: Final = 429
+_SERVER_ERROR: Final = 500
+_UNREACHED: Final = "upstream_unreachable"
+_CREDENTIAL: Final = "upstream_credential"
+_UNAVAILABLE: Final = "upstream_unavailable"
+_WAYS: Final = ("", "lingered", "queued", "rate-limited", "retried", "fallback")
+"""What can be said of a journey; of several, the last counts."""
+_WAITED: Final = {
+    "linger": "lingered",
+    "concurrency": "queued",
+    "requests-per-minute": "rate-limited",
+    "tokens-per-minute": "rate-limited",
+    "upstream-paused": "rate-limited",
+}
+_CAUSES: Final = {
+    _UNREACHED: "unreachable",
+    _CREDENTIAL: "credential",
+    _UNAVAILABLE: "breaker-open",
+    "upstream_timeout": "timeout",
+    "upstream_broke_off": "broke-off",
+    "upstream_garbage": "garbage",
+    "upstream_reported_error": "reported-error",
+    "queue_full": "queue-full",
+    "deadline_unreachable": "deadline",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Where a request may be answered: the upstream's outlet, the model's route, and how to ask there."""
+
+    outlet: Outlet
+    route: Route
+    call: Callable[[Request], Call]
+
+
+Divert: TypeAlias = "Callable[[Request, Route], Awaitable[Request | None]]"
+"""Makes of a request what it is for a fallback's route; None where that needn't be asked any more."""
+
+
+class Errand(Protocol):
+    """What a journey is for."""
+
+    @property
+    def lane(self) -> Lane:
+        """How soon the answer is wanted, by whoever wants it soonest."""
+        ...
+
+    @property
+    def deadline(self) -> float:
+        """Event-loop time by which the most patient one wants it."""
+        ...
+
+    @property
+    def begun(self) -> bool:
+        """Whether somebody has had a part of an answer, so that there is no other try."""
+        ...
+
+    async def take(self, leg: Leg, passage: Passage) -> None:
+        """Takes an accepted call's answer in. Raises UpstreamFailure."""
+        ...
+
+
+class Leg:
+    """One call on its way, and what the breakers are told of it.
+
+    Attributes:
+        request: As it was understood for the upstream that is asked.
+        queued_s: Seconds that this call waited in its line.
+        way: What there is to say of the journey so far, as a reason code; "" for nothing.
+        waited_s: Seconds that the journey has spent in queues and between tries.
+    """
+
+    __slots__ = ("_breakers", "_given", "_told", "queued_s", "request", "waited_s", "way")
+
+    def __init__(self, request: Request, breakers: Breakers) -> None:
+        self.request = request
+        self.queued_s = 0.0
+        self.way = ""
+        self.waited_s = 0.0
+        self._breakers = breakers
+        self._given = breakers.enter(request.ask.route.model, _now())
+        self._told = False
+
+    def answered(self) -> None:
+        """The upstream has begun to answer."""
+        if not self._told:
+            self._told = True
+            self._breakers.succeeded(self._given, _now())
+
+    def failed(self, failure: UpstreamFailure) -> None:
+        """The call has failed: 4xx and 429 are an upstream's that works."""
+        model, now = self.request.ask.route.model, _now()
+        if failure.sharing is Sharing.TRANSIENT and failure.status >= _SERVER_ERROR:
+            self._breakers.failed(self._given, model, now, unreached=failure.code == _UNREACHED)
+        elif not self._told:
+            self._breakers.refused(self._given, now)
+        self._told = True
+
+    def end(self) -> None:
+        """The call is over, whatever came of it."""
+        if not self._told:
+            self._breakers.abandoned(self._given, _now())
+
+
+class Journey:
+    """One request's way. Made for one `travel`."""
+
+    def __init__(
+        self, stops: Sequence[Stop], errand: Errand, observer: Observer, divert: Divert | None = None
+    ) -> None:
+        """`stops`: the request's own, then its fallbacks. Without `divert` nothing but one call is made."""
+        self._stops = stops
+        self._errand = errand
+        self._observer = observer
+        self._divert = divert
+        self._at = 0
+        self._ticket: Ticket | None = None
+        self._way = ""
+        self._waited_s = 0.0
+
+    async def travel(self, request: Request) -> None:
+        """Asks until the errand has taken an answer.
+
+        Raises:
+            Refusal: there is none. Where fallbacks failed too, it is what the request's own upstream said.
+        """
+        failure = first = await self._ask(request)
+        while failure is not None and self._divert is not None and self._goes_on(failure):
+            origin, self._at = self._stop, self._at + 1
+            self._observer.fallback(origin.outlet.name, self._stop.outlet.name, _cause(failure))
+            self._note("fallback")
+            diverted = await self._divert(request, self._stop.route)
+            if diverted is None:
+                return
+            failure = await self._ask(diverted)
+        if failure is not None and first is not None:
+            raise failure if self._errand.begun else first
+
+    def hurry(self) -> None:
+        """Somebody has joined who may want the answer sooner, or later."""
+        if self._ticket is not None:
+            line = self._stop.outlet.line(self._stop.route.model)
+            line.hurry(self._ticket, self._errand.lane)
+
+    @property
+    def _stop(self) -> Stop:
+        return self._stops[self._at]
+
+    @property
+    def _more(self) -> bool:
+        """Whether there are fallbacks left."""
+        return self._at + 1 < len(self._stops)
+
+    def _goes_on(self, failure: Refusal) -> bool:
+        return self._more and not self._errand.begun and _falls_back(failure)
+
+    async def _ask(self, request: Request) -> Refusal | None:
+        """Asks at one stop until there is an answer (None), or nothing more can be done there (what was said)."""
+        said: UpstreamFailure | None = None
+        retries = turns = refused_keys = 0
+        self._stop.outlet.budget.deposit()
+        while True:
+            failure = await self._attempt(request)
+            if not isinstance(failure, UpstreamFailure):
+                # The gateway's own word on a further try is no news after the upstream's.
+                return None if failure is None else said or failure
+            said = failure
+            limited = failure.status == _RATE_LIMITED
+            if failure.code == _CREDENTIAL and refused_keys + 1 < self._stop.outlet.keys:
+                refused_keys += 1
+                continue
+            pause_s = self._pause_s(failure, turns if limited else retries)
+            if pause_s is None:
+                return failure
+            turns, retries = (turns + 1, retries) if limited else (turns, retries + 1)
+            self._observer.retry(self._stop.outlet.name, _cause(failure))
+            self._note("rate-limited" if limited else "retried")
+            self._waited_s += pause_s
+            await asyncio.sleep(pause_s)
+
+    def _pause_s(self, failure: UpstreamFailure, before: int) -> float | None:
+        """Seconds until the next try at this stop, after so many of its kind; None where there is none."""
+        outlet, now = self._stop.outlet, _now()
+        if failure.sharing is not Sharing.TRANSIENT or self._errand.begun or self._divert is None:
+            return None
+        limited = failure.status == _RATE_LIMITED
+        after_s = failure.retry_after_s or 0.0
+        attempts = outlet.rules.attempts
+        if before >= (_TURNS if limited and attempts else attempts):
+            return None
+        if self._more and after_s > outlet.rules.cap_s:
+            return None
+        # A line that was refused waits by itself, as long as it has no key that may go.
+        pause_s = outlet.pause_s(before) + (0.0 if limited else after_s)
+        if now + max(pause_s, after_s) >= self._errand.deadline:
+            return None
+        if outlet.breakers.wait_s(self._stop.route.model, now):
+            return None
+        return pause_s if limited or outlet.budget.take(now) else None
+
+    async def _attempt(self, request: Request) -> Refusal | None:
+        """One call: None where the errand has taken its answer, else what went wrong."""
+        outlet = self._stop.outlet
+        wait_s = outlet.breakers.wait_s(self._stop.route.model, _now())
+        if wait_s:
+            return _unavailable(outlet.name, wait_s)
+        leg = Leg(request, outlet.breakers)
+        began, status = perf_counter(), "cancelled"
+        try:
+            await self._send(leg)
+        except UpstreamFailure as failure:
+            status = failure.code if failure.code.startswith("upstream_") else str(failure.status)
+            leg.failed(failure)
+            return failure
+        except Refusal as refusal:  # the line's own: the upstream wasn't asked
+            status = ""
+            return refusal
+        else:
+            status = "ok"
+            leg.answered()
+            return None
+        finally:
+            leg.end()
+            if status:
+                took_s = perf_counter() - began - leg.queued_s
+                self._observer.upstream_call(outlet.name, status, took_s)
+
+    async def _send(self, leg: Leg) -> None:
+        errand, stop, request = self._errand, self._stop, leg.request
+        call = stop.call(request)
+        self._ticket = Ticket(
+            tenant=request.caller.tenant or "",
+            lane=errand.lane,
+            tokens=estimated_tokens(request.ask),
+            deadline=errand.deadline,
+        )
+        try:
+            passage = await stop.outlet.line(stop.route.model).open(call, self._ticket)
+        finally:
+            self._ticket = None
+        try:
+            if passage.waited_s:
+                self._note(_WAITED.get(passage.waited_for, ""))
+                self._waited_s += passage.waited_s
+                leg.queued_s = passage.waited_s
+            leg.way, leg.waited_s = self._way, self._waited_s
+            await errand.take(leg, passage)
+        finally:
+            await passage.aclose()
+
+    def _note(self, way: str) -> None:
+        self._way = max(self._way, way, key=_WAYS.index)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _falls_back(failure: Refusal) -> bool:
+    """Whether another upstream may do better: not where the request or the caller's own key is at fault."""
+    if not isinstance(failure, UpstreamFailure):
+        return True
+    return failure.sharing is Sharing.TRANSIENT or failure.code == _CREDENTIAL
+
+
+def _cause(failure: Refusal) -> str:
+    """A failure's kind, one of a few."""
+    if failure.code in _CAUSES:
+        return _CAUSES[failure.code]
+    if failure.status == _RATE_LIMITED:
+        return "rate-limited"
+    return "server-error" if failure.status >= _SERVER_ERROR else "refused"
+
+
+def _unavailable(name: str, wait_s: float) -> Refusal:
+    sentence = f"{name} has failed too often just now and is left alone for a moment; ask again."
+    return Refusal(503, _UNAVAILABLE, sentence, retry_after_s=wait_s)

@@ -1,0 +1,76 @@
+"""Where one upstream's calls leave: its lines by model, its breakers, its budget of retries."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Final
+
+from askonce.sending.breaker import BreakerRules, Breakers
+from askonce.sending.retries import RetryBudget, RetryRules, full_jitter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from askonce.sending.line import Line
+
+__all__ = ["Outlet"]
+
+_LINES: Final = 1_000
+"""Models whose lines are kept; beyond them the oldest that is idle is forgotten."""
+
+
+_RETRIES: Final = RetryRules()
+_BREAKER: Final = BreakerRules()
+
+
+class Outlet:
+    """One upstream as calls leave for it.
+
+    Attributes:
+        name: The upstream's.
+        rules: How a failed call is sent again.
+        keys: How many keys of the gateway's own its calls may go out with.
+        breakers: Whether it can be reached, and whether its models answer.
+        budget: How many retries may go.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        lines: Callable[[str], Line],
+        rules: RetryRules = _RETRIES,
+        breaker: BreakerRules = _BREAKER,
+        keys: int = 1,
+    ) -> None:
+        """`lines` makes a model's line."""
+        self.name = name
+        self.rules = rules
+        self.keys = keys
+        self.breakers = Breakers(breaker)
+        self.budget = RetryBudget(self.rules)
+        self._make = lines
+        self._lines: dict[str, Line] = {}
+        self._draw = random.Random().random  # noqa: S311 - spreads retries, guards nothing
+
+    def line(self, model: str) -> Line:
+        """The line of a model's calls."""
+        line = self._lines.get(model)
+        if line is None:
+            self._forget()
+            line = self._lines[model] = self._make(model)
+        return line
+
+    def lines(self) -> Iterator[tuple[str, Line]]:
+        """The lines by model."""
+        return iter(self._lines.items())
+
+    def pause_s(self, retry: int) -> float:
+        """Seconds to wait before the `retry`-th retry (from 0)."""
+        return full_jitter(self.rules, retry, self._draw)
+
+    def _forget(self) -> None:
+        """What a line has learned is lost with it; one that is in use is never forgotten."""
+        if len(self._lines) >= _LINES:
+            idle = next((model for model, line in self._lines.items() if line.idle), None)
+            if idle is not None:
+                del self._lines[idle]
