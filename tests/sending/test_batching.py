@@ -309,7 +309,7 @@ async def test_nobody_lingers_past_half_of_its_time() -> None:
 async def test_a_full_pile_refuses_with_a_time_to_come_back() -> None:
     """What waits is bounded: further calls are told at once, and nothing of them stays."""
     engine = Engine(fixed_s=2.0)
-    sent = line(engine, max_waiting=10, most=Load(5, 100_000, 2**20))
+    sent = line(engine, max_waiting=9, most=Load(5, 100_000, 2**20))
     tasks = [asyncio.create_task(vectors(sent, str(at))) for at in range(5)]
     await asyncio.sleep(0.1)
     tasks += [asyncio.create_task(vectors(sent, str(at))) for at in range(10)]

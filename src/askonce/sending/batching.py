@@ -41,7 +41,7 @@ class BatchingRules:
         target_s: Seconds that a batch may take before smaller ones are tried.
         linger_s: Seconds that calls of a lane wait for others; missing: none.
         linger_items: Items beyond which nobody waits for more.
-        max_waiting: Calls that may wait.
+        max_waiting: Calls that may wait, beside the one whose turn it is.
     """
 
     forms: Mapping[Endpoint, Form]
@@ -108,7 +108,7 @@ class Batches:
             UpstreamFailure: the call failed.
         """
         loop = asyncio.get_running_loop()
-        if len(self._waiting) >= self._rules.max_waiting:
+        if len(self._waiting) > self._rules.max_waiting:
             raise self._queue_full(self._runs[part.call.endpoint].size)
         group = self._group(part)
         now = loop.time()

@@ -16,6 +16,9 @@ from askonce.config import (
     OpenAIUpstream as OpenAISettings,
 )
 from askonce.config import (
+    PythonUpstream as PythonSettings,
+)
+from askonce.config import (
     SimulatedUpstream as SimulatedSettings,
 )
 from askonce.embedders.minilm import MiniLMEmbedder
@@ -33,14 +36,16 @@ from askonce.sending.retries import RetryRules
 from askonce.stores.memory import MemoryStore
 from askonce.stores.sqlite import SqliteStore
 from askonce.stores.vectors import PartitionedIndex
+from askonce.upstreams.function import FunctionUpstream, find_function
 from askonce.upstreams.openai import OpenAIUpstream, Server
 from askonce.upstreams.simulated import RateLimits, SimulatedUpstream, Simulation, read_answers
+from askonce.wiring.batching import batching_rules
 
 if TYPE_CHECKING:
     from askonce.config import PolicySettings, Settings, UpstreamSettings
     from askonce.ports import Clock, Store, Upstream
 
-__all__ = ["Adapters", "choose", "identity", "policy", "prices"]
+__all__ = ["Adapters", "choose", "identity", "policy", "prices", "server"]
 
 _VECTOR_DIMENSIONS = 384
 
@@ -99,18 +104,25 @@ def _served(settings: UpstreamSettings, whole: Settings, clock: Clock) -> Served
     keys: tuple[str, ...] = ()
     match settings:
         case OpenAISettings():
-            server = _server(settings, whole)
-            upstream, keys = OpenAIUpstream(server, clock), server.keys
+            at = server(settings, whole)
+            upstream, keys = OpenAIUpstream(at, clock), at.keys
             stream_usage = settings.stream_usage
         case SimulatedSettings():
             upstream = SimulatedUpstream(_simulation(settings), clock)
             stream_usage = True
+        case PythonSettings():
+            models = [
+                name for name in (*settings.models, *settings.aliases.values()) if not set(name) & set("*?[")
+            ]
+            function = find_function(settings.function)
+            upstream = FunctionUpstream(settings.name, function, models, settings.timeout_s)
+            stream_usage = False
         case _:
             assert_never(settings)
-    own_key = settings.presents_own_key
+    own_key, batching = settings.presents_own_key, batching_rules(settings)
     outlet = Outlet(
         upstream.name,
-        lambda model: Line(upstream, model, Limits(), keys, pass_through=not own_key),
+        lambda model: Line(upstream, model, Limits(), keys, pass_through=not own_key, batching=batching),
         RetryRules(**settings.retries.model_dump()),
         BreakerRules(**settings.breaker.model_dump()),
         keys=max(1, len(keys)),
@@ -125,7 +137,8 @@ def _fallbacks(settings: Settings) -> list[Fallback]:
     ]
 
 
-def _server(settings: OpenAISettings, whole: Settings) -> Server:
+def server(settings: OpenAISettings, whole: Settings) -> Server:
+    """Where an upstream's server is."""
     return Server(
         name=settings.name,
         base_url=settings.base_url,

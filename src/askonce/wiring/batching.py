@@ -46,8 +46,12 @@ def batching_rules(settings: UpstreamSettings) -> BatchingRules | None:
     )
 
 
-def check_functions(settings: Settings) -> None:
-    """Imports what `type: python` upstreams name. Raises ConfigError where that isn't possible."""
+def check_functions(settings: Settings, source_name: str) -> None:
+    """Imports what `type: python` upstreams name; `source_name` is the configuration's.
+
+    Raises:
+        ConfigError: something can't be imported, or isn't such a function.
+    """
     problems = []
     for number, upstream in enumerate(settings.upstreams):
         if isinstance(upstream, PythonUpstream):
@@ -56,7 +60,7 @@ def check_functions(settings: Settings) -> None:
             except ValueError as error:
                 problems.append(Problem(("upstreams", number, "function"), None, str(error)))
     if problems:
-        raise ConfigError(problems)
+        raise ConfigError(source_name, problems)
 
 
 def _linger_s(settings: BatchingSettings) -> dict[Lane, float]:
