@@ -1,12 +1,15 @@
 """Measures whether error budgets are kept on streams of questions, and how many hits they leave.
 
-    python bench/budget.py [--seeds N] [--data NAME ...] [--budgets PERCENT ...] [--length N] [--curves N]
-                           [--workers N] [--folder DIR] [--cache DIR] [--json FILE]
+    python bench/budget.py [--words] [--parts PART ...] [--seeds N] [--data NAME ...] [--budgets PERCENT ...]
+                           [--length N] [--curves N] [--workers N] [--folder DIR] [--cache DIR] [--json FILE]
 
 The right answer of a question is its intent. The last layer is trained on streams of the one data set and serves the
 other. Budgets: each seed is played with and without drift (a tenth of the intents turn up half-way, 2 % of the
 intents change their answer there), with a judge that is always right and with one that is wrong 5 % of the time. Curves:
 hits at equal shares of wrong hits, beside cosine thresholds and vCache, all chosen with hindsight.
+
+With --words the same streams are played by all of what ships: guards, aligner, last layer, stricter bars for few words.
+Those weights have learned from the training parts of both data sets: --parts test plays unseen questions alone.
 """
 
 from __future__ import annotations
@@ -22,16 +25,21 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from askonce.embedders.packaged import packaged_projection, packaged_verifier
 from askonce.evaluation.baselines import VCachePolicy
 from askonce.evaluation.budgeted import BudgetedPolicy, Rules, train
-from askonce.evaluation.streams import CosinePolicy, Drift, Tally, best, load, play, stream_of
+from askonce.evaluation.streams import CosinePolicy, Drift, Tally, arrivals, best, load, play, stream_of
+from askonce.evaluation.tier import WordEyes
 from askonce.matching.budget import Budget
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from numpy.typing import NDArray
+
     from askonce.evaluation.streams import Questions
     from askonce.matching.calibration import Calibration
+    from askonce.matching.verifier import Verifier
 
 NAMES = ("banking77", "clinc150")
 TRAINING_SEEDS = range(1000, 1008)
@@ -55,6 +63,21 @@ class Condition(NamedTuple):
         return f"{'drift' if self.drift else 'steady'}, judge wrong {self.judge_error:.0%}"
 
 
+class System(NamedTuple):
+    """What is measured: a last layer over what neighbours say, or over all that the verifier sees."""
+
+    calibration: Calibration
+    verifier: Verifier | None = None
+
+    def policy(self, questions: Questions, order: NDArray[np.int64], rules: Rules) -> BudgetedPolicy:
+        """A fresh policy for these questions in this order."""
+        if self.verifier is None:
+            return BudgetedPolicy(rules, len(order))
+        return BudgetedPolicy(
+            rules, len(order), WordEyes([questions.known[place] for place in order], self.verifier)
+        )
+
+
 class Played(NamedTuple):
     """One stream under one budget."""
 
@@ -68,15 +91,17 @@ CONDITIONS = tuple(Condition(drift, error) for drift in (False, True) for error 
 
 
 def budgets_on(
-    questions: Questions, calibration: Calibration, budgets: Sequence[float], length: int, seed: int
+    questions: Questions, system: System, budgets: Sequence[float], length: int, seed: int
 ) -> list[Played]:
     """One seed under all conditions and budgets."""
     played = []
     for condition in CONDITIONS:
-        stream = stream_of(questions, seed, length, Drift() if condition.drift else None)
+        drift = Drift() if condition.drift else None
+        stream = stream_of(questions, seed, length, drift)
+        order = arrivals(questions, seed, length, drift).order
         for budget in budgets:
-            rules = Rules(calibration, Budget(budget), judge_error=condition.judge_error, seed=seed)
-            policy = BudgetedPolicy(rules, length)
+            rules = Rules(system.calibration, Budget(budget), judge_error=condition.judge_error, seed=seed)
+            policy = system.policy(questions, order, rules)
             played.append(Played(condition, budget, play(stream, policy), policy.breaches))
     return played
 
@@ -151,16 +176,20 @@ def print_curves(name: str, curves: Sequence[dict[str, list[Tally]]]) -> list[di
 
 def measure(name: str, options: argparse.Namespace, sets: dict[str, Questions]) -> dict[str, object]:
     """Everything about one data set."""
-    other = next(each for each in NAMES if each != name)
-    calibration = train(
-        [stream_of(sets[other], seed, TRAINING_LENGTH, TRAINING_DRIFT) for seed in TRAINING_SEEDS]
-    )
+    if options.words:
+        system = System(packaged_verifier().calibration, packaged_verifier())
+    else:
+        other = next(each for each in NAMES if each != name)
+        streams = [stream_of(sets[other], seed, TRAINING_LENGTH, TRAINING_DRIFT) for seed in TRAINING_SEEDS]
+        system = System(train(streams))
     budgets = [percent / 100 for percent in options.budgets]
     with ProcessPoolExecutor(options.workers) as workers:
-        one = partial(budgets_on, sets[name], calibration, budgets, options.length)
+        one = partial(budgets_on, sets[name], system, budgets, options.length)
         played: Iterable[list[Played]] = workers.map(one, range(options.seeds))
         rows = print_budgets(name, [each for some in played for each in some], budgets)
-        curve = partial(curves_on, sets[name], calibration, options.length)
+        if options.words:
+            return {"budgets": rows}
+        curve = partial(curves_on, sets[name], system.calibration, options.length)
         seeds = range(CURVE_SEEDS_FROM, CURVE_SEEDS_FROM + options.curves)
         return {"budgets": rows, "curves": print_curves(name, list(workers.map(curve, seeds)))}
 
@@ -170,6 +199,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--words", action="store_true", help="all of what ships rather than neighbours alone")
+    parser.add_argument("--parts", nargs="+", choices=("train", "test"), default=("train", "test"))
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--data", nargs="+", choices=NAMES, default=NAMES)
     parser.add_argument("--budgets", nargs="+", type=float, default=[1.0, 2.0, 5.0], metavar="PERCENT")
@@ -180,8 +211,13 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="folder that keeps embeddings between runs")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    files = {name: options.cache and options.cache / f"{name}.npz" for name in NAMES}
-    sets = {name: asyncio.run(load(options.folder, name, files[name])) for name in NAMES}
+    ending = "-words.npz" if options.words else ".npz"
+    files = {name: options.cache and options.cache / f"{name}{ending}" for name in NAMES}
+    project = packaged_projection() if options.words else None
+    sets = {
+        name: asyncio.run(load(options.folder, name, files[name], parts=options.parts, project=project))
+        for name in (options.data if options.words else NAMES)
+    }
     results = {name: measure(name, options, sets) for name in options.data}
     if options.json is not None:
         options.json.write_text(json.dumps(results, indent=2), encoding="utf-8")

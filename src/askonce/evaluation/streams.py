@@ -16,18 +16,23 @@ from askonce.evaluation.embeddings import Embeddings
 from askonce.evaluation.sets import read_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from askonce.embedders.onnx import Projection
+    from askonce.evaluation.questions import Embeddable
+
 __all__ = [
+    "Arrivals",
     "CosinePolicy",
     "Drift",
     "Policy",
     "Questions",
     "Stream",
     "Tally",
+    "arrivals",
     "best",
     "load",
     "play",
@@ -36,10 +41,24 @@ __all__ = [
 
 
 class Questions(NamedTuple):
-    """A labelled data set: unit vectors (n, d) and the intent of each, numbered from 0, (n,)."""
+    """A labelled data set.
+
+    Attributes:
+        vectors: Unit vectors, (n, d).
+        intents: The intent of each, numbered from 0, (n,).
+        known: The texts themselves with their tokens, (n,); none where only vectors are looked at.
+    """
 
     vectors: NDArray[np.float32]
     intents: NDArray[np.int64]
+    known: Sequence[Embeddable] = ()
+
+
+class Arrivals(NamedTuple):
+    """Questions in the order of arrival: their places in the data set and the right answer of each then, (n,)."""
+
+    order: NDArray[np.int64]
+    answers: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +153,14 @@ def play(stream: Stream, policy: Policy) -> Tally:
 
 
 def stream_of(questions: Questions, seed: int, length: int, drift: Drift | None = None) -> Stream:
-    """A random stream without repetition; with drift, new intents come and answers change half-way."""
+    """The stream of these arrivals."""
+    order, answers = arrivals(questions, seed, length, drift)
+    vectors = questions.vectors[order]
+    return Stream(vectors @ vectors.T, answers)
+
+
+def arrivals(questions: Questions, seed: int, length: int, drift: Drift | None = None) -> Arrivals:
+    """Random ones without repetition; with drift, new intents come and answers change half-way."""
     random = np.random.default_rng(seed)
     order = random.permutation(len(questions.intents))
     kinds = int(questions.intents.max()) + 1
@@ -149,8 +175,7 @@ def stream_of(questions: Questions, seed: int, length: int, drift: Drift | None 
         order = np.concatenate((early, order[~np.isin(order, early)][: length - len(early)]))
         answers = questions.intents[order].copy()
         answers[(np.arange(len(order)) >= len(early)) & np.isin(answers, changed)] += kinds
-    vectors = questions.vectors[order]
-    return Stream(vectors @ vectors.T, answers)
+    return Arrivals(order, answers)
 
 
 class CosinePolicy:
@@ -189,32 +214,40 @@ def best(tallies: Mapping[_Setting, Tally], rate: float) -> tuple[_Setting, Tall
     return max(within, key=lambda pair: pair[1].hits, default=None)
 
 
-async def load(folder: Path, name: str, cache: Path | None = None) -> Questions:
-    """A data set's training and test questions, each text once, embedded by the packaged embedder.
+async def load(
+    folder: Path,
+    name: str,
+    cache: Path | None = None,
+    *,
+    parts: Sequence[str] = ("train", "test"),
+    project: Projection | None = None,
+) -> Questions:
+    """A data set's questions, each text once, embedded by the packaged embedder.
 
     Args:
         folder: Where `intents/NAME_train.jsonl` and `intents/NAME_test.jsonl` are.
         name: `banking77` or `clinc150`, say.
         cache: File that keeps embeddings between runs; None to embed each time.
+        parts: Of the data set.
+        project: What to keep of each token; None where only vectors are looked at.
 
     Raises:
         BadFile: A file is missing or isn't what it should be.
         EmbedderUnavailable: The embedder can't load.
     """
     kinds: dict[str, str] = {}
-    for part in ("train", "test"):
+    for part in parts:
         texts, intents = read_stream(folder / "intents" / f"{name}_{part}.jsonl")
         kinds |= dict(zip(texts, intents, strict=True)) | kinds
-    embedder = MiniLMEmbedder(workers=2)
+    embedder = MiniLMEmbedder(project=project, workers=2)
     embedder.start()
     try:
         embeddings = Embeddings(embedder, cache)
-        embedded = await embeddings.of(list(kinds))
+        embedded = await embeddings.questions(list(kinds))
         embeddings.save()
     finally:
         await embedder.close()
-    known = [
-        (each.vector, kind) for each, kind in zip(embedded, kinds.values(), strict=True) if each is not None
-    ]
-    numbers = np.unique([kind for _, kind in known], return_inverse=True)[1]
-    return Questions(np.stack([vector for vector, _ in known]).astype(np.float32), numbers.astype(np.int64))
+    known = [(each, kind) for each, kind in zip(embedded, kinds.values(), strict=True) if each is not None]
+    vectors = np.stack([each.vector for each, _ in known]).astype(np.float32)
+    numbers = np.unique([kind for _, kind in known], return_inverse=True)[1].astype(np.int64)
+    return Questions(vectors, numbers, [each for each, _ in known] if project is not None else ())
