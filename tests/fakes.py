@@ -187,6 +187,7 @@ class FakeReply:
 
     script: list[Sequence[bytes] | bytes | float | Exception]
     marked: bool = True
+    streamed: bool = False
     no_store: bool = False
     max_age_s: float | None = None
     headers: Sequence[tuple[str, str]] = (("x-request-id", "theirs"),)
@@ -230,6 +231,7 @@ class FakeUpstream:
         reply = self.replies.pop(0)
         if isinstance(reply, Exception):
             raise reply
+        reply.streamed = call.stream
         return reply
 
     async def models(self, credential: str | None) -> list[Json]:  # noqa: ARG002 - every caller sees the same

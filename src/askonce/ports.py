@@ -73,8 +73,10 @@ class UpstreamReply(Protocol):
         no_store: The upstream forbids keeping the answer (`Cache-Control: no-store`).
         max_age_s: Seconds that the upstream allows it to be kept, where it says so.
         headers: The upstream's response headers that its direct caller may see.
+        streamed: Whether it comes as events: never where the call asked for none, mostly where it did.
     """
 
+    streamed: bool
     no_store: bool
     max_age_s: float | None
     headers: Sequence[tuple[str, str]]
@@ -523,10 +525,6 @@ class Observer(Protocol):
 
     def audit(self, feature: str, source: str, verdict: str, judge: str) -> None:
         """An audit has ended with a verdict, or without one (`undecided`)."""
-        ...
-
-    def webhook(self, result: str) -> None:
-        """An attempt at a webhook has ended: `delivered`, `failed`, or `dead` once it is given up."""
         ...
 
     def audit_dropped(self, reason: str) -> None:

@@ -32,6 +32,7 @@ class Reply:
     """A whole answer."""
 
     content: bytes
+    streamed: bool = False
     no_store: bool = False
     max_age_s: float | None = None
     headers: Sequence[tuple[str, str]] = ()

@@ -88,7 +88,7 @@ class _Delivery:
         flight, reply = self._flight, passage.reply
         flight.headers = reply.headers
         flight.sent = leg.way, leg.waited_s
-        receive = self._relay if leg.request.ask.stream else self._receive
+        receive = self._relay if reply.streamed else self._receive
         answer, keepable = await receive(leg, reply)
         passage.settle(answer.usage)
         if leg.request is not self._asked:

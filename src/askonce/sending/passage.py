@@ -68,12 +68,13 @@ class OwnPassage:
 class _Watched:
     """A reply that tells its grant when its first byte came and how it ended."""
 
-    __slots__ = ("_bounded", "_grant", "_reply", "headers", "max_age_s", "no_store")
+    __slots__ = ("_bounded", "_grant", "_reply", "headers", "max_age_s", "no_store", "streamed")
 
     def __init__(self, reply: UpstreamReply, grant: Grant, *, bounded: bool) -> None:
         self._bounded = bounded
         self._reply = reply
         self._grant = grant
+        self.streamed = reply.streamed
         self.no_store = reply.no_store
         self.max_age_s = reply.max_age_s
         self.headers = reply.headers

@@ -178,6 +178,7 @@ class FunctionReply:
 
     def __init__(self, body: bytes) -> None:
         self._body = body
+        self.streamed = False
         self.no_store = False
         self.max_age_s: float | None = None
         self.headers: Sequence[tuple[str, str]] = ()

@@ -180,7 +180,7 @@ class OpenAIUpstream:
     async def _accepted(self, response: aiohttp.ClientResponse, call: Call) -> OpenAIReply:
         wanted = "text/event-stream" if call.stream else "json"
         if response.status == 200 and wanted in response.headers.get("Content-Type", ""):  # noqa: PLR2004 - HTTP's OK
-            return OpenAIReply(response, self._server)
+            return OpenAIReply(response, self._server, streamed=call.stream)
         try:
             raise await self._refused(response)
         finally:
@@ -207,7 +207,8 @@ class OpenAIUpstream:
 class OpenAIReply:
     """An accepted call: its body, or its events."""
 
-    def __init__(self, response: aiohttp.ClientResponse, server: Server) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, server: Server, *, streamed: bool) -> None:
+        self.streamed = streamed
         self._response = response
         self._server = server
         self._events = EventReader(server.max_response_bytes)

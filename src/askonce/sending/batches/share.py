@@ -16,10 +16,11 @@ __all__ = ["Share", "WholeReply"]
 class WholeReply:
     """A reply whose body is there already; headers and keeping are as the upstream said to all of the batch."""
 
-    __slots__ = ("_body", "headers", "max_age_s", "no_store")
+    __slots__ = ("_body", "headers", "max_age_s", "no_store", "streamed")
 
     def __init__(self, body: bytes, reply: UpstreamReply) -> None:
         self._body = body
+        self.streamed = False
         self.no_store = reply.no_store
         self.max_age_s = reply.max_age_s
         self.headers: Sequence[tuple[str, str]] = reply.headers

@@ -83,6 +83,7 @@ class SimulatedReply:
 
     Attributes:
         fault: What is wrong with the answer.
+        streamed: Whether it comes as events.
         no_store: Whether keeping it is forbidden.
         max_age_s: How long it may be kept, where that was directed.
         headers: Response headers as a provider sends.
@@ -100,6 +101,7 @@ class SimulatedReply:
     ) -> None:
         """`check` raises UpstreamFailure once the upstream is dead for this call."""
         self.fault = directive.fault
+        self.streamed = bool(generation.steps)
         self.no_store = directive.no_store
         self.max_age_s = directive.max_age_s
         self.headers: Sequence[tuple[str, str]] = (("openai-version", "2020-10-01"), *limit_headers)
