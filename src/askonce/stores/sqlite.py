@@ -10,6 +10,7 @@ from askonce.model import Entry, Link, Stored
 from askonce.ports import StoreHealth
 from askonce.stores.pending import Pending
 from askonce.stores.reader import Reader
+from askonce.stores.scans import Scans
 from askonce.stores.sieve import Sieve
 from askonce.stores.uses import Uses
 from askonce.stores.worth import rebased
@@ -28,8 +29,6 @@ __all__ = ["SqliteStore"]
 
 _T = TypeVar("_T")
 _PENDING_BYTES: Final = 64 * 2**20
-_QUESTIONS_AT_ONCE: Final = 500
-_AUDITS_AT_ONCE: Final = 2_000
 _KEYS_AT_ONCE: Final = 5_000
 
 
@@ -83,6 +82,7 @@ class SqliteStore:
             commit_interval_s=commit_interval_s,
             reopened=self._reader.reopen,
         )
+        self._scans = Scans(self._writer, self._reader, self._pending, clock)
         self._uses = Uses(self._count)
         self._sieve = Sieve()
         self._sieve_task: asyncio.Task[None] | None = None
@@ -141,9 +141,7 @@ class SqliteStore:
 
     async def links_to(self, target: bytes) -> list[Link]:
         """The links that lead to an entry, in memory and on disk, some of them expired perhaps."""
-        await self._writer.flush()
-        on_disk = await self._reader.links_to(target) if self._writer.readable else []
-        in_memory = await self._memory.links_to(target)
+        on_disk, in_memory = await self._scans.links_to(target), await self._memory.links_to(target)
         return list({link.key: link for link in (*on_disk, *in_memory)}.values())
 
     def remove(self, key: bytes) -> None:
@@ -175,16 +173,9 @@ class SqliteStore:
         # Keys that were put again while the disk worked are alive: whoever called keeps them.
         return [key for key in forgotten if self._record(key) is None]
 
-    async def questions(self) -> AsyncIterator[Sequence[Question]]:
+    def questions(self) -> AsyncIterator[Sequence[Question]]:
         """All live questions on disk, in the order of their commits, in batches; ends early if the disk fails."""
-        await self._writer.flush()
-        after = 0
-        while self._writer.readable:
-            after, batch = await self._reader.questions(after, _QUESTIONS_AT_ONCE, self._clock.now())
-            if batch:
-                yield batch
-            if not after:
-                return
+        return self._scans.questions()
 
     def audited(self, audit: Audit) -> None:
         """Keeps an audit: with the next group commit, and the newest of each feature."""
@@ -192,19 +183,9 @@ class SqliteStore:
             self._writer.lose()
         self._writer.changed()
 
-    async def audits(self, feature: str | None) -> AsyncIterator[Sequence[Audit]]:
+    def audits(self, feature: str | None) -> AsyncIterator[Sequence[Audit]]:
         """What is kept of a feature's audits (None: of all), newest last: those on disk, then what waits for it."""
-        await self._writer.flush()
-        after = 0
-        while self._writer.readable:
-            after, batch = await self._reader.audits(feature, after, _AUDITS_AT_ONCE)
-            if batch:
-                yield batch
-            if not after:
-                break
-        waiting = self._pending.audits(feature)
-        if waiting:
-            yield waiting
+        return self._scans.audits(feature)
 
     def keep(self, name: str, value: bytes) -> None:
         """Keeps a small value in place of the one of that name: seen at once, on disk with the next commit."""
