@@ -13,10 +13,12 @@ from askonce.http.server import bind
 from askonce.http.simulated import KeyRule, SimulatedApp, SimulatedProtocol
 from askonce.observe.clock import SystemClock
 from askonce.upstreams.simulated import (
+    BatchRules,
     LimitKind,
     OutageKind,
     PlannedOutage,
     RateLimits,
+    SimulatedBatches,
     SimulatedUpstream,
     Simulation,
     read_answers,
@@ -144,6 +146,20 @@ def _listen(host: str, port: int) -> socket.socket:
     callback=_read_answers,
     help='JSON Lines of {"question" or "questions", "answer"} to answer from.',
 )
+@click.option(
+    "--batch-delay",
+    "batch_delay_s",
+    type=click.FloatRange(0),
+    default=1.0,
+    show_default=True,
+    metavar="S",
+    help="Seconds that a batch takes.",
+)
+@click.option("--batch-fail-rate", type=_SHARE, default=0.0, help="Share of batches that fail as a whole.")
+@click.option("--batch-expire-rate", type=_SHARE, default=0.0, help="Share of batches' lines that expire.")
+@click.option(
+    "--batch-error-rate", type=_SHARE, default=0.0, help="Share of batches' lines that fail with 500."
+)
 @click.option("--api-key", metavar="KEY", help="Accept this key alone; any key is accepted if not given.")
 @click.option("--no-api-key-check", is_flag=True, help="Accept requests without a key.")
 def simulate(
@@ -170,6 +186,10 @@ def simulate(
     garbage_rate: float,
     half_stream_rate: float,
     answers: dict[str, str],
+    batch_delay_s: float,
+    batch_fail_rate: float,
+    batch_expire_rate: float,
+    batch_error_rate: float,
     api_key: str | None,
     no_api_key_check: bool,
 ) -> None:
@@ -208,7 +228,9 @@ def simulate(
     except ValueError as error:
         raise click.UsageError(f"{error}.") from None
     upstream = SimulatedUpstream(simulation, SystemClock())
-    app = SimulatedApp(upstream, KeyRule(required=not no_api_key_check, key=api_key))
+    rules = BatchRules(batch_delay_s, batch_fail_rate, batch_expire_rate, batch_error_rate)
+    batches = SimulatedBatches(upstream, rules, SystemClock(), seed)
+    app = SimulatedApp(upstream, KeyRule(required=not no_api_key_check, key=api_key), batches)
     listener = _listen(host, port)
     click.echo(f"Simulated upstream, base_url: http://{Address(host, listener.getsockname()[1])}/v1")
     _serve(app, listener)

@@ -84,7 +84,12 @@ def _inference(running: Running, settings: Settings) -> dict[str, Inference]:
     dialects["/v2/inference/submit"] = NativeDialect()
     return {
         path: Inference(
-            running.gateway, running.metrics, dialect, limits.max_body_bytes, limits.body_timeout_s
+            running.gateway,
+            running.metrics,
+            dialect,
+            running.jobs.desk,
+            max_body_bytes=limits.max_body_bytes,
+            body_timeout_s=limits.body_timeout_s,
         )
         for path, dialect in dialects.items()
     }

@@ -12,12 +12,15 @@ from askonce.errors import CallerGone, Refusal
 from askonce.http.asgi import Receive, Scope, Send, read_body, send_body, wait_until_gone
 from askonce.http.errors import error_body, error_headers
 from askonce.http.headers import answer_headers, joined, request_id
+from askonce.http.jobs import job_body, job_path
+from askonce.http.lane import job_terms
 from askonce.ports import Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from askonce.gateway import Gateway
+    from askonce.jobs.desk import Desk
     from askonce.model import Endpoint, Request
     from askonce.pipeline.reply import Reply
     from askonce.ports import Observer
@@ -27,6 +30,7 @@ __all__ = ["Dialect", "Inference", "OpenAIDialect"]
 _log = structlog.get_logger("askonce.http")
 _SHUTTING_DOWN = "The gateway is shutting down; ask again."
 _FAILED = "The gateway failed on this request; ask again."
+_ACCEPTED = 202
 _GRACE_S = 5.0
 """Beyond its deadline, a caller that doesn't take its answer is cut off."""
 _STREAM_HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
@@ -62,7 +66,9 @@ class OpenAIDialect:
 
     def understand(self, gateway: Gateway, headers: Mapping[bytes, bytes], raw: bytes) -> Request:
         """The request. Raises Refusal."""
-        return gateway.understand(self._endpoint, headers, raw)
+        request = gateway.understand(self._endpoint, headers, raw)
+        terms = job_terms(headers)
+        return request if terms is None else request._replace(terms=terms)
 
     def answer(self, reply: Reply, identity: str) -> bytes:  # noqa: ARG002 - OpenAI's id is in the headers
         """The body with this caller's envelope."""
@@ -77,10 +83,13 @@ class Inference:
         gateway: Gateway,
         observer: Observer,
         dialect: Dialect,
+        desk: Desk,
+        *,
         max_body_bytes: int,
         body_timeout_s: float,
     ) -> None:
         self._gateway = gateway
+        self._desk = desk
         self._observer = observer
         self._dialect = dialect
         self._max_body_bytes = max_body_bytes
@@ -105,7 +114,8 @@ class Inference:
         finally:
             if exchange.reply is not None:
                 exchange.reply.leave()
-            self._observer.request(exchange.record())
+            if exchange.status != _ACCEPTED:
+                self._observer.request(exchange.record())
 
     async def _serve(self, exchange: _Exchange, receive: Receive, send: Send) -> None:
         if exchange.headers.get(b"content-encoding", b"identity") != b"identity":
@@ -113,8 +123,11 @@ class Inference:
                 415, "unsupported_encoding", "Send the body as plain JSON, without Content-Encoding."
             )
         raw = await read_body(receive, self._max_body_bytes, self._body_timeout_s)
-        exchange.request = self._dialect.understand(self._gateway, exchange.headers, raw)
-        reply = exchange.reply = self._gateway.answer(exchange.request)
+        request = exchange.request = self._dialect.understand(self._gateway, exchange.headers, raw)
+        if request.terms is not None:
+            await self._submit(exchange, request, send)
+            return
+        reply = exchange.reply = self._gateway.answer(request)
         if reply.seat is None:
             await self._send(exchange, reply, send)
             return
@@ -125,6 +138,21 @@ class Inference:
             await self._send(exchange, reply, send)
         finally:
             watcher.cancel()
+
+    async def _submit(self, exchange: _Exchange, request: Request, send: Send) -> None:
+        """Makes a job: it is kept before its caller hears of it, and counted once it has ended."""
+        name = request.submitted_as or exchange.id
+        job = await self._desk.submit(request, exchange.headers, name)
+        exchange.status = _ACCEPTED
+        exchange.answered()
+        body = job_body(job, durable=self._desk.durable)
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"location", job_path(job).encode()),
+            (b"x-request-id", exchange.id.encode()),
+        ]
+        await send_body(send, _ACCEPTED, headers, body)
 
     async def _send(self, exchange: _Exchange, reply: Reply, send: Send) -> None:
         self._gateway.served(reply, exchange.id)

@@ -1,28 +1,34 @@
 """The native endpoint: `POST /v2/inference/submit` `{tenant_id, prompt, model_preference, request_id}`.
 
+With `lane: batch` (and `deadline`, `webhook` if wanted) it makes a job of the prompt.
+
 A prompt is mapped on to a chat request and goes the same way as one. `tenant_id` narrows: it must name the caller's
 own tenant, and where callers pass a provider's key, each `tenant_id` under one key is a tenant of its own.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from askonce.errors import Refusal
+from askonce.http.lane import job_terms
+from askonce.jobs.document import native_fields
 from askonce.model import Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from askonce.gateway import Gateway
-    from askonce.model import Json, Request
+    from askonce.model import Request
     from askonce.pipeline.reply import Reply
 
 __all__ = ["NativeDialect"]
 
-_FIELDS = frozenset({"tenant_id", "prompt", "model_preference", "request_id"})
+_FIELDS = frozenset({"tenant_id", "prompt", "model_preference", "request_id", "lane", "deadline", "webhook"})
+_LANE = b"x-askonce-lane"
 
 
 class NativeDialect:
@@ -39,22 +45,24 @@ class NativeDialect:
         models = submission["model_preference"]
         model = next((one for one in models if gateway.serves(one)), models[0])
         chat = {"model": model, "messages": [{"role": "user", "content": submission["prompt"]}]}
+        lane = submission.get("lane")
+        if lane is not None:
+            headers = {**headers, _LANE: lane.encode()}
         request = gateway.understand(Endpoint.CHAT, headers, orjson.dumps(chat), submission.get("tenant_id"))
-        return request._replace(submitted_as=submission.get("request_id"))
+        terms = job_terms(headers, deadline=submission.get("deadline"), webhook=submission.get("webhook"))
+        if terms is not None:
+            terms = replace(terms, native=True)
+        return request._replace(submitted_as=submission.get("request_id"), terms=terms)
 
     def answer(self, reply: Reply, identity: str) -> bytes:
         """The first choice's text, with how it came about."""
-        body: Json = orjson.loads(reply.whole())
-        choice: Json = next(iter(body.get("choices", [])), {})
+        shown = native_fields(orjson.loads(reply.whole()))
         outcome, saved = reply.outcome, reply.saved_nanousd
         return orjson.dumps(
             {
                 "request_id": reply.request.submitted_as or identity,
                 "status": "completed",
-                "model": body.get("model"),
-                "output": choice.get("message", {}).get("content"),
-                "finish_reason": choice.get("finish_reason"),
-                "usage": body.get("usage"),
+                **shown,
                 "outcome": outcome.name if outcome is not None else None,
                 "saved_usd": None if saved is None else saved * 1e-9,
             }
@@ -77,6 +85,7 @@ def _parse(raw: bytes) -> dict[str, Any]:
             raise Refusal(
                 400, "invalid_field", f"`{name}` must be a string of 1 to 256 characters.", param=name
             )
+    _check_terms(body)
     if not isinstance(body.get("prompt"), str) or not body["prompt"]:
         raise Refusal(400, "invalid_field", "`prompt` must be a string that isn't empty.", param="prompt")
     models = body.get("model_preference")
@@ -85,3 +94,17 @@ def _parse(raw: bytes) -> dict[str, Any]:
         sentence = "`model_preference` must name a model, or list some, the most preferred first."
         raise Refusal(400, "invalid_field", sentence, param="model_preference")
     return {**body, "model_preference": models}
+
+
+def _check_terms(body: dict[str, Any]) -> None:
+    """What is said of the job that is wanted. Raises Refusal."""
+    lane, deadline, webhook = body.get("lane"), body.get("deadline"), body.get("webhook")
+    if lane is not None and not (isinstance(lane, str) and lane.isascii()):
+        raise Refusal(400, "invalid_field", "`lane` must be interactive, relaxed or batch.", param="lane")
+    if deadline is not None and (not isinstance(deadline, int | float) or isinstance(deadline, bool)):
+        raise Refusal(400, "invalid_field", "`deadline` must be a number of seconds.", param="deadline")
+    if webhook is not None and not (
+        isinstance(webhook, dict) and set(webhook) == {"url"} and isinstance(webhook["url"], str)
+    ):
+        raise Refusal(400, "invalid_field", '`webhook` must be {"url": …}.', param="webhook")
+    body["webhook"] = None if webhook is None else webhook["url"]

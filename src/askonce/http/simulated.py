@@ -21,6 +21,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from askonce.errors import CallerGone, Refusal, UpstreamFailure
 from askonce.http.asgi import read_body, wait_until_gone
+from askonce.http.simulated_batches import batch_api
 from askonce.model import Call, Endpoint
 from askonce.upstreams.simulated import (
     Fault,
@@ -35,11 +36,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from askonce.http.asgi import Receive, Scope, Send
+    from askonce.upstreams.simulated.batches import SimulatedBatches
 
 __all__ = ["KeyRule", "SimulatedApp", "SimulatedProtocol"]
 
 _ENDPOINTS: Final[Mapping[str, Endpoint]] = {f"/v1/{endpoint.value}": endpoint for endpoint in Endpoint}
 _JSON: Final = b"application/json"
+_FILE: Final = b"application/octet-stream"
 _HTML: Final = b"text/html; charset=utf-8"
 _EVENTS: Final = b"text/event-stream; charset=utf-8"
 _HTML_PAGE: Final = b"<html><head><title>Bad gateway</title></head><body>Bad gateway</body></html>"
@@ -90,9 +93,13 @@ class SimulatedApp:
     `/outage` takes `{"kind", "seconds"}`, and `after_s` if it isn't to begin at once. Only inference endpoints are dead then.
     """
 
-    def __init__(self, upstream: SimulatedUpstream, key_rule: KeyRule) -> None:
+    def __init__(
+        self, upstream: SimulatedUpstream, key_rule: KeyRule, batches: SimulatedBatches | None = None
+    ) -> None:
+        """Without `batches` there is no Batch API."""
         self._upstream = upstream
         self._key_rule = key_rule
+        self._batches = batches
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request; other scopes than `http` are none of its business."""
@@ -126,13 +133,19 @@ class SimulatedApp:
         elif method == "GET" and path.startswith("/v1/models/"):
             await response.json(self._upstream.model(path.removeprefix("/v1/models/")))
         elif method == "GET" and path == "/stats":
-            await response.json(self._upstream.counters.as_json())
+            books = {} if self._batches is None else {"batches": self._batches.as_json()}
+            await response.json({**self._upstream.counters.as_json(), **books})
         elif method == "POST" and path == "/stats/reset":
             self._upstream.counters.reset()
             await response.json(self._upstream.counters.as_json())
         elif method == "POST" and path == "/outage":
             await self._order_outage(receive)
             await response.json(self._upstream.counters.as_json())
+        elif (
+            self._batches is not None
+            and (found := await batch_api(self._batches, scope, receive)) is not None
+        ):
+            await response.found(found)
         else:
             raise refused(404, "unknown_url", f"Unknown request URL: {method} {path}.")
 
@@ -190,6 +203,13 @@ class _Response:
 
     async def json(self, payload: Any) -> None:
         await self.whole(200, orjson.dumps(payload), _JSON, ())
+
+    async def found(self, found: Any) -> None:
+        """JSON, or a file's content as it is."""
+        if isinstance(found, bytes):
+            await self.whole(200, found, _FILE, ())
+        else:
+            await self.json(found)
 
     async def failure(self, failure: UpstreamFailure) -> None:
         """An error object as a provider sends it, or the page of a proxy that stands before one."""

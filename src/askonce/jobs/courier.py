@@ -23,9 +23,11 @@ from askonce.jobs.desk import signing_secret
 from askonce.jobs.document import document
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from askonce.job import Job
     from askonce.jobs.carrier import Pauses
-    from askonce.ports import Clock, JobStore, Observer, Postman
+    from askonce.ports import Clock, JobStore, Postman
 
 __all__ = ["Courier", "signature"]
 
@@ -49,7 +51,7 @@ class Courier:
         secret: What tenants' signing secrets are derived from.
         pauses: Between two attempts at one webhook.
         clock: Wall-clock time.
-        observer: Told of attempts.
+        count: Told how each attempt ended: `delivered`, `failed`, or `dead` once a webhook is given up.
         limits: Deliveries at a time, and attempts at one webhook.
     """
 
@@ -61,7 +63,7 @@ class Courier:
         *,
         pauses: Pauses,
         clock: Clock,
-        observer: Observer,
+        count: Callable[[str], None],
         limits: tuple[int, int],
     ) -> None:
         self._jobs = jobs
@@ -69,7 +71,7 @@ class Courier:
         self._secret = secret
         self._pauses = pauses
         self._clock = clock
-        self._observer = observer
+        self._count = count
         self._concurrency, self._max_attempts = limits
         self._running: dict[int, asyncio.Task[None]] = {}
         self._work = asyncio.Event()
@@ -133,7 +135,7 @@ class Courier:
             await self._jobs.attempted(
                 dataclasses.replace(delivery, state=state, attempts=attempts, due_at=due_at, detail=detail)
             )
-            self._observer.webhook("delivered" if taken else "dead" if dead else "failed")
+            self._count("delivered" if taken else "dead" if dead else "failed")
             if dead:
                 _log.warning("webhook given up", job=job.request_id, tenant=job.label, detail=detail)
         except Refusal as refusal:  # the store: the delivery is due again

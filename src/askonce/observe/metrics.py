@@ -82,6 +82,12 @@ class Metrics:
             ("feature", "source", "verdict", "judge"),
             registry=registry,
         )
+        self._webhooks = Counter(
+            "askonce_job_webhook_attempts",
+            "Attempts at jobs' webhooks by how they ended.",
+            ("result",),
+            registry=registry,
+        )
         self._dropped = Counter(
             "askonce_audit_dropped",
             "Audits that brought no verdict, and why.",
@@ -125,6 +131,10 @@ class Metrics:
     def audit(self, feature: str, source: str, verdict: str, judge: str) -> None:
         """An audit has ended."""
         self._audits.labels(feature, source, verdict, judge).inc()
+
+    def webhook(self, result: str) -> None:
+        """An attempt at a webhook has ended."""
+        self._webhooks.labels(result).inc()
 
     def audit_dropped(self, reason: str) -> None:
         """An audit has ended before its verdict."""

@@ -173,10 +173,9 @@ class OpenAIBatchApi:
 
     async def _send(self, method: str, path: str, data: Any, timeout_s: float) -> aiohttp.ClientResponse:
         server = self._server
-        headers = {
-            **server.headers,
-            **({"Authorization": f"Bearer {server.api_key}"} if server.api_key else {}),
-        }
+        # Files and batches belong to whoever made them: always the same of several keys.
+        key = {"Authorization": f"Bearer {server.keys[0]}"} if server.keys else {}
+        headers = {**server.headers, **key}
         if isinstance(data, bytes):
             headers["Content-Type"] = "application/json"
         url = f"{server.base_url.rstrip('/')}/{path}"

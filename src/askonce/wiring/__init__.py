@@ -14,6 +14,7 @@ from askonce.pipeline.broadcast import LogMemory
 from askonce.pipeline.fetch import Fetcher
 from askonce.pipeline.policy import Policies
 from askonce.wiring.adapters import choose, identity, policy, prices
+from askonce.wiring.jobs import jobs
 from askonce.wiring.readings import readings
 from askonce.wiring.running import Running
 from askonce.wiring.semantics import semantics
@@ -50,5 +51,7 @@ async def open_gateway(settings: Settings) -> Running:
     if adapters.embedder is not None:
         adapters.embedder.start()
     matching.start()
-    adapters.metrics.read(lambda: readings(gateway, adapters, matching))
-    return Running(gateway, adapters, matching, settings)
+    lane = jobs(settings, gateway, adapters, priced, secret)
+    lane.start()
+    adapters.metrics.read(lambda: readings(gateway, adapters, matching, lane))
+    return Running(gateway, adapters, matching, lane, settings)

@@ -55,16 +55,14 @@ class Jobs:
         await self.postman.close()
 
 
-def jobs(
-    settings: Settings, gateway: Gateway, adapters: Adapters, prices: Prices, secret: bytes
-) -> Jobs:
+def jobs(settings: Settings, gateway: Gateway, adapters: Adapters, prices: Prices, secret: bytes) -> Jobs:
     """All parts, wired to one another, nothing started."""
     chosen, clock = settings.jobs, gateway.parts.clock
     store = SqliteJobs(_transactions(adapters), JobLimits(chosen.max_open_per_tenant, chosen.max_bytes))
     apis = {
         one.name: OpenAIBatchApi(server(one, settings), clock)
         for one in settings.upstreams
-        if isinstance(one, OpenAISettings) and one.batch_api and one.presents_own_key
+        if isinstance(one, OpenAISettings) and one.batch_api
     }
     hooks = chosen.webhooks
     postman = HttpPostman(
@@ -78,12 +76,10 @@ def jobs(
         signing,
         pauses=Pauses(hooks.first_retry_s, hooks.max_retry_s, draw),
         clock=clock,
-        observer=adapters.metrics,
+        count=adapters.metrics.webhook,
         limits=(hooks.concurrency, hooks.max_attempts),
     )
-    results = Results(
-        gateway, store, prices, chosen.price_factor, adapters.metrics, told=courier.wake
-    )
+    results = Results(gateway, store, prices, chosen.price_factor, adapters.metrics, told=courier.wake)
     engine = Engine(
         store,
         _carriers(chosen, store, apis, results, clock),

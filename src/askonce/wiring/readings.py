@@ -10,8 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from askonce.gateway import Gateway
+    from askonce.job import JobTotals
     from askonce.pipeline.budgets import Standing
     from askonce.wiring.adapters import Adapters
+    from askonce.wiring.jobs import Jobs
     from askonce.wiring.semantics import Semantics
 
 __all__ = ["readings"]
@@ -19,7 +21,7 @@ __all__ = ["readings"]
 _USD: Final = 1e-9
 
 
-def readings(gateway: Gateway, adapters: Adapters, semantics: Semantics) -> Iterator[Reading]:
+def readings(gateway: Gateway, adapters: Adapters, semantics: Semantics, jobs: Jobs) -> Iterator[Reading]:
     """Values that the metrics read when they are scraped."""
     flights, store = gateway.flights, adapters.store.health()
     yield Reading("flights_running", "Flights in the air.", "gauge", flights.running)
@@ -63,6 +65,24 @@ def readings(gateway: Gateway, adapters: Adapters, semantics: Semantics) -> Iter
     yield Reading("audit_spend_usd", "Dollars that audits cost.", "counter", spent_usd)
     for standing in semantics.budgets.standings():
         yield from _of_budget(standing)
+    totals = jobs.engine.totals
+    if totals is not None:
+        yield from _of_jobs(totals, gateway.parts.clock.now())
+
+
+def _of_jobs(totals: JobTotals, now: float) -> Iterator[Reading]:
+    """The batch lane, some seconds old."""
+    for name, text, counts in (
+        ("jobs", "Jobs by state.", totals.jobs),
+        ("job_lines", "What jobs ask, identical ones counted once, by state.", totals.lines),
+        ("job_batches", "Providers' batches under way, by state.", totals.batches),
+        ("job_webhooks", "Webhooks by state.", totals.deliveries),
+    ):
+        for state, count in counts.items():
+            yield Reading(name, text, "gauge", count, (("state", state),))
+    age_s = 0.0 if totals.oldest_at is None else max(0.0, now - totals.oldest_at)
+    yield Reading("job_oldest_seconds", "Age of the oldest open job.", "gauge", age_s)
+    yield Reading("job_bytes", "What jobs and their results take in the store.", "gauge", totals.size_bytes)
 
 
 def _of_budget(standing: Standing) -> Iterator[Reading]:

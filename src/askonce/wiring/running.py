@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from askonce.gateway import Gateway
     from askonce.model import Json
     from askonce.wiring.adapters import Adapters
+    from askonce.wiring.jobs import Jobs
     from askonce.wiring.semantics import Semantics
 
 __all__ = ["Running"]
@@ -26,16 +27,18 @@ class Running:
     Attributes:
         gateway: Answers requests.
         semantics: What decides, audits and accounts for semantic hits.
+        jobs: The batch lane.
         metrics: What `/metrics` shows.
         admin_digests: SHA-256 digests of the administrators' keys.
         ready: Whether requests can be served.
     """
 
     def __init__(
-        self, gateway: Gateway, adapters: Adapters, semantics: Semantics, settings: Settings
+        self, gateway: Gateway, adapters: Adapters, semantics: Semantics, jobs: Jobs, settings: Settings
     ) -> None:
         self.gateway = gateway
         self.semantics = semantics
+        self.jobs = jobs
         self.metrics = adapters.metrics
         self.admin_digests = settings.admin.keys
         self.ready = True
@@ -48,6 +51,7 @@ class Running:
         self.ready = False
         log = structlog.get_logger("askonce")
         timeout_s = self._settings.limits.drain_timeout_s / 4
+        await self.jobs.close()
         late = await self.gateway.flights.drain(timeout_s)
         if late:
             log.warning("flights cancelled", count=late)
@@ -74,6 +78,7 @@ class Running:
                 "lost_writes": store.lost_writes,
             },
             "semantic": self._semantic_health(),
+            "jobs": self._jobs_health(),
             "flights": {"running": flights.running, "callers": flights.waiting},
             "upstreams": [upstream.name for upstream in self._settings.upstreams],
         }
@@ -91,6 +96,20 @@ class Running:
             "rebuilt": semantic.loaded,
             "backlog": semantic.backlog,
             "breached": self.semantics.breached,
+        }
+
+    def _jobs_health(self) -> Json:
+        totals = self.jobs.engine.totals
+        durable = self.jobs.desk.durable
+        if totals is None:
+            return {"durable": durable}
+        return {
+            "durable": durable,
+            "open": totals.jobs.get("open", 0),
+            "batches": totals.batches,
+            "webhooks_pending": totals.deliveries.get("pending", 0),
+            "webhooks_given_up": totals.deliveries.get("dead", 0),
+            "size_bytes": totals.size_bytes,
         }
 
     def _volatile(self) -> bool:

@@ -7,6 +7,7 @@ refuses, `text`, `answers`, `schema` and `dice` where its words come from, `chat
 """
 
 from askonce.upstreams.simulated.answers import read_answers
+from askonce.upstreams.simulated.batches import BatchRules, SimulatedBatches
 from askonce.upstreams.simulated.counters import Counters
 from askonce.upstreams.simulated.directive import Directive, Fault
 from askonce.upstreams.simulated.failures import Severed, refused
@@ -17,6 +18,7 @@ from askonce.upstreams.simulated.reply import SimulatedReply
 from askonce.upstreams.simulated.upstream import SimulatedUpstream
 
 __all__ = [
+    "BatchRules",
     "Counters",
     "Directive",
     "Fault",
@@ -25,6 +27,7 @@ __all__ = [
     "PlannedOutage",
     "RateLimits",
     "Severed",
+    "SimulatedBatches",
     "SimulatedModel",
     "SimulatedReply",
     "SimulatedUpstream",

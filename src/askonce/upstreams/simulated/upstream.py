@@ -106,6 +106,19 @@ class SimulatedUpstream:
             self.counters.end(_outcome(error))
             raise
 
+    def offline(self, endpoint: Endpoint, raw: bytes) -> bytes:
+        """The answer to a request that came in a batch: at once, in no counter and under no limit.
+
+        Raises:
+            UpstreamFailure: the request is invalid, or is directed to fail.
+        """
+        body = parse(raw)
+        self.model(body["model"])
+        job = self._job(endpoint, body, stream=False)
+        if job.directive.status is not None:
+            raise _ordered(job.directive, own_key=True)
+        return _GENERATORS[endpoint](job).whole
+
     async def models(self, credential: str | None) -> list[Json]:  # noqa: ARG002 - the port's shape
         """The models on offer; where any name is accepted, one that stands for all."""
         return [_model_object(name) for name in self._models or (SimulatedModel("simulated").name,)]
@@ -131,41 +144,38 @@ class SimulatedUpstream:
         self.model(body["model"])
         with self._counting_refusals():
             self._turnstile.admit(call.credential, since)
-        content = canonical(body)
-        directed = (
-            orjson.dumps(body[FIELD], option=orjson.OPT_SORT_KEYS) if body.get(FIELD) is not None else b""
-        )
-        content_digest = digest(call.endpoint.value, content, directed)
-        attempt = self._attempts.next(content_digest)
-        dice = Dice(self._simulation.seed, content_digest, attempt)
-        mark = dice.hex(28)
-        if directed:
-            directive = read_directive(directed, attempt)
-        else:
-            directive = roll(self._simulation, dice, stream=call.stream)
+        job = self._job(call.endpoint, body, stream=call.stream)
+        directive = job.directive
         if directive.status is not None:
             await self._wait_for_first(directive)
-            raise simulated_failure(
-                directive.status,
-                directive.code,
-                directive.retry_after_s,
-                html=directive.html,
-                own_key=call.credential is not None,
-            )
-        job = Job(
-            simulation=self._simulation,
-            answers=self._answers,
-            body=body,
-            fields=Fields(body),
-            directive=directive,
-            stream=call.stream,
-            mark=mark,
-            created=int(self._clock.now()),
-        )
+            raise _ordered(directive, own_key=call.credential is not None)
         generation = _GENERATORS[call.endpoint](job)
         with self._counting_refusals():
             self._turnstile.charge(call.credential, generation.tokens.total, since)
         return await self._accept(generation, job, call.credential, partial(self.outages.check, since))
+
+    def _job(self, endpoint: Endpoint, body: Json, *, stream: bool) -> Job:
+        """What is to be generated for a request, and what is to go wrong with it."""
+        content = canonical(body)
+        directed = (
+            orjson.dumps(body[FIELD], option=orjson.OPT_SORT_KEYS) if body.get(FIELD) is not None else b""
+        )
+        content_digest = digest(endpoint.value, content, directed)
+        attempt = self._attempts.next(content_digest)
+        dice = Dice(self._simulation.seed, content_digest, attempt)
+        mark = dice.hex(28)
+        return Job(
+            simulation=self._simulation,
+            answers=self._answers,
+            body=body,
+            fields=Fields(body),
+            directive=read_directive(directed, attempt)
+            if directed
+            else roll(self._simulation, dice, stream=stream),
+            stream=stream,
+            mark=mark,
+            created=int(self._clock.now()),
+        )
 
     async def _accept(
         self, generation: Generation, job: Job, credential: str | None, check: Callable[[], None]
@@ -217,6 +227,17 @@ def _outcome(error: BaseException) -> str:
     if isinstance(error, Severed):
         return "severed"
     return str(error.status) if isinstance(error, UpstreamFailure) else "cancelled"
+
+
+def _ordered(directive: Directive, *, own_key: bool) -> UpstreamFailure:
+    """The failure that a directive orders."""
+    return simulated_failure(
+        directive.status or 500,
+        directive.code,
+        directive.retry_after_s,
+        html=directive.html,
+        own_key=own_key,
+    )
 
 
 def _model_object(name: str) -> Json:
