@@ -267,7 +267,7 @@ def test_whole_bodies_are_answered_one_by_one() -> None:
     own = UpstreamFailure(504, "late", "Too late.", sharing=Sharing.TRANSIENT)
     (told,) = form.split(write_outcomes([own]), parts[:1])
     assert isinstance(told, UpstreamFailure)
-    assert told.body is told.retry_after_s is None
+    assert (told.body, told.retry_after_s) == (None, None)
     first, second = form.split(write_outcomes([b'{"choices":[]}', failure]), parts)
     assert first == b'{"choices":[]}'
     assert isinstance(second, UpstreamFailure)

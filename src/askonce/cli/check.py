@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from askonce.config import ConfigError, OpenAIUpstream, PolicySettings, load, warnings
+from askonce.config import ConfigError, OpenAIUpstream, PolicySettings, PythonUpstream, load, warnings
 from askonce.config.forms import written
 from askonce.config.section import yaml_key
+from askonce.wiring.batching import check_functions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,6 +30,7 @@ def check(file: Path) -> None:
     """
     try:
         settings = load(file, os.environ)
+        check_functions(settings, str(file))
     except ConfigError as error:
         click.echo(str(error), err=True)
         raise click.exceptions.Exit(1) from None
@@ -62,7 +64,8 @@ def _upstream_row(upstream: UpstreamSettings) -> list[str]:
     if isinstance(upstream, OpenAIUpstream):
         credential = "own key" if upstream.presents_own_key else "no key of its own"
         return [upstream.name, upstream.base_url, credential, models]
-    return [upstream.name, "simulated", "", models]
+    where = upstream.function if isinstance(upstream, PythonUpstream) else "simulated"
+    return [upstream.name, where, "", models]
 
 
 def _policy_rows(settings: Settings) -> list[list[str]]:

@@ -14,6 +14,7 @@ from askonce import __version__
 from askonce.config import Address, ConfigError, Settings, default_settings, load, warnings
 from askonce.http.server import bind, server
 from askonce.observe.log import configure_logging
+from askonce.wiring.batching import check_functions
 
 __all__ = ["serve"]
 
@@ -37,6 +38,7 @@ def serve(file: Path | None, listen: str | None) -> None:
     """
     try:
         settings = load(file, os.environ) if file is not None else default_settings(os.environ)
+        check_functions(settings, str(file))
     except ConfigError as error:
         click.echo(str(error), err=True)
         raise click.exceptions.Exit(1) from None
