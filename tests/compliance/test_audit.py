@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import openai
@@ -30,7 +31,7 @@ defaults: {{semantic: "on", error_budget: 30%}}
 audit: {{judge: {{model: sim-large}}, daily_limit_usd: {limit}}}
 admin: {{keys: ["sha256:{admin}"]}}
 """
-FEATURES = ("wrong", "right", "leaving", "failing", "judged", "babbling", "passing", "rated")
+FEATURES = ("wrong", "right", "leaving", "failing", "judged", "babbling", "passing", "rated", "joining")
 """One for each test, so that one's wrong hits don't tighten another's threshold."""
 NAMES = ("password", "username", "signature", "avatar", "address", "nickname", "greeting", "language")
 LONG = "Open the settings, choose your {}, press the blue button at the bottom and wait for the message to arrive."
@@ -333,6 +334,22 @@ def test_both_rates_are_in_the_metrics_and_for_administrators(server: Server, ke
     assert (status, standing["wrong_among_hits"]["estimate"]) == (200, 1.0)
     assert (standing["requests"], standing["hits"], standing["labels"]) == (2, 1, 1)
     assert (standing["calibration"], standing["breached"]) == ("shipped", False)
+
+
+def test_whoever_joins_a_fresh_answer_is_one_of_all(server: Server, calls: CallCounter, key: str) -> None:
+    """Identical requests under way are requests like any other: the rate among all counts each of them."""
+    slow = {"x_simulate": {"ttft_ms": 500}}
+    with connect(server, key) as client, ThreadPoolExecutor(3) as callers:
+        words = [
+            callers.submit(ask, client, first("dialect"), feature="joining", extra_body=slow)
+            for _ in range(3)
+        ]
+        told = sorted(outcome(one.result())[0] for one in words)
+        assert outcome(ask(client, first("dialect"), feature="joining", extra_body=slow))[0] == "exact"
+    assert told == ["fresh", "joined", "joined"]
+    assert calls.new == 1
+    standing = admin(server, "/admin/budgets")[1]["features"]["joining"]
+    assert (standing["requests"], standing["hits"]) == (3, 0)
 
 
 def test_admin_needs_its_key(server: Server) -> None:

@@ -72,7 +72,9 @@ def _cache_headers(outcome: Outcome) -> Headers:
             status = b"fwd=miss; collapsed; detail=" + outcome.name.encode()
         case Fresh():
             status = (
-                b"fwd=request; detail=fresh" if outcome.reason.startswith("no-cache") else b"fwd=miss; detail=fresh"
+                b"fwd=request; detail=fresh"
+                if outcome.reason.startswith("no-cache")
+                else b"fwd=miss; detail=fresh"
             )
         case Bypass():
             status = b"fwd=bypass; detail=" + outcome.reason.encode()

@@ -64,7 +64,8 @@ class Flight:
         question: What the semantic tier finds it by, once embedded.
         candidates: Stored answers that weren't served, likeliest first: to be compared with this one, once landed.
         journey: Its way to an upstream's answer, once it is asked for.
-        sent: What there is to say of that way, as a reason code ("" for nothing), and seconds spent waiting on it.
+        sent: What there is to say of that way, as a reason code ("" for nothing), and the seconds until the call that
+            was answered went out.
         started_at: Event loop time.
         asked_at: `perf_counter` time at which the upstream was asked; 0 where it wasn't. (The loop's own clock may
             count whole milliseconds.)

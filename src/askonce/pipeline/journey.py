@@ -103,7 +103,7 @@ class Leg:
         request: As it was understood for the upstream that is asked.
         queued_s: Seconds that this call waited in its line.
         way: What there is to say of the journey so far, as a reason code; "" for nothing.
-        waited_s: Seconds that the journey has spent in queues and between tries.
+        waited_s: Seconds that the journey took until this call went out, where there is something to say of it.
     """
 
     __slots__ = ("_breakers", "_given", "_told", "queued_s", "request", "waited_s", "way")
@@ -152,7 +152,7 @@ class Journey:
         self._at = 0
         self._ticket: Ticket | None = None
         self._way = ""
-        self._waited_s = 0.0
+        self._began = _now()
 
     async def travel(self, request: Request) -> None:
         """Asks until the errand has taken an answer.
@@ -211,7 +211,6 @@ class Journey:
             turns, retries = (turns + 1, retries) if limited else (turns, retries + 1)
             self._observer.retry(self._stop.outlet.name, _cause(failure))
             self._note("rate-limited" if limited else "retried")
-            self._waited_s += pause_s
             await asyncio.sleep(pause_s)
 
     def _pause_s(self, failure: UpstreamFailure, before: int) -> float | None:
@@ -262,7 +261,7 @@ class Journey:
                 self._observer.upstream_call(outlet.name, status, took_s)
 
     async def _send(self, leg: Leg) -> None:
-        errand, stop, request = self._errand, self._stop, leg.request
+        errand, stop, request, began = self._errand, self._stop, leg.request, _now()
         call = stop.call(request)
         self._ticket = Ticket(
             tenant=request.caller.tenant or "",
@@ -277,9 +276,9 @@ class Journey:
         try:
             if passage.waited_s:
                 self._note(_WAITED.get(passage.waited_for, ""))
-                self._waited_s += passage.waited_s
                 leg.queued_s = passage.waited_s
-            leg.way, leg.waited_s = self._way, self._waited_s
+            leg.way = self._way
+            leg.waited_s = began + passage.waited_s - self._began if self._way else 0.0
             await errand.take(leg, passage)
         finally:
             await passage.aclose()

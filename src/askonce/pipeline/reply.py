@@ -99,7 +99,7 @@ class Reply:
 
     @property
     def waited_s(self) -> float:
-        """How long its own upstream call waited in queues and between tries; 0 for those that had none."""
+        """How long it took until the upstream call made for it went out; 0 where it went at once, or there was none."""
         asked = self.seat is not None and isinstance(self.outcome, Fresh | Bypass)
         return self.seat.waited_s if asked and self.seat is not None else 0.0
 

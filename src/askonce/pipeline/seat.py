@@ -81,7 +81,7 @@ class Seat:
 
     @property
     def waited_s(self) -> float:
-        """How long the upstream's answer was waited for in queues and between tries, by whom it was asked for."""
+        """How long it took until the call that was answered went out, for whom it was made; 0 where it went at once."""
         return self._flight.sent[1] if self.led else 0.0
 
     @property
