@@ -24,6 +24,7 @@ from askonce.http.asgi import read_body, wait_until_gone
 from askonce.http.simulated_batches import batch_api
 from askonce.model import Call, Endpoint
 from askonce.upstreams.simulated import (
+    CHAT_BATCH,
     Fault,
     PlannedOutage,
     Severed,
@@ -40,7 +41,10 @@ if TYPE_CHECKING:
 
 __all__ = ["KeyRule", "SimulatedApp", "SimulatedProtocol"]
 
-_ENDPOINTS: Final[Mapping[str, Endpoint]] = {f"/v1/{endpoint.value}": endpoint for endpoint in Endpoint}
+_ENDPOINTS: Final[Mapping[str, Endpoint]] = {
+    **{f"/v1/{endpoint.value}": endpoint for endpoint in Endpoint},
+    f"/v1/{CHAT_BATCH}": Endpoint.CHAT,
+}
 _JSON: Final = b"application/json"
 _FILE: Final = b"application/octet-stream"
 _HTML: Final = b"text/html; charset=utf-8"
@@ -126,7 +130,7 @@ class SimulatedApp:
             message = "Incorrect API key provided. Any key will do unless this server was started with one."
             raise refused(401, "invalid_api_key", message)
         if method == "POST" and endpoint is not None:
-            await self._infer(endpoint, credential, receive, response)
+            await self._infer(endpoint, scope, receive, response)
         elif method == "GET" and path == "/v1/models":
             listing = {"object": "list", "data": await self._upstream.models(credential)}
             await response.json(listing)
@@ -159,14 +163,13 @@ class SimulatedApp:
             raise refused(400, "invalid_value", f"Invalid outage `{where}`: {first['msg']}.") from None
         self._upstream.outages.order(outage, asyncio.get_running_loop().time())
 
-    async def _infer(
-        self, endpoint: Endpoint, credential: str | None, receive: Receive, response: _Response
-    ) -> None:
+    async def _infer(self, endpoint: Endpoint, scope: Scope, receive: Receive, response: _Response) -> None:
         body = await read_body(receive, _MAX_BODY_BYTES, _BODY_TIMEOUT_S)
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("requests are served in tasks")
-        call = Call(endpoint, "", body, _wants_events(body), credential)
+        path = scope["path"].removeprefix("/v1/")
+        call = Call(endpoint, "", body, _wants_events(body), _credential(scope), path=path)
         watcher = asyncio.create_task(  # noqa: TID251 - ends with the request, in `finally`
             wait_until_gone(receive, lambda: _cancel(task)), name="simulated-disconnect"
         )

@@ -8,6 +8,7 @@ refuses, `text`, `answers`, `schema` and `dice` where its words come from, `chat
 
 from askonce.upstreams.simulated.answers import read_answers
 from askonce.upstreams.simulated.batches import BatchRules, SimulatedBatches
+from askonce.upstreams.simulated.chat_batch import CHAT_BATCH
 from askonce.upstreams.simulated.counters import Counters
 from askonce.upstreams.simulated.directive import Directive, Fault
 from askonce.upstreams.simulated.failures import Severed, refused
@@ -18,6 +19,7 @@ from askonce.upstreams.simulated.reply import SimulatedReply
 from askonce.upstreams.simulated.upstream import SimulatedUpstream
 
 __all__ = [
+    "CHAT_BATCH",
     "BatchRules",
     "Counters",
     "Directive",

@@ -13,6 +13,7 @@ import orjson
 from askonce.errors import UpstreamFailure
 from askonce.model import Endpoint
 from askonce.upstreams.simulated.chat import generate_chat
+from askonce.upstreams.simulated.chat_batch import CHAT_BATCH, generate_chat_batch
 from askonce.upstreams.simulated.completions import generate_completions
 from askonce.upstreams.simulated.counters import Counters
 from askonce.upstreams.simulated.dice import Dice, digest
@@ -149,7 +150,8 @@ class SimulatedUpstream:
         if directive.status is not None:
             await self._wait_for_first(directive)
             raise _ordered(directive, own_key=call.credential is not None)
-        generation = _GENERATORS[call.endpoint](job)
+        generate = generate_chat_batch if call.path == CHAT_BATCH else _GENERATORS[call.endpoint]
+        generation = generate(job)
         with self._counting_refusals():
             self._turnstile.charge(call.credential, generation.tokens.total, since)
         return await self._accept(generation, job, call.credential, partial(self.outages.check, since))
