@@ -13,6 +13,7 @@ from askonce.sending.grant import Grant
 from askonce.sending.key import GO, PAUSED, Key, Wait
 from askonce.sending.pool import KeyRing, Pool
 from askonce.sending.queue import Queue, Waiter
+from askonce.sending.quota import read_headers
 from askonce.sending.state import LineState
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class Admission:
         key, shot = grant.key, grant.shot
         if failure.status == _TOO_MANY and failure.sharing is Sharing.TRANSIENT:
             self._refused += 1
-            if failure.retry_after_s is None and not failure.headers:
+            if failure.retry_after_s is None and read_headers(failure.headers) == (None, None):
                 self._limit.refused(shot.at, grant.level, now)
             key.refused(shot, failure.retry_after_s, failure.headers, now)
             self._look_through(now)

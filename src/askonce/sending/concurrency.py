@@ -26,12 +26,16 @@ class ConcurrencyLimit:
     traffic comes down to it at once.
     """
 
-    __slots__ = ("_cut_at", "_good", "_limits", "_missed", "_probing", "_reached", "_settled_at", "_value")
+    __slots__ = (
+        "_cut_at", "_good", "_least", "_missed", "_most", "_probing", "_reached", "_settled_at", "_target_s", "_value",
+    )  # fmt: skip
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+        self._target_s = limits.target_latency_s
+        self._most = limits.max_concurrency
+        self._least = min(limits.min_concurrency, limits.max_concurrency)
         begins_at = limits.max_concurrency if limits.target_latency_s is None else _FIRST
-        self._value = float(max(limits.min_concurrency, min(begins_at, limits.max_concurrency)))
+        self._value = float(max(self._least, min(begins_at, self._most)))
         self._probing = limits.target_latency_s is not None
         self._cut_at = float("-inf")
         self._settled_at = 0
@@ -45,8 +49,7 @@ class ConcurrencyLimit:
 
     def latency(self, seconds: float, sent_at: float, in_use: int, now: float) -> None:
         """A first byte (or an answer whose length doesn't matter) has come after so many seconds."""
-        target = self._limits.target_latency_s
-        if target is not None and seconds > target:
+        if self._target_s is not None and seconds > self._target_s:
             if sent_at >= self._cut_at:
                 self._missed += 1
                 self._decide(in_use, now)
@@ -58,7 +61,7 @@ class ConcurrencyLimit:
         if sent_at < self._cut_at:
             return
         self._settled_at = max(self._settled_at, in_use)
-        if self._value < self._limits.max_concurrency or self._missed:
+        if self._value < self._most or self._missed:
             self._good += 1
             self._reached = self._reached or in_use >= int(self._value)
             self._decide(in_use, now)
@@ -86,13 +89,13 @@ class ConcurrencyLimit:
             self._cut(_LATENCY_CUT, in_use, now)
         elif self._reached:
             raised = self._value * 2 if self._probing else self._value + 1
-            self._value = min(raised, float(self._limits.max_concurrency))
+            self._value = min(raised, float(self._most))
         self._good = self._missed = 0
         self._reached = False
 
     def _cut(self, factor: float, in_use: int, now: float) -> None:
         used = min(self._value, float(max(in_use, 1)))
-        self._value = max(float(self._limits.min_concurrency), used * factor)
+        self._value = max(float(self._least), used * factor)
         self._cut_at = now
         self._probing = False
         self._good = self._missed = 0

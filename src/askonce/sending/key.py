@@ -22,6 +22,8 @@ PAUSED: Final = "upstream-paused"
 
 _SHORTEST_GUESS_S: Final = 0.03
 _LONGEST_GUESS_S: Final = 30.0
+_NOW_S: Final = 1e-6
+"""Waits that are arithmetic's, not the limits'."""
 _LONGEST_PAUSE_S: Final = 3_600.0
 _LONGEST_PROBE_S: Final = 0.25
 """The longest that the first call after a pause is waited for before others follow."""
@@ -112,9 +114,9 @@ class Key:
         tokens_s = self._tokens.wait_s(tokens, now) if self._tokens is not None else 0.0
         if self._token_quota.known:
             tokens_s = max(tokens_s, self._token_quota.wait_s(tokens, now))
-        if tokens_s > requests_s:
-            return Wait(tokens_s, TOKENS)
-        return Wait(requests_s, REQUESTS) if requests_s > 0 else GO
+        if max(tokens_s, requests_s) < _NOW_S:
+            return GO
+        return Wait(tokens_s, TOKENS) if tokens_s > requests_s else Wait(requests_s, REQUESTS)
 
     def headroom(self, now: float) -> float:
         """The smallest share of any known limit that is left, in [0, 1]; 1 where none is known."""

@@ -11,11 +11,14 @@ __all__ = ["Pace"]
 _GENTLE_CUT: Final = 0.03
 """What is taken off a rate that went well for a while before it was refused: it was nearly right."""
 _HARDEST_CUT: Final = 0.5
+_FIRST_CUT: Final = 0.1
+_FIRST_PLATEAU_S: Final = 2.0
+"""The first rate is a guess from one second: it is left behind soon, whichever way it was wrong."""
 _SLOWEST: Final = 1 / 600
 _PLATEAU_S: Final = (8.0, 60.0)
 _PLATEAU_CALLS: Final = 300
 """A refused rate is come back to after about this many calls, so that trying it costs less than one in a hundred."""
-_PLATEAU_PAUSES: Final = 30
+_PLATEAU_PAUSES: Final = 45
 """And after this many times the pause that the refusal cost."""
 _LATE_S: Final = 0.01
 """What timers may be late by: calls that should have gone by then go at once."""
@@ -48,9 +51,9 @@ class Pace:
     def __init__(self) -> None:
         self._bucket: Bucket | None = None
         self._ceiling = 0.0
-        self._cut = _GENTLE_CUT
+        self._cut = _FIRST_CUT
         self._cut_at = float("-inf")
-        self._plateau_s = _PLATEAU_S[0]
+        self._plateau_s = _FIRST_PLATEAU_S
         self._use_s = 0.0
         self._taken_at = 0.0
         self._second = float("-inf")
@@ -104,14 +107,14 @@ class Pace:
             now: Event-loop time.
         """
         if self._bucket is None:
-            self._ceiling, self._cut = max(recent, 1.0), 0.1
+            self._ceiling, self._cut, self._plateau_s = max(recent, 1.0), _FIRST_CUT, _FIRST_PLATEAU_S
         else:
             peaceful = now - self._cut_at > self._plateau_s / 2
             self._ceiling = max(min(self._bucket.rate, recent + 1), _SLOWEST)
             self._cut = _GENTLE_CUT if peaceful else min(2 * self._cut, _HARDEST_CUT)
-        shortest, longest = _PLATEAU_S
-        wanted = max(_PLATEAU_CALLS / self._ceiling, _PLATEAU_PAUSES * pause_s)
-        self._plateau_s = max(shortest, min(wanted, longest))
+            shortest, longest = _PLATEAU_S
+            wanted = max(_PLATEAU_CALLS / self._ceiling, _PLATEAU_PAUSES * pause_s)
+            self._plateau_s = max(shortest, min(wanted, longest))
         self._cut_at = now
         self._use_s = 0.0
         rate = self._rate()

@@ -15,6 +15,8 @@ _WHOLE: Final = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|us|µs|h|m|s|d))+")
 _SECONDS: Final = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
 _LONGEST_S: Final = 86_400.0
 _CERTAIN: Final = 4
+_TRUSTED_S: Final = 60.0
+"""How long a reading is believed: then one call goes in spite of it, to see what is said now."""
 _GUARD_S: Final = 0.01
 """What is added to a window's end: clocks, and calls that overtake one another."""
 
@@ -66,12 +68,14 @@ class Quota:
     *bucket*, it comes back steadily, and the reset says when it will be full: `(limit - remaining) / reset` is its rate.
     Which one it is shows in how the reset moves: a window's end stands still, a bucket's moves on with each call. A
     window's first half may go at once; the other is spread over the time that is left, so that nobody waits for all of
-    the rest of a window.
+    the rest of a window. That a window has ended is believed once a response says so; until then calls are spaced, since
+    some providers mean by the reset that a little comes back, not all.
     """
 
     __slots__ = (
         "_at",
         "_bucket_votes",
+        "_confirmed",
         "_ends_at",
         "_level",
         "_limit",
@@ -79,6 +83,8 @@ class Quota:
         "_rate",
         "_reading",
         "_span_s",
+        "_taken_at",
+        "_trusted_until",
     )
 
     def __init__(self) -> None:
@@ -91,6 +97,9 @@ class Quota:
         self._rate = 0.0
         self._ends_at = 0.0
         self._span_s = 0.0
+        self._confirmed = True
+        self._taken_at = 0.0
+        self._trusted_until = 0.0
 
     @property
     def known(self) -> bool:
@@ -132,6 +141,8 @@ class Quota:
             reading.reset_s, self._span_s if ends_at < self._ends_at + self._span_s * 2 else 0.0
         )
         self._ends_at = ends_at + _GUARD_S
+        self._confirmed = True
+        self._trusted_until = now + _TRUSTED_S
 
     def level(self, now: float) -> float:
         """What is left now."""
@@ -140,7 +151,8 @@ class Quota:
             self._at = max(now, self._at)
         elif now >= self._ends_at:
             self._level = self._limit
-            self._ends_at = now + self._span_s if self._span_s else float("inf")
+            self._ends_at = now + self._span_s
+            self._confirmed = False
         return self._level
 
     def share(self, now: float) -> float:
@@ -155,19 +167,23 @@ class Quota:
         """Seconds until `amount` may be sent."""
         level, amount = self.level(now), min(amount, self._limit)
         if self.is_bucket:
-            return max(0.0, (amount - level) / self._rate)
-        left_s = self._ends_at - now
-        if level < amount:
-            return left_s
-        if level >= self._limit / 2:
+            wait_s = (amount - level) / self._rate
+        elif level < amount:
+            wait_s = self._ends_at - now
+        elif not self._confirmed:
+            wait_s = self._taken_at + self._span_s * amount / self._limit - now
+        elif level < self._limit / 2:
+            wait_s = self._taken_at + (self._ends_at - now) * amount / level - now
+        else:
             return 0.0
-        return max(0.0, self._at + left_s * amount / max(level, amount) - now)
+        return max(0.0, min(wait_s, self._trusted_until - now))
 
     def take(self, amount: float, now: float) -> None:
         """That much is sent, or a negative amount was not after all."""
         self._level = self.level(now) - amount
-        if not self.is_bucket and amount > 0:
-            self._at = now
+        self._taken_at = now
+        if now >= self._trusted_until:
+            self._trusted_until = now + _TRUSTED_S
 
     def _vote(self, new: Reading, now: float) -> None:
         old = self._reading
