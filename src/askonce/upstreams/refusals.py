@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -20,6 +21,8 @@ __all__ = ["Refused", "read_refusal", "transient"]
 
 _CREDENTIAL: Final = frozenset({401, 402, 403})
 _TRANSIENT: Final = frozenset({408, 409, 425, 429})
+_NOT_IMPLEMENTED: Final = 501
+"""The one server error that another try meets again: the server lacks what was asked for."""
 _MAX_RETRY_AFTER_S: Final = 1e9
 _CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 """Error codes that may stand in a header and be a metric's label."""
@@ -34,13 +37,9 @@ class Refused:
     body: bytes
 
 
-def transient(
-    status: int, code: str, sentence: str, retry_after_s: float | None = None, body: bytes | None = None
-) -> UpstreamFailure:
+def transient(status: int, code: str, sentence: str) -> UpstreamFailure:
     """A failure that is the moment's fault: another try may help."""
-    return UpstreamFailure(
-        status, code, sentence, sharing=Sharing.TRANSIENT, retry_after_s=retry_after_s, body=body
-    )
+    return UpstreamFailure(status, code, sentence, sharing=Sharing.TRANSIENT)
 
 
 def read_refusal(name: str, refused: Refused, *, own_key: bool, now: float) -> UpstreamFailure:
@@ -61,9 +60,17 @@ def read_refusal(name: str, refused: Refused, *, own_key: bool, now: float) -> U
             return UpstreamFailure(status, code, said, sharing=Sharing.PERSONAL, body=body)
         sentence = f"{name} refused the gateway's own key ({status}); tell the gateway's operator."
         return UpstreamFailure(502, "upstream_credential", sentence, sharing=Sharing.FATAL)
-    if status in _TRANSIENT or 500 <= status < 600:  # noqa: PLR2004 - HTTP's server errors
-        return transient(status, code, said, _retry_after(refused.headers.get("Retry-After"), now), body)
-    if 400 <= status < 500:  # noqa: PLR2004 - HTTP's client errors
+    if status in _TRANSIENT or (500 <= status < 600 and status != _NOT_IMPLEMENTED):  # noqa: PLR2004 - HTTP's server errors
+        return UpstreamFailure(
+            status,
+            code,
+            said,
+            sharing=Sharing.TRANSIENT,
+            retry_after_s=_retry_after(refused.headers, now),
+            body=body,
+            headers=_limits(refused.headers),
+        )
+    if 400 <= status < 600:  # noqa: PLR2004 - HTTP's errors
         return UpstreamFailure(status, code, said, sharing=Sharing.FATAL, body=body)
     kind = refused.headers.get("Content-Type", "no type")
     said = f": {_sentence(error)}" if error else ", which is no answer."
@@ -89,20 +96,27 @@ def _sentence(error: Json | None) -> str:
 
 
 def _code(error: Json | None) -> str | None:
-    """The error's own code, or else its type, where it is fit to be shown as one."""
-    given = (str(error.get(name)) for name in ("code", "type") if error and error.get(name))
-    return next(filter(_CODE.fullmatch, given), None)
+    """The error's own code, or else its type, where it is fit to be shown as one: the status again is none."""
+    given = [error.get(name) for name in ("code", "type")] if error else []
+    return next((code for code in given if isinstance(code, str) and _CODE.fullmatch(code)), None)
 
 
-def _retry_after(value: str | None, now: float) -> float | None:
-    """RFC 9110's `Retry-After`: seconds or a date; None for what is neither."""
-    if value is None:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            seconds = max(0.0, parsedate_to_datetime(value).timestamp() - now)
-        except (ValueError, OverflowError):
-            return None
+def _limits(headers: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What it says of its limits."""
+    return [(name.lower(), value) for name, value in headers.items() if "ratelimit-" in name.lower()]
+
+
+def _retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds: OpenAI's `retry-after-ms`, or else RFC 9110's `Retry-After`, seconds or a date; None for what is neither."""
+    with contextlib.suppress(ValueError):
+        return _wait(float(headers.get("retry-after-ms", "")) / 1000)
+    value = headers.get("Retry-After", "")
+    with contextlib.suppress(ValueError):
+        return _wait(float(value))
+    with contextlib.suppress(ValueError, OverflowError):
+        return _wait(max(0.0, parsedate_to_datetime(value).timestamp() - now))
+    return None
+
+
+def _wait(seconds: float) -> float | None:
     return seconds if 0 <= seconds < _MAX_RETRY_AFTER_S else None
