@@ -270,6 +270,8 @@ class FakeObserver:
 
     records: list[Record] = field(default_factory=list)
     upstream_calls: list[tuple[str, str, float]] = field(default_factory=list)
+    waits: list[tuple[str, str, str, float]] = field(default_factory=list)
+    batches: list[tuple[str, int]] = field(default_factory=list)
     retries: list[tuple[str, str]] = field(default_factory=list)
     fallbacks: list[tuple[str, str, str]] = field(default_factory=list)
     semantics: list[tuple[str, str, str]] = field(default_factory=list)
@@ -281,6 +283,12 @@ class FakeObserver:
 
     def upstream_call(self, upstream: str, status: str, duration_s: float) -> None:
         self.upstream_calls.append((upstream, status, duration_s))
+
+    def waited(self, upstream: str, lane: str, reason: str, wait_s: float) -> None:
+        self.waits.append((upstream, lane, reason, wait_s))
+
+    def batch(self, upstream: str, size: int) -> None:
+        self.batches.append((upstream, size))
 
     def retry(self, upstream: str, cause: str) -> None:
         self.retries.append((upstream, cause))

@@ -511,8 +511,16 @@ class Observer(Protocol):
         """An upstream call has ended; `status` is `ok`, a status code, `timeout`, `cancelled`."""
         ...
 
+    def waited(self, upstream: str, lane: str, reason: str, wait_s: float) -> None:
+        """A request has waited for its turn; `reason` is a stable reason code."""
+        ...
+
+    def batch(self, upstream: str, size: int) -> None:
+        """An upstream call has been accepted that so many requests share."""
+        ...
+
     def retry(self, upstream: str, cause: str) -> None:
-        """A call that failed is sent again; `cause` is a stable reason code."""
+        """A request's call has failed and is sent again; `cause` is a stable reason code."""
         ...
 
     def fallback(self, upstream: str, stand_in: str, cause: str) -> None:

@@ -13,16 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from askonce.errors import Refusal, Sharing, UpstreamFailure
-from askonce.model import Caller, Exact, Fresh, Joined, Lane, Route
+from askonce.model import Caller, Endpoint, Exact, Fresh, Joined, Lane, Route
 from askonce.pipeline.broadcast import LogMemory
-from askonce.pipeline.dispatch import Dispatcher, Fallback
+from askonce.pipeline.dispatch import Dispatcher, Fallback, Served
 from askonce.pipeline.fetch import Fetcher
 from askonce.pipeline.inflight import Flights
 from askonce.pipeline.prices import Prices
 from askonce.pipeline.reply import Reply
 from askonce.sending.breaker import BreakerRules
+from askonce.sending.outlet import Outlet
 from askonce.sending.retries import RetryRules
 from fakes import FakeClock, FakeObserver, FakeReply, FakeStore, FakeUpstream, request, served
+from sending.engine import Engine, line
 from virtual_time import virtual_time
 
 if TYPE_CHECKING:
@@ -65,7 +67,16 @@ class Timed(FakeUpstream):
         self.at.append(asyncio.get_running_loop().time())
         if not self.replies:
             self.replies.append(self.afterwards)
+        if isinstance(self.replies[0], UpstreamFailure):
+            self.replies[0] = anew(self.replies[0])
         return await super().open(call)
+
+
+def anew(told: UpstreamFailure) -> UpstreamFailure:
+    """Each call has a failure of its own: calls that share one failed together."""
+    return UpstreamFailure(
+        told.status, told.code, told.message, sharing=told.sharing, retry_after_s=told.retry_after_s
+    )
 
 
 class Desk:
@@ -476,6 +487,39 @@ async def test_a_caller_in_a_hurry_takes_those_along_that_it_joins() -> None:
     assert reason(slow) == "miss-queued"
     await hurried
     await asked[b"middle"]
+
+
+@virtual_time
+async def test_calls_that_failed_as_one_go_as_one_again() -> None:
+    """A batch's failure is one failure to the breaker, costs one retry, and its calls come back at the same time."""
+    engine, desk = Engine(), Desk()
+    rules = replace(RULES, share=0, floor=1)
+    outlet = Outlet("engine", lambda _: line(engine), rules, replace(BREAKER, failures=2))
+    everything = Served(engine, outlet, ("*",), {})
+    fetcher = Fetcher(Dispatcher([everything], desk.observer), desk.store, Prices({}), desk.clock)
+
+    async def fly(flight: Flight) -> None:
+        await fetcher.fetch(flight, flight.lead.request)
+
+    desk.flights = Flights(fly, LogMemory(10**6, 10**6))
+
+    def embed(text: str) -> Request:
+        asked = request(
+            text.encode(), endpoint=Endpoint.EMBEDDINGS, model="m", body={"model": "m", "input": text}
+        )
+        return asked._replace(ask=asked.ask._replace(route=Route("engine", "m")))
+
+    first = asyncio.create_task(desk.ask(embed("first")))
+    await asyncio.sleep(0.001)
+    others = [asyncio.create_task(desk.ask(embed(str(number)))) for number in range(10)]
+    await first
+    engine.failures.append(failure(500, "server_error"))
+    replies = await asyncio.gather(*others)
+    assert engine.batches == [1, 10, 10]
+    assert {reason(reply) for reply in replies} == {"miss-retried"}
+    assert desk.observer.batches == [("engine", 1), ("engine", 10)]
+    assert [status for _, status, _ in desk.observer.upstream_calls] == ["ok", "500", "ok"]
+    assert outlet.breakers.models_opened == 0
 
 
 STEPS = st.sampled_from(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Metrics", "Reading"]
 
 _BUCKETS_S: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+_BATCH_SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _SERVER_ERROR: Final = 500
 
 
@@ -58,9 +59,23 @@ class Metrics:
             registry=registry,
             buckets=_BUCKETS_S,
         )
+        self._waits = Histogram(
+            "askonce_queue_wait_seconds",
+            "How long requests waited for their turn, those that waited.",
+            ("upstream", "lane", "reason"),
+            registry=registry,
+            buckets=_BUCKETS_S,
+        )
+        self._batches = Histogram(
+            "askonce_batch_size",
+            "Requests that one upstream call answered.",
+            ("upstream",),
+            registry=registry,
+            buckets=_BATCH_SIZES,
+        )
         self._retries = Counter(
             "askonce_upstream_retries",
-            "Failed calls that were sent again, by what went wrong.",
+            "Requests whose call failed and was sent again, by what went wrong.",
             ("upstream", "cause"),
             registry=registry,
         )
@@ -115,6 +130,14 @@ class Metrics:
         """An upstream call has ended."""
         self._calls.labels(upstream, status).inc()
         self._call_duration.labels(upstream).observe(duration_s)
+
+    def waited(self, upstream: str, lane: str, reason: str, wait_s: float) -> None:
+        """A request has waited for its turn."""
+        self._waits.labels(upstream, lane, reason).observe(wait_s)
+
+    def batch(self, upstream: str, size: int) -> None:
+        """An upstream call has been accepted."""
+        self._batches.labels(upstream).observe(size)
 
     def retry(self, upstream: str, cause: str) -> None:
         """A failed call is sent again."""

@@ -101,15 +101,17 @@ class Leg:
 
     Attributes:
         request: As it was understood for the upstream that is asked.
+        counts: Whether it stands for its upstream call where these are counted: of those that share one, one does.
         queued_s: Seconds that this call waited in its line.
         way: What there is to say of the journey so far, as a reason code; "" for nothing.
         waited_s: Seconds that the journey took until this call went out, where there is something to say of it.
     """
 
-    __slots__ = ("_breakers", "_given", "_told", "queued_s", "request", "waited_s", "way")
+    __slots__ = ("_breakers", "_given", "_told", "counts", "queued_s", "request", "waited_s", "way")
 
     def __init__(self, request: Request, breakers: Breakers) -> None:
         self.request = request
+        self.counts = True
         self.queued_s = 0.0
         self.way = ""
         self.waited_s = 0.0
@@ -121,11 +123,14 @@ class Leg:
         """The upstream has begun to answer."""
         if not self._told:
             self._told = True
-            self._breakers.succeeded(self._given, _now())
+            tell = self._breakers.succeeded if self.counts else self._breakers.refused
+            tell(self._given, _now())
 
     def failed(self, failure: UpstreamFailure) -> None:
         """The call has failed: 4xx and 429 are an upstream's that works."""
         model, now = self.request.ask.route.model, _now()
+        if not self.counts:
+            return
         if failure.sharing is Sharing.TRANSIENT and failure.status >= _SERVER_ERROR:
             self._breakers.failed(self._given, model, now, unreached=failure.code == _UNREACHED)
         elif not self._told:
@@ -226,12 +231,12 @@ class Journey:
         if self._more and after_s > outlet.rules.cap_s:
             return None
         # A line that was refused waits by itself, as long as it has no key that may go.
-        pause_s = outlet.pause_s(before) + (0.0 if limited else after_s)
+        pause_s = outlet.pause_s(failure, before) + (0.0 if limited else after_s)
         if now + max(pause_s, after_s) >= self._errand.deadline:
             return None
         if outlet.breakers.wait_s(self._stop.route.model, now):
             return None
-        return pause_s if limited or outlet.budget.take(now) else None
+        return pause_s if limited or outlet.may_retry(failure, now) else None
 
     async def _attempt(self, request: Request) -> Refusal | None:
         """One call: None where the errand has taken its answer, else what went wrong."""
@@ -245,10 +250,11 @@ class Journey:
             await self._send(leg)
         except UpstreamFailure as failure:
             status = failure.code if failure.code.startswith("upstream_") else str(failure.status)
+            leg.counts = outlet.is_new(failure)
             leg.failed(failure)
             return failure
         except Refusal as refusal:  # the line's own: the upstream wasn't asked
-            status = ""
+            leg.counts = False
             return refusal
         else:
             status = "ok"
@@ -256,7 +262,7 @@ class Journey:
             return None
         finally:
             leg.end()
-            if status:
+            if leg.counts:
                 took_s = perf_counter() - began - leg.queued_s
                 self._observer.upstream_call(outlet.name, status, took_s)
 
@@ -274,7 +280,11 @@ class Journey:
         finally:
             self._ticket = None
         try:
+            leg.counts = passage.counts
+            if leg.counts:
+                self._observer.batch(stop.outlet.name, passage.batched)
             if passage.waited_s:
+                self._observer.waited(stop.outlet.name, errand.lane, passage.waited_for, passage.waited_s)
                 self._note(_WAITED.get(passage.waited_for, ""))
                 leg.queued_s = passage.waited_s
             leg.way = self._way

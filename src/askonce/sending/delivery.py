@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from askonce.sending.batches.form import Form
     from askonce.sending.batches.pile import Member
     from askonce.sending.batches.size import BatchSize
+    from askonce.sending.batches.width import Departure, Width
     from askonce.sending.passage import Passage
 
 __all__ = ["Delivery", "Gate", "Run"]
@@ -43,10 +44,11 @@ class Gate(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """How batches of one kind go: how they are joined, and how large they may be."""
+    """How batches of one kind go: how they are joined, how large they are, and how many are under way at a time."""
 
     form: Form
     size: BatchSize
+    width: Width
 
 
 class _NobodyLeft(AskonceError):
@@ -60,6 +62,7 @@ class _Load:
         self.run = run
         self.members: Sequence[Member] = ()
         self.sent_at = 0.0
+        self._departure: Departure | None = None
         self._ticket = ticket
         self._take = take
 
@@ -76,9 +79,25 @@ class _Load:
         if not self.members:
             raise _NobodyLeft
         self._ticket.tokens = sum(member.ticket.tokens for member in self.members)
+        self._departure = self.run.width.sent()
         if len(self.members) == 1:
             return self.members[0].part.call
         return self.run.form.join([member.part for member in self.members])
+
+    def answered(self) -> None:
+        """Notes how long it took."""
+        now = asyncio.get_running_loop().time()
+        self.run.size.answered(self.items, self.sent_at, now)
+        self._back(now - self.sent_at)
+
+    def over(self) -> None:
+        """Notes that it is back, if it ever left and wasn't answered."""
+        self._back(None)
+
+    def _back(self, latency_s: float | None) -> None:
+        if self._departure is not None:
+            self.run.width.returned(self._departure, self.items, latency_s)
+            self._departure = None
 
     def hand_out(self, body: bytes, passage: Passage) -> None:
         """Gives everybody what is theirs. Raises Mismatch, and gives nobody anything then."""
@@ -86,6 +105,7 @@ class _Load:
         if len(self.members) > 1:
             bodies = self.run.form.split(body, [member.part for member in self.members])
         tokens = [member.ticket.tokens for member in self.members]
+        counted = False
         for at, (member, own) in enumerate(zip(self.members, bodies, strict=True)):
             if isinstance(own, UpstreamFailure):
                 member.fail(own)
@@ -93,8 +113,10 @@ class _Load:
                 settle = _Settlement(passage, tokens, at)
                 waited_s = self.sent_at - member.since
                 waited_for = (passage.waited_for or member.reason) if waited_s > 0 else ""
-                share = Share(WholeReply(own, passage.reply), waited_s, waited_for, len(bodies), settle)
+                reply = WholeReply(own, passage.reply)
+                share = Share(reply, waited_s, waited_for, len(bodies), settle, counts=not counted)
                 member.share.set_result(share)
+                counted = True
 
 
 class _Settlement:
@@ -132,14 +154,13 @@ class Delivery:
             Refusal: the gate refuses the ticket: nothing was taken.
         """
         load = _Load(run, ticket, take)
-        loop = asyncio.get_running_loop()
         try:
             passage = await self._gate.carry(first, ticket, load.call)
             try:
                 body = await passage.reply.body()
             finally:
                 await passage.aclose()
-            run.size.answered(load.items, load.sent_at, loop.time())
+            load.answered()
             load.hand_out(body, passage)
         except _NobodyLeft:
             return []
@@ -148,11 +169,13 @@ class Delivery:
             _tell(load.members, mismatch(self._name))
         except UpstreamFailure as failure:
             if failure.code == _TIMED_OUT:
-                run.size.too_slow(load.items, load.sent_at, loop.time())
+                run.size.too_slow(load.items, load.sent_at, asyncio.get_running_loop().time())
             pieces = run.form.pieces(failure, len(load.members))
             if pieces > 1:
                 return _pieces(load.members, pieces)
             _tell(load.members, failure)
+        finally:
+            load.over()
         return []
 
     async def apart(self, run: Run, pieces: Sequence[Sequence[Member]]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import weakref
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from askonce.sending.breaker import BreakerRules, Breakers
@@ -11,6 +13,7 @@ from askonce.sending.retries import RetryBudget, RetryRules, full_jitter
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from askonce.errors import UpstreamFailure
     from askonce.sending.line import Line
 
 __all__ = ["Outlet"]
@@ -21,6 +24,16 @@ _LINES: Final = 1_000
 
 _RETRIES: Final = RetryRules()
 _BREAKER: Final = BreakerRules()
+
+
+@dataclass(slots=True)
+class _Shared:
+    """What calls share that failed as one. Of failures, the latest is known: who shares it hears of it at once."""
+
+    failure: weakref.ref[UpstreamFailure]
+    pause_s: float | None = None
+    paid: bool = False
+    counted: bool = False
 
 
 class Outlet:
@@ -49,6 +62,7 @@ class Outlet:
         self.breakers = Breakers(breaker)
         self.budget = RetryBudget(self.rules)
         self._make = lines
+        self._shared: _Shared | None = None
         self._lines: dict[str, Line] = {}
         self._draw = random.Random().random  # noqa: S311 - spreads retries, guards nothing
 
@@ -64,9 +78,34 @@ class Outlet:
         """The lines by model."""
         return iter(self._lines.items())
 
-    def pause_s(self, retry: int) -> float:
-        """Seconds to wait before the `retry`-th retry (from 0)."""
-        return full_jitter(self.rules, retry, self._draw)
+    def pause_s(self, failure: UpstreamFailure, retry: int) -> float:
+        """Seconds to wait before the `retry`-th retry (from 0) of a failed call.
+
+        Calls that went as one failed as one: their pauses are the same, so that they go as one again.
+        """
+        shared = self._shared_by(failure)
+        if shared.pause_s is None:
+            shared.pause_s = full_jitter(self.rules, retry, self._draw)
+        return shared.pause_s
+
+    def may_retry(self, failure: UpstreamFailure, now: float) -> bool:
+        """Whether the budget allows for another call; one is taken from it for all that failed as one."""
+        shared = self._shared_by(failure)
+        if not shared.paid:
+            shared.paid = self.budget.take(now)
+        return shared.paid
+
+    def is_new(self, failure: UpstreamFailure) -> bool:
+        """Whether a failed call wasn't counted yet: those that went as one are one call. It is counted now."""
+        shared = self._shared_by(failure)
+        new, shared.counted = not shared.counted, True
+        return new
+
+    def _shared_by(self, failure: UpstreamFailure) -> _Shared:
+        shared = self._shared
+        if shared is None or shared.failure() is not failure:
+            shared = self._shared = _Shared(weakref.ref(failure))
+        return shared
 
     def _forget(self) -> None:
         """What a line has learned is lost with it; one that is in use is never forgotten."""

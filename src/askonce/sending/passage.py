@@ -25,12 +25,14 @@ class Passage(Protocol):
         waited_for: Why it waited: "", `concurrency`, `requests-per-minute`, `tokens-per-minute`, `upstream-paused`
             or `linger`.
         batched: Calls that shared the upstream call; 1 is alone.
+        counts: Whether it stands for the upstream call where these are counted: one of those that shared it does.
     """
 
     reply: UpstreamReply
     waited_s: float
     waited_for: str
     batched: int
+    counts: bool
 
     def settle(self, usage: Usage) -> None:
         """Corrects the estimate of tokens by the true count; the last word counts."""
@@ -44,13 +46,14 @@ class Passage(Protocol):
 class OwnPassage:
     """A call that has its slot to itself. Attributes are `Passage`'s."""
 
-    __slots__ = ("_grant", "batched", "reply", "waited_for", "waited_s")
+    __slots__ = ("_grant", "batched", "counts", "reply", "waited_for", "waited_s")
 
     def __init__(self, reply: UpstreamReply, grant: Grant, *, bounded: bool) -> None:
         self.reply: UpstreamReply = _Watched(reply, grant, bounded=bounded)
         self.waited_s = grant.waited_s
         self.waited_for = grant.waited_for
         self.batched = 1
+        self.counts = True
         self._grant = grant
 
     def settle(self, usage: Usage) -> None:

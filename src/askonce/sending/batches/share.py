@@ -50,9 +50,10 @@ class Share:
         waited_s: Seconds from its coming to the batch's leaving.
         waited_for: Why, as a passage says it; `linger` where it waited for others to come along.
         batched: Calls that shared the upstream call.
+        counts: Whether it stands for the upstream call where these are counted: one of those that shared it does.
     """
 
-    __slots__ = ("_settle", "batched", "reply", "waited_for", "waited_s")
+    __slots__ = ("_settle", "batched", "counts", "reply", "waited_for", "waited_s")
 
     def __init__(
         self,
@@ -61,11 +62,14 @@ class Share:
         waited_for: str,
         batched: int,
         settle: Callable[[Usage], None],
+        *,
+        counts: bool,
     ) -> None:
         self.reply: UpstreamReply = reply
         self.waited_s = waited_s
         self.waited_for = waited_for
         self.batched = batched
+        self.counts = counts
         self._settle = settle
 
     def settle(self, usage: Usage) -> None:
