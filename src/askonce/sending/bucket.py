@@ -49,7 +49,7 @@ class Bucket:
 
 
 def per_minute(limit: float, burst_share: float, least_burst: float) -> Bucket:
-    """A bucket out of which no more than `limit` can be taken in any minute.
+    """A bucket out of which no more than `limit` can be taken in any minute, in whole numbers.
 
     Args:
         limit: Per minute.
@@ -58,4 +58,4 @@ def per_minute(limit: float, burst_share: float, least_burst: float) -> Bucket:
         least_burst: What may go at once in any case.
     """
     burst = min(limit, max(least_burst, limit * burst_share))
-    return Bucket(max(limit - burst, limit * 0.1) / 60, burst)
+    return Bucket((limit - burst + 1) / 60, burst)
