@@ -143,6 +143,40 @@ async def test_a_clock_that_ran_ahead_does_not_silence_the_alarm() -> None:
     await house.budgets.close()
 
 
+async def test_labels_from_the_future_do_not_stay_new() -> None:
+    """Made while the clock was a year ahead, they count as made when it was set right, and lift no later breach."""
+    house = House()
+    house.clock.time += 365 * 86_400
+    for _ in range(600):
+        house.label(right=True, logit=9.0, source="shadow")
+    house.clock.time -= 365 * 86_400
+    for _ in range(40):
+        house.label(right=False)
+    await house.until(lambda: house.breached)
+    assert max(label.at for label in house.budgets._features["support"].labels) <= house.clock.now()
+    await house.budgets.settle_all()
+    assert house.breached
+    await house.budgets.close()
+    again = House(house.store)
+    again.budgets.load_states()
+    again.budgets.take(audit(again.clock.now() + 1e6, right=True, logit=1.0))
+    again.budgets.take(audit(again.clock.now(), right=True, logit=1.0))
+    await again.budgets.settle_all()
+    assert [label.at for label in again.budgets._features["support"].labels] == [again.clock.now()] * 2
+
+
+async def test_misses_push_no_audits_of_hits_out() -> None:
+    """There are hundreds of them for each audited hit: the newest of both kinds are kept."""
+    house = House()
+    for number in range(300):
+        assert house.budgets.take(audit(float(number), right=True, logit=1.0))
+    for number in range(25_000):
+        assert house.budgets.take(audit(float(number), right=True, logit=1.0, source="miss"))
+    labels = house.budgets._features["support"].labels
+    assert (sum(label.served for label in labels), len(labels)) == (300, 10_300)
+    assert labels[-1].at == 24_999
+
+
 async def test_labels_from_before_the_clock_was_set_do_not_blind_the_alarm() -> None:
     """Made in 1970 by the clock: they count for nothing now, and those made since are weighed all the same."""
     house = House()

@@ -36,6 +36,8 @@ __all__ = ["Auditor", "Desk", "Effects"]
 
 _MOST_HELD_BYTES: Final = 64 * 1024**2
 """Requests and answers that wait to be compared."""
+_RESTORED_AT_ONCE: Final = 100
+"""Earlier audits taken up between two looks at what else there is to do."""
 _OTHERS: Final = 3
 _EVEN: Final = 0.5
 _log = structlog.get_logger("askonce.audit")
@@ -108,13 +110,15 @@ class Auditor:
         effects = self._effects
         try:
             async for audits in effects.store.audits(None):
-                for audit in audits:
+                for number, audit in enumerate(audits):
                     effects.records.add(audit)
                     effects.budgets.take(audit)
+                    if number % _RESTORED_AT_ONCE == 0:
+                        await asyncio.sleep(0)
         except Exception:  # noqa: BLE001 - what can't be read must not keep new verdicts from being made
             _log.exception("audits could not be restored")
-        await effects.budgets.settle_all()
         self.restored.set()
+        await effects.budgets.settle_all()
 
     def served(self, request: Request, request_id: str, entry: bytes, told: Told) -> None:
         """A caller is served a semantic hit: it counts, may be told feedback on, and is audited with the known share."""

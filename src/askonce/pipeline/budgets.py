@@ -7,18 +7,16 @@ decision is applied, kept across restarts, and said loudly where it is a breach.
 from __future__ import annotations
 
 import asyncio
-import math
-from collections import deque
 from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import orjson
 import structlog
 
 from askonce.matching.budget import Budget, Setting, Traffic, audit_share, settle
 from askonce.matching.calibration import label_of
 from askonce.model import SemanticMode
+from askonce.pipeline.account import Account, state_name
 from askonce.pipeline.strictness import clears
 from askonce.pipeline.threads import Threads
 
@@ -29,9 +27,8 @@ if TYPE_CHECKING:
     from askonce.model import Audit, Policy, Request
     from askonce.ports import Clock, Store
 
-__all__ = ["Budgets", "Standing", "state_name"]
+__all__ = ["Budgets", "Standing"]
 
-_MOST_LABELS: Final = 20_000
 _GATHER_S: Final = 1.0
 """How long labels are gathered before they are weighed together."""
 _REST: Final = 50.0
@@ -47,30 +44,6 @@ class Standing(NamedTuple):
     traffic: Traffic
     setting: Setting
     breached_at: float | None
-
-
-class _Feature:
-    """What is known of one feature."""
-
-    def __init__(self, name: str, budget: Budget, setting: Setting) -> None:
-        self.name = name
-        self.budget = budget
-        self.setting = setting
-        self.labels: deque[Label] = deque(maxlen=_MOST_LABELS)
-        self.requests = 0
-        self.hits = 0
-        self.breached_at: float | None = None
-        self.resumed_at = -math.inf
-        """Audits up to then don't count against the budget any more: somebody has answered for them."""
-        self.task: asyncio.Task[None] | None = None
-        self.stale = False
-        self.took_s = 0.0
-
-    def set_back(self, now: float) -> None:
-        """Nothing happened later than now: a clock that ran ahead must not exempt what comes from counting."""
-        self.resumed_at = min(self.resumed_at, now)
-        if self.breached_at is not None:
-            self.breached_at = min(self.breached_at, now)
 
 
 class Budgets:
@@ -105,7 +78,7 @@ class Budgets:
         }
         """How to serve under each budget while there are no labels."""
         self._features = {
-            name: _Feature(name, budget, self._unlabelled[budget]) for name, budget in promises.items()
+            name: Account(name, budget, self._unlabelled[budget]) for name, budget in promises.items()
         }
 
     def serving(self, feature: str) -> Setting:
@@ -142,10 +115,11 @@ class Budgets:
 
     def label(self, audit: Audit) -> None:
         """One more label; how the feature serves follows shortly."""
-        if self.take(audit):
-            feature = self._features[audit.feature]
+        feature = self._features.get(audit.feature)
+        if feature is not None:
             feature.set_back(audit.at)
-            self._weigh(feature)
+            if self.take(audit):
+                self._weigh(feature)
 
     def resume(self, name: str) -> bool:
         """Serves a breached feature again, on somebody's word; False where there is no such feature."""
@@ -176,12 +150,7 @@ class Budgets:
         for feature in self._features.values():
             kept = self._store.kept(state_name(feature.name))
             if kept is not None:
-                state = orjson.loads(kept)
-                feature.requests, feature.hits = state["requests"], state["hits"]
-                feature.breached_at = state["breached_at"]
-                feature.resumed_at = state["resumed_at"] if state["resumed_at"] is not None else -math.inf
-                threshold = max(feature.setting.threshold, state["threshold"])
-                feature.setting = feature.setting._replace(threshold=threshold)
+                feature.restore(kept)
                 if feature.breached_at is not None:
                     _log.error("error budget still breached: semantic serving is off", feature=feature.name)
 
@@ -191,13 +160,14 @@ class Budgets:
         label = label_of(audit, self._shipped) if audit.engine == self.engine else None
         if feature is None or label is None:
             return False
-        feature.labels.append(label)
+        feature.add(label)
         return True
 
     async def settle_all(self) -> None:
         """Weighs what all features have, now."""
         self._restoring = False
         for feature in self._features.values():
+            feature.set_back(self._clock.now())
             if feature.labels:
                 await self._settle(feature)
             else:
@@ -213,13 +183,13 @@ class Budgets:
         for feature in self._features.values():
             self._keep(feature)
 
-    def _weigh(self, feature: _Feature) -> None:
+    def _weigh(self, feature: Account) -> None:
         feature.stale = True
         if feature.task is None and not self._restoring:
             name = f"budget {feature.name}"
             feature.task = asyncio.create_task(self._follow(feature), name=name)  # noqa: TID251 - owned here
 
-    async def _follow(self, feature: _Feature) -> None:
+    async def _follow(self, feature: Account) -> None:
         """Weighs labels as long as there are new ones, with pauses in which they gather."""
         try:
             while feature.stale:
@@ -231,15 +201,15 @@ class Budgets:
         finally:
             feature.task = None
 
-    async def _settle(self, feature: _Feature) -> None:
+    async def _settle(self, feature: Account) -> None:
         try:
             await self._weigh_now(feature)
         except Exception:  # noqa: BLE001 - a feature goes on as it did before; the next label tries again
             _log.exception("budget could not be settled", feature=feature.name)
 
-    async def _weigh_now(self, feature: _Feature) -> None:
+    async def _weigh_now(self, feature: Account) -> None:
         breached_at = feature.breached_at
-        labels, resumed_at, now = tuple(feature.labels), feature.resumed_at, self._clock.now()
+        labels, resumed_at, now = feature.labels, feature.resumed_at, self._clock.now()
         traffic = Traffic(feature.requests, feature.hits)
 
         def weighed() -> Setting:
@@ -262,16 +232,8 @@ class Budgets:
             _log.warning("error budget kept again: semantic serving is on", **_told(feature))
         self._keep(feature)
 
-    def _keep(self, feature: _Feature) -> None:
-        resumed_at = feature.resumed_at if math.isfinite(feature.resumed_at) else None
-        state = {
-            "requests": feature.requests,
-            "hits": feature.hits,
-            "breached_at": feature.breached_at,
-            "resumed_at": resumed_at,
-            "threshold": feature.setting.threshold,
-        }
-        self._store.keep(state_name(feature.name), orjson.dumps(state))
+    def _keep(self, feature: Account) -> None:
+        self._store.keep(state_name(feature.name), feature.state())
 
 
 def _counted(labels: Sequence[Label], resumed_at: float) -> list[Label]:
@@ -281,12 +243,7 @@ def _counted(labels: Sequence[Label], resumed_at: float) -> list[Label]:
     ]
 
 
-def state_name(feature: str) -> str:
-    """The name under which a store keeps a feature's counts: a JSON object with `requests` and `hits`, among others."""
-    return f"budget/{feature}"
-
-
-def _told(feature: _Feature) -> dict[str, object]:
+def _told(feature: Account) -> dict[str, object]:
     """What a log line says of it."""
     rate = feature.setting.among_hits
     return {

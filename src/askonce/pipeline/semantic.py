@@ -131,11 +131,12 @@ class SemanticTier:
         if self._embedder is not None:
             self.in_background(self._load(stored, self._embedder))
 
-    def in_background(self, work: Coroutine[object, object, None]) -> None:
+    def in_background(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         """Runs work that no request waits for; it ends with the tier."""
         task = asyncio.create_task(work, name="semantic")  # noqa: TID251 - the tier owns its tasks
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def close(self) -> None:
         """Ends what runs in the background, and the embedder."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import random
 from dataclasses import dataclass
@@ -54,8 +55,8 @@ class Semantics:
         self.budgets.load_states()
         self.purse.load()
         self.auditor.start()
-        self.tier.in_background(self._restore())
-        self.tier.start(self._stored_questions())
+        restoring = self.tier.in_background(self._restore())
+        self.tier.start(self._stored_questions(restoring))
 
     async def close(self, timeout_s: float) -> None:
         """Ends in the order in which the parts need one another."""
@@ -74,8 +75,8 @@ class Semantics:
         if self.similarity is not None:
             await self.similarity.load()
 
-    async def _stored_questions(self) -> AsyncIterator[Sequence[Question]]:
-        await self.auditor.restored.wait()
+    async def _stored_questions(self, restoring: asyncio.Task[None]) -> AsyncIterator[Sequence[Question]]:
+        await asyncio.wait({restoring})
         async for questions in self.store.questions():
             yield questions
 
