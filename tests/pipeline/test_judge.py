@@ -305,6 +305,20 @@ async def test_the_model_gets_the_packaged_instructions() -> None:
     assert (sent.headers, sent.ask.exact_key, sent.ask.model) == ((), None, "judge-1")
 
 
+async def test_what_cannot_be_taken_up_is_begun_anew() -> None:
+    """A value that says nothing, or no numbers, keeps no audit from being made."""
+    embedder: Any = WordEmbedder()
+    for kept in (b"{", b"[[1.0, true, null, null, null, null, null, null]]", b"3"):
+        store = FakeStore(FakeClock())
+        store.keep("answer-similarity", kept)
+        judging = AnswerSimilarity(embedder, store, THREADS)
+        await judging.load()
+        assert judging.calibration is SHIPPED
+        for _ in range(20):
+            await judging.learn(np.ones(6, np.float32), same=True, at=1.0)
+        assert len(orjson.loads(store.values_kept["answer-similarity"])) == 20
+
+
 async def test_long_answers_are_read_off_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the guards say of two answers is found out in the judges' own threads, in every case."""
     names: set[str] = set()

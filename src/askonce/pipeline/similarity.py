@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import orjson
+import structlog
 
 from askonce.errors import EmbedderUnavailable
 from askonce.matching.analysis import analyse
@@ -55,6 +56,7 @@ _REST: Final = 3.0
 _LABELS: Final = 400
 _REFIT_EVERY: Final = 20
 _KEPT: Final = "answer-similarity"
+_log = structlog.get_logger("askonce.audit")
 _LIST_MARK: Final = re.compile(r"^[ \t]*(?:\d{1,2}[.)]|[-*])[ \t]+", re.MULTILINE)
 _YES: Final = frozenset({"yes", "yeah", "yep", "correct", "true", "right", "certainly", "absolutely"})
 _NO: Final = frozenset({"no", "not", "nope", "incorrect", "false", "wrong"})
@@ -109,15 +111,20 @@ class AnswerSimilarity:
             self._store.keep(_KEPT, orjson.dumps(rows))
 
     async def load(self) -> None:
-        """Takes up what was learned before a restart."""
+        """Takes up what was learned before a restart, before anything new is; begins anew where that can't be done."""
         kept = self._store.kept(_KEPT)
-        if kept is not None:
+        if kept is None:
+            return
+        try:
             self._labels = [
                 _label(np.array(places, np.float32), same=same, at=at)
                 for at, same, *places in orjson.loads(kept)
                 if len(places) == len(SHIPPED.weights)
             ]
             await self._refit()
+        except Exception:  # noqa: BLE001 - audits go on without it
+            _log.exception("what was learned of answers can't be taken up")
+            self._labels = []
 
     async def _refit(self) -> None:
         fitted = await self._threads.run(refit, SHIPPED, list(self._labels))

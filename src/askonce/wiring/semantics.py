@@ -71,9 +71,9 @@ class Semantics:
         return [one.feature for one in self.budgets.standings() if one.breached_at is not None]
 
     async def _restore(self) -> None:
-        await self.auditor.restore()
         if self.similarity is not None:
             await self.similarity.load()
+        await self.auditor.restore()
 
     async def _stored_questions(self, restoring: asyncio.Task[None]) -> AsyncIterator[Sequence[Question]]:
         await asyncio.wait({restoring})
