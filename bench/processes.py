@@ -65,14 +65,16 @@ def simulator(*options: str, core: int = 1) -> Iterator[Process]:
 
 
 @contextlib.contextmanager
-def gateway(upstream: str, extra: str = "", core: int = 0, store: str = "sqlite") -> Iterator[Process]:
-    """A gateway before `upstream`, with a store of its own; `extra` is YAML."""
+def gateway(
+    upstream: str, extra: str = "", core: int = 0, store: str = "sqlite", settings: str = ""
+) -> Iterator[Process]:
+    """A gateway before `upstream`, with a store of its own; `extra` is YAML, `settings` the upstream's (`, key: value`)."""
     with tempfile.TemporaryDirectory(prefix="askonce-bench-") as directory:
         config = Path(directory) / "askonce.yaml"
         url = "memory:" if store == "memory" else f"sqlite://{directory}/askonce.db"
         config.write_text(
             f"listen: 127.0.0.1:0\nstore: '{url}'\nlog: {{level: error}}\n"
-            f"upstreams: [{{name: simulated, base_url: '{upstream}'}}]\n{extra}"
+            f"upstreams: [{{name: simulated, base_url: '{upstream}'{settings}}}]\n{extra}"
         )
         with python("-m", "askonce", "serve", "-c", str(config), core=core) as process:
             yield process
