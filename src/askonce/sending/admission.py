@@ -184,6 +184,9 @@ class Admission:
 
     def _pump(self, now: float) -> None:
         """Lets go whoever may."""
+        if not self._queue:
+            self._drain.watch(now, busy=False)
+            return
         while self._in_use < self._limit.value and (turn := self._queue.peek()) is not None:
             waiter = turn.waiter
             if waiter.turn.done():
