@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from askonce.errors import Refusal
 from askonce.sending.batches.pile import Carrier, Load, Member, Pile
 from askonce.sending.batches.size import BatchSize
+from askonce.sending.batches.width import Width
 from askonce.sending.delivery import Delivery, Run
 from askonce.sending.ticket import Ticket
 
@@ -37,7 +38,7 @@ class BatchingRules:
     Attributes:
         forms: How calls are joined, by endpoint; others go alone.
         most: The largest batch.
-        in_flight: Batches of one group that may be under way at a time.
+        in_flight: Batches of one group that may ever be under way at a time; see `Width`.
         target_s: Seconds that a batch may take before smaller ones are tried.
         linger_s: Seconds that calls of a lane wait for others; missing: none.
         linger_items: Items beyond which nobody waits for more.
@@ -46,7 +47,7 @@ class BatchingRules:
 
     forms: Mapping[Endpoint, Form]
     most: Load
-    in_flight: int = 1
+    in_flight: int = 4
     target_s: float = 1.0
     linger_s: Mapping[Lane, float] = field(default_factory=dict)
     linger_items: int = 16
@@ -75,7 +76,7 @@ class Batches:
         self._gate = gate
         self._delivery = Delivery(name, gate)
         self._runs = {
-            endpoint: Run(form, BatchSize(rules.most.items, rules.target_s))
+            endpoint: Run(form, BatchSize(rules.most.items, rules.target_s), Width(rules.in_flight))
             for endpoint, form in rules.forms.items()
         }
         self._groups: dict[Hashable, _Group] = {}
@@ -109,11 +110,11 @@ class Batches:
         """
         loop = asyncio.get_running_loop()
         if len(self._waiting) > self._rules.max_waiting:
-            raise self._queue_full(self._runs[part.call.endpoint].size)
+            raise self._queue_full(self._runs[part.call.endpoint])
         group = self._group(part)
         now = loop.time()
         member = Member(part, ticket, loop.create_future(), now, now + self._linger_s(ticket, now))
-        if group.in_flight >= self._rules.in_flight:
+        if group.in_flight >= group.run.width.limit:
             member.reason = "concurrency"
         elif member.due > now:
             member.reason = "linger"
@@ -157,7 +158,9 @@ class Batches:
             group.timer = None
         if not group.pile:
             self._tidy(group)
-        elif group.waiting is None and group.in_flight < self._rules.in_flight:
+        elif group.in_flight >= group.run.width.limit:
+            group.run.width.wanted()
+        elif group.waiting is None:
             due = self._due(group.pile)
             if due is None:
                 self._start(group, group.pile.urgent())
@@ -254,9 +257,9 @@ class Batches:
         elif member.carrier is not None and all(other.share.done() for other in member.carrier.members):
             member.carrier.stop()
 
-    def _queue_full(self, size: BatchSize) -> Refusal:
-        batches = len(self._waiting) / (size.items * self._rules.in_flight)
-        wait_s = max(_SHORTEST_RETRY_S, batches * size.latency_s)
+    def _queue_full(self, run: Run) -> Refusal:
+        batches = len(self._waiting) / (run.size.items * run.width.limit)
+        wait_s = max(_SHORTEST_RETRY_S, batches * run.size.latency_s)
         sentence = (
             f"{len(self._waiting)} requests wait for {self._name} already; try again in {wait_s:.0f} s."
         )
