@@ -104,6 +104,7 @@ def pages() -> Iterator[tuple[str, str, type[Section]]]:
     yield "Top level", "", Settings
     yield "An OpenAI-compatible upstream", "upstreams[].", OpenAIUpstream
     yield "A simulated upstream", "upstreams[].", SimulatedUpstream
+    yield from _inner_pages("Every upstream", "upstreams[].", SimulatedUpstream)
     for name, field in Settings.model_fields.items():
         models = sections_of(field.annotation)
         if name == "features" or len(models) != 1:
@@ -112,14 +113,16 @@ def pages() -> Iterator[tuple[str, str, type[Section]]]:
             yield "Policies", "defaults.", PolicySettings
         else:
             yield name.capitalize(), f"{name}{_suffix(field.annotation)}.", models[0]
-            yield from _inner_pages(name, models[0])
+            yield from _inner_pages(name.capitalize(), f"{name}.", models[0])
 
 
-def _inner_pages(name: str, section: type[Section]) -> Iterator[tuple[str, str, type[Section]]]:
-    """The same of a section's own sections."""
+def _inner_pages(title: str, path: str, section: type[Section]) -> Iterator[tuple[str, str, type[Section]]]:
+    """The same of a section's own sections, and of theirs."""
     for inner, field in section.model_fields.items():
         for model in sections_of(field.annotation):
-            yield f"{name.capitalize()}: {inner}", f"{name}.{inner}.", model
+            inner_title, inner_path = f"{title}: {inner}", f"{path}{inner}{_suffix(field.annotation)}."
+            yield inner_title, inner_path, model
+            yield from _inner_pages(inner_title, inner_path, model)
 
 
 def _suffix(annotation: Any) -> str:
