@@ -66,6 +66,7 @@ class Plan:
     faults: float
 
     def tenant(self, job: int) -> str:
+        """Whose job it is."""
         return TENANTS[job % len(TENANTS)]
 
     def question(self, job: int) -> str:
@@ -85,6 +86,7 @@ class Seen:
 
 
 def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -100,6 +102,7 @@ class Process:
         self._running: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
+        """Starts it and waits until it listens."""
         with self._log.open("ab") as errors:
             self._running = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "askonce", *self._arguments, stdout=errors, stderr=errors
@@ -113,6 +116,7 @@ class Process:
             await asyncio.sleep(0.02)
 
     async def end(self, how: signal.Signals) -> None:
+        """Ends it with a signal."""
         if self._running is not None and self._running.returncode is None:
             self._running.send_signal(how)
             await self._running.wait()
@@ -147,6 +151,7 @@ class Played:
         self._url = f"http://127.0.0.1:{port}"
 
     async def play(self) -> dict[str, Any]:
+        """Plays it all; what came of it, and whether that is as promised."""
         began = time.monotonic()
         async with (
             self._processes(),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -86,7 +87,6 @@ class Engine:
         self._gathering = gathering
         self._clock = clock
         self._awake = asyncio.Event()
-        self._new = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._carried: dict[int, str] = {}
         self._submissions = 0
@@ -99,7 +99,7 @@ class Engine:
         """There is a new job."""
         self._submissions += 1
         self._awake.set()
-        self._new.set()
+        self._sender.wake.set()
 
     async def close(self) -> None:
         """Stops where it stands: the next start goes on from there."""
@@ -195,7 +195,7 @@ class Engine:
             await carrier.carry(batch, certain=certain)
         finally:
             self._carried.pop(batch.number, None)
-            self._new.set()
+            self._sender.wake.set()
 
     async def _release(self, batch: Batch) -> None:
         """The configuration no longer knows how to send a batch: its lines are sent one by one."""
@@ -210,21 +210,15 @@ class Engine:
         """Fills the sender whenever it has room, something new has come, or a line may be due again."""
         while True:
             await self._awake.wait()
-            self._new.clear()
+            self._sender.wake.clear()
             try:
                 await self._sender.fill()
             except Refusal as refusal:
                 await asyncio.sleep(refusal.retry_after_s or _TICK_S)
                 continue
-            waits = {
-                asyncio.create_task(self._new.wait()),  # noqa: TID251 - ended below
-                asyncio.create_task(self._sender.until_room()),  # noqa: TID251 - ended below
-            }
-            try:
-                await asyncio.wait(waits, timeout=_TICK_S, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for wait in waits:
-                    wait.cancel()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_TICK_S):
+                    await self._sender.wake.wait()
 
     async def _count(self) -> None:
         """Counts; goes to sleep where nothing is open."""

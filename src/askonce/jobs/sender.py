@@ -40,6 +40,9 @@ class Sender:
         clock: Wall-clock time.
         concurrency: Lines at a time.
         batching: Upstreams with a Batch API: what is sent to them all the same is in a hurry.
+
+    Attributes:
+        wake: Set where there may be room, or something to send.
     """
 
     def __init__(
@@ -61,7 +64,7 @@ class Sender:
         self._concurrency = concurrency
         self._batching = batching
         self._running: set[asyncio.Task[None]] = set()
-        self._room = asyncio.Event()
+        self.wake = asyncio.Event()
 
     async def fill(self) -> None:
         """Takes as many lines as there is room for."""
@@ -73,11 +76,6 @@ class Sender:
             self._running.add(task)
             task.add_done_callback(self._ended)
 
-    async def until_room(self) -> None:
-        """Waits until a line has come to its end."""
-        self._room.clear()
-        await self._room.wait()
-
     async def close(self) -> None:
         """Gives up what is under way: it is taken again after the next start."""
         for task in self._running:
@@ -86,7 +84,7 @@ class Sender:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        self._room.set()
+        self.wake.set()
         if not task.cancelled() and task.exception() is not None:
             _log.error("job line failed", error=type(task.exception()).__name__)
 

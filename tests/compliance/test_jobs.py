@@ -1,0 +1,363 @@
+"""The batch lane through the front door: real processes, a provider with a Batch API, a receiver of webhooks."""
+
+from __future__ import annotations
+
+import base64
+import concurrent.futures
+import hashlib
+import hmac
+import json
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import openai
+import pytest
+
+from servers import Server, gateway, simulator, until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BENCH = Path(__file__).parents[2] / "bench" / "jobs.py"
+ACME, OTHER = {"Authorization": "Bearer acme"}, {"Authorization": "Bearer other"}
+BATCH = {**ACME, "X-Askonce-Lane": "batch"}
+CONFIG = """\
+store: sqlite://{folder}/jobs.db
+upstreams:
+  - {{name: own, base_url: "{direct}", api_key: sk-own, models: ["direct-*"]}}
+  - {{name: provider, base_url: "{batched}", api_key: sk-own, batch_api: on, aliases: {{cheap: sim-small}}}}
+tenants:
+  - {{name: acme, keys: ["sha256:{acme}"], features: [default, slow]}}
+  - {{name: other, keys: ["sha256:{other}"]}}
+features: {{slow: {{lane: batch}}}}
+defaults: {{semantic: "off"}}
+jobs:
+  batch_wait: 50ms
+  poll_interval: 50ms
+  max_poll_interval: 100ms
+  max_open_per_tenant: 40
+  webhooks: {{allow_private: on, allowed_hosts: ["127.0.0.1"], first_retry: 50ms, max_attempts: 3}}
+"""
+
+
+def digest(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def batched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with simulator(tmp_path_factory.mktemp("batched"), "--batch-delay", "0.2") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A provider that is asked one by one, and takes its time."""
+    with simulator(tmp_path_factory.mktemp("direct"), "--ttft", "30") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def lane(tmp_path_factory: pytest.TempPathFactory, batched: Server, slow: Server) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("lane")
+    config = CONFIG.format(
+        folder=folder,
+        direct=slow.base_url,
+        batched=batched.base_url,
+        acme=digest("acme"),
+        other=digest("other"),
+    )
+    with gateway(folder, config) as server:
+        yield server
+
+
+def chat(question: str, **fields: Any) -> dict[str, Any]:
+    return {"model": "cheap", "messages": [{"role": "user", "content": question}], **fields}
+
+
+def find(
+    lane: Server, name: str, headers: dict[str, str] = ACME, wait: int = 20
+) -> tuple[int, dict[str, Any]]:
+    status, _, body = lane.send("GET", f"/v2/inference/{name}?wait={wait}", None, headers)
+    return status, json.loads(body)
+
+
+def test_a_job_is_taken_at_once_and_fetched_later(lane: Server, batched: Server, question: str) -> None:
+    """202 with where to look; then the answer in the SDK's shape, at half the price, cached for everybody else."""
+    calls = batched.json("/stats")["calls"]
+    status, headers, body = lane.post(
+        "/v1/chat/completions", chat(question), {**BATCH, "X-Request-Id": "one"}
+    )
+    taken = json.loads(body)
+    assert (status, taken["status"], taken["durable"]) == (202, "queued", True)
+    assert headers["location"] == taken["links"]["self"] == "/v2/inference/one"
+    status, job = find(lane, "one")
+    assert (status, job["status"], job["outcome"]) == (200, "completed", "fresh")
+    assert question.rstrip("?") in job["response"]["choices"][0]["message"]["content"]
+    assert job["response"]["model"] == "cheap"
+    assert find(lane, "one") == (200, job)
+    with openai.OpenAI(base_url=lane.base_url, api_key="acme", max_retries=0) as client:
+        answer = client.chat.completions.with_raw_response.create(**chat(question))
+    assert answer.headers["x-askonce-outcome"] == "exact"
+    assert batched.json("/stats")["calls"] == calls
+
+
+def test_the_same_id_is_the_same_job(lane: Server, question: str) -> None:
+    """Handed in again it is found, with another body it is refused, and another tenant has an id space of its own."""
+    again = {**BATCH, "X-Request-Id": "same"}
+    assert lane.post("/v1/chat/completions", chat(question), again)[0] == 202
+    assert lane.post("/v1/chat/completions", chat(question), again)[0] == 202
+    status, _, body = lane.post("/v1/chat/completions", chat(question, n=2), again)
+    assert (status, json.loads(body)["error"]["code"]) == (409, "request_id_taken")
+    assert find(lane, "same", OTHER)[0] == 404
+    assert lane.send("DELETE", "/v2/inference/same", None, OTHER)[0] == 404
+    assert find(lane, "same")[0] == 200
+
+
+def test_identical_jobs_are_asked_once(lane: Server, batched: Server, question: str) -> None:
+    """Ten of them: one line at the provider, ten answers with ids of their own, one of them paid for."""
+    before = batched.json("/stats")["batches"]["lines"]
+    for index in range(10):
+        lane.post("/v1/chat/completions", chat(question), {**BATCH, "X-Request-Id": f"ten-{index}"})
+    found = [find(lane, f"ten-{index}")[1] for index in range(10)]
+    assert sorted(job["outcome"] for job in found) == ["fresh"] + ["joined"] * 9
+    assert len({job["response"]["id"] for job in found}) == 10
+    assert len({job["response"]["choices"][0]["message"]["content"] for job in found}) == 1
+    assert batched.json("/stats")["batches"]["lines"] == before + 1
+    assert batched.json("/stats")["batches"]["repeated_lines"] == 0
+
+
+def test_other_endpoints_and_the_native_one_make_jobs_too(lane: Server, question: str) -> None:
+    """Completions, embeddings, and a prompt with `lane: batch`, whose job shows its text."""
+    lane.post("/v1/completions", {"model": "cheap", "prompt": question}, {**BATCH, "X-Request-Id": "text"})
+    lane.post("/v1/embeddings", {"model": "cheap", "input": question}, {**BATCH, "X-Request-Id": "vector"})
+    submission = {
+        "prompt": question,
+        "model_preference": ["none", "cheap"],
+        "lane": "batch",
+        "request_id": "native",
+    }
+    assert lane.post("/v2/inference/submit", submission, ACME)[0] == 202
+    assert find(lane, "text")[1]["response"]["choices"][0]["text"]
+    assert find(lane, "vector")[1]["response"]["data"][0]["embedding"]
+    native = find(lane, "native")[1]
+    assert question.rstrip("?") in native["output"]
+    assert native["usage"] == native["response"]["usage"]
+
+
+def test_without_a_batch_api_jobs_are_asked_one_by_one(lane: Server, slow: Server, question: str) -> None:
+    """A few at a time, as soon as there is room."""
+    before = slow.json("/stats")["calls"]
+    for index in range(8):
+        body = {**chat(f"{question} {index}"), "model": "direct-1"}
+        lane.post("/v1/chat/completions", body, {**BATCH, "X-Request-Id": f"direct-{index}"})
+    assert [find(lane, f"direct-{index}")[1]["status"] for index in range(8)] == ["completed"] * 8
+    stats = slow.json("/stats")
+    assert stats["calls"] == before + 8
+    assert stats["max_running"] <= 4
+
+
+@pytest.mark.parametrize(
+    ("headers", "fields", "status", "code"),
+    [
+        ({}, {"stream": True}, 400, "job_not_streamed"),
+        ({"X-Request-Id": "a/b"}, {}, 400, "invalid_request_id"),
+        ({"X-Askonce-Deadline": "soon"}, {}, 400, "invalid_header"),
+        ({"X-Askonce-Deadline": "-1"}, {}, 400, "invalid_deadline"),
+        ({"X-Askonce-Webhook": "ftp://127.0.0.1/"}, {}, 400, "invalid_webhook"),
+        ({"X-Askonce-Webhook": "http://elsewhere.example/"}, {}, 400, "invalid_webhook"),
+        ({"X-Askonce-Lane": "relaxed", "X-Askonce-Webhook": "http://127.0.0.1/"}, {}, 400, "not_a_job"),
+        ({"Cache-Control": "only-if-cached"}, {}, 400, "invalid_header"),
+        ({}, {"model": ""}, 400, "invalid_field"),
+    ],
+)
+def test_what_can_be_no_job_is_refused_at_once(
+    lane: Server, question: str, headers: dict[str, str], fields: dict[str, Any], status: int, code: str
+) -> None:
+    """With the reason in the usual shape."""
+    got, _, body = lane.post("/v1/chat/completions", chat(question, **fields), {**BATCH, **headers})
+    assert (got, json.loads(body)["error"]["code"]) == (status, code)
+
+
+def test_only_who_asks_for_a_job_gets_one(lane: Server, question: str) -> None:
+    """A feature whose lane is `batch` still answers: its callers expect answers."""
+    with openai.OpenAI(base_url=lane.base_url, api_key="acme", max_retries=0) as client:
+        answer = client.chat.completions.create(**chat(question), extra_headers={"X-Askonce-Feature": "slow"})
+    assert answer.choices[0].message.content
+
+
+def test_a_failed_job_says_why(lane: Server, question: str) -> None:
+    """The provider's own error object; the others of its batch are answered."""
+    doomed = chat(question, x_simulate={"status": 400, "code": "context_length_exceeded"})
+    lane.post("/v1/chat/completions", doomed, {**BATCH, "X-Request-Id": "doomed"})
+    lane.post("/v1/chat/completions", chat(f"{question}!"), {**BATCH, "X-Request-Id": "spared"})
+    status, job = find(lane, "doomed")
+    assert (status, job["status"]) == (200, "failed")
+    assert job["error"]["code"] == "context_length_exceeded"
+    assert find(lane, "spared")[1]["status"] == "completed"
+
+
+def test_jobs_can_be_called_off_and_listed(lane: Server, question: str) -> None:
+    """A cancelled job stays so; the list is the tenant's own, newest first, by pages and by state."""
+    names = [f"listed-{index}" for index in range(3)]
+    for name in names:
+        lane.post("/v1/chat/completions", chat(f"{question} {name}"), {**BATCH, "X-Request-Id": name})
+    status, _, body = lane.send("POST", "/v2/inference/listed-0/cancel", b"", ACME)
+    assert (status, json.loads(body)["status"]) == (200, "cancelled")
+    assert [find(lane, name)[1]["status"] for name in names] == ["cancelled", "completed", "completed"]
+    _, _, body = lane.send("GET", "/v2/inference?limit=2", None, ACME)
+    page = json.loads(body)
+    assert ([job["id"] for job in page["data"]], page["has_more"]) == (["listed-2", "listed-1"], True)
+    _, _, body = lane.send("GET", "/v2/inference?status=cancelled&after=listed-1&limit=1", None, ACME)
+    assert [job["id"] for job in json.loads(body)["data"]] == ["listed-0"]
+    _, _, body = lane.send("GET", "/v2/inference", None, OTHER)
+    assert json.loads(body)["data"] == []
+    assert lane.send("GET", "/v2/inference?status=lost", None, ACME)[0] == 400
+
+
+def test_events_tell_how_a_job_goes(lane: Server, question: str) -> None:
+    """Server-sent events on the job's own path: its states, then the result."""
+    lane.post("/v1/chat/completions", chat(question), {**BATCH, "X-Request-Id": "watched"})
+    status, headers, body = lane.send(
+        "GET", "/v2/inference/watched", None, {**ACME, "Accept": "text/event-stream"}
+    )
+    assert (status, headers["content-type"].partition(";")[0]) == (200, "text/event-stream")
+    events = [event.split("\n") for event in body.decode().split("\n\n") if event.startswith("event")]
+    assert [lines[0] for lines in events][-1] == "event: result"
+    assert json.loads(events[-1][1].removeprefix("data: "))["status"] == "completed"
+
+
+def test_too_many_jobs_are_refused(lane: Server, question: str) -> None:
+    """429 with when to come again; the other tenant isn't concerned."""
+
+    def submit(index: int) -> tuple[int, dict[str, str]]:
+        body = chat(f"{question} {index}", model="direct-1", x_simulate={"ttft_ms": 300})
+        status, headers, _ = lane.post("/v1/chat/completions", body, {**OTHER, "X-Askonce-Lane": "batch"})
+        return status, headers
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(submit, range(60)))
+    refused = [headers for status, headers in found if status == 429]
+    assert refused
+    assert all(int(headers["retry-after"]) > 0 for headers in refused)
+    assert lane.post("/v1/chat/completions", chat(question), BATCH)[0] == 202
+    until(lambda: not listed(lane, "queued") and not listed(lane, "running"), "an empty queue")
+
+
+def listed(lane: Server, status: str) -> list[Any]:
+    data: list[Any] = json.loads(lane.send("GET", f"/v2/inference?status={status}", None, OTHER)[2])["data"]
+    return data
+
+
+class Receiver(ThreadingHTTPServer):
+    """A receiver of webhooks that fails as often as it is told to."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Hook)
+        self.failures = 0
+        self.got: list[tuple[dict[str, str], bytes]] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/hook"
+
+
+class _Hook(BaseHTTPRequestHandler):
+    server: Receiver
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.server.got.append(({name.lower(): value for name, value in self.headers.items()}, body))
+        self.server.failures -= 1
+        self.send_response(500 if self.server.failures >= 0 else 204)
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_a_webhook_is_signed_and_tried_again_under_the_same_id(
+    lane: Server, receiver: Receiver, question: str
+) -> None:
+    """The signature is that of the Standard Webhooks specification, under the tenant's own secret."""
+    receiver.failures = 1
+    hook = {"url": receiver.url}
+    submission = {"prompt": question, "model_preference": "cheap", "lane": "batch", "webhook": hook}
+    assert lane.post("/v2/inference/submit", {**submission, "request_id": "told"}, ACME)[0] == 202
+    until(lambda: len(receiver.got) == 2, "a second delivery")
+    secret = json.loads(lane.send("GET", "/v2/webhooks/secret", None, ACME)[2])["secret"]
+    other = json.loads(lane.send("GET", "/v2/webhooks/secret", None, OTHER)[2])["secret"]
+    assert secret != other
+    assert len({headers["webhook-id"] for headers, _ in receiver.got}) == 1
+    for headers, body in receiver.got:
+        signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+        key = base64.b64decode(secret.removeprefix("whsec_"))
+        wanted = base64.b64encode(hmac.digest(key, signed, "sha256")).decode()
+        assert headers["webhook-signature"] == f"v1,{wanted}"
+    data = json.loads(receiver.got[-1][1])
+    assert (data["type"], data["data"]["id"]) == ("inference.job.completed", "told")
+    until(lambda: find(lane, "told")[1]["webhook"]["state"] == "delivered", "a note of the delivery")
+    assert data["data"]["response"] == find(lane, "told")[1]["response"]
+
+
+def test_a_webhook_that_nobody_takes_is_given_up_visibly(
+    lane: Server, receiver: Receiver, question: str
+) -> None:
+    """After so many attempts it is dead, which the job and the metrics say; the result can still be fetched."""
+    receiver.failures = 100
+    headers = {**BATCH, "X-Request-Id": "untold", "X-Askonce-Webhook": receiver.url}
+    assert lane.post("/v1/chat/completions", chat(question), headers)[0] == 202
+    until(lambda: find(lane, "untold")[1]["webhook"]["state"] == "dead", "giving up")
+    job = find(lane, "untold")[1]
+    assert (job["webhook"]["attempts"], job["webhook"]["last_attempt"]) == (3, "status 500")
+    assert job["status"] == "completed"
+    assert lane.metric("askonce_job_webhook_attempts_total", result="dead") == 1
+    assert len(receiver.got) == 3
+
+
+def test_without_tenants_and_file_only_safe_jobs_are_taken(
+    tmp_path: Path, batched: Server, question: str
+) -> None:
+    """In memory jobs work and say that they aren't durable; a passed-through key is never kept for later."""
+    config = (
+        f'upstreams:\n  - {{name: theirs, base_url: "{batched.base_url}", batch_api: on, models: ["theirs-*"]}}\n'
+        f'  - {{name: own, base_url: "{batched.base_url}", api_key: sk, batch_api: on}}\n'
+        'jobs: {batch_wait: 50ms, poll_interval: 50ms}\ndefaults: {semantic: "off"}\n'
+    )
+    body = chat(question) | {"model": "sim-small"}
+    with gateway(tmp_path, config) as server:
+        status, _, taken = server.post("/v1/chat/completions", body, {**BATCH, "X-Request-Id": "one"})
+        assert (status, json.loads(taken)["durable"]) == (202, False)
+        status, _, refused = server.post("/v1/chat/completions", body | {"model": "theirs-1"}, BATCH)
+        assert (status, json.loads(refused)["error"]["code"]) == (400, "batch_lane_unavailable")
+        status, _, refused = server.post("/v1/chat/completions", body, {"X-Askonce-Lane": "batch"})
+        assert (status, json.loads(refused)["error"]["code"]) == (401, "missing_api_key")
+        assert find(server, "one")[1]["status"] == "completed"
+        assert find(server, "one", OTHER)[0] == 404
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("faults", ["0", "0.1"])
+def test_no_kill_loses_or_doubles_a_job(faults: str) -> None:
+    """300 jobs, three kills at random moments, with a provider that fails nothing or a tenth."""
+    options = ["--jobs", "300", "--kills", "3", "--rate", "60", "--faults", faults]
+    played = subprocess.run(
+        [sys.executable, str(BENCH), *options], capture_output=True, text=True, timeout=110, check=False
+    )
+    assert played.returncode == 0, played.stdout + played.stderr

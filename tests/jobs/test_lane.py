@@ -1,0 +1,261 @@
+"""Jobs through providers' batches on virtual time: failures, restarts, deadlines, cancellations."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+
+from askonce.errors import Sharing, UpstreamFailure
+from askonce.job import JobState
+from jobs.players import FakeBatchApi, Players, answered, broken
+from virtual_time import virtual_time
+
+if TYPE_CHECKING:
+    from askonce.job import Job
+
+ACME = "tenant:acme"
+
+
+async def job(players: Players, name: str) -> Job:
+    found = await players.jobs.find(ACME, name)
+    assert found is not None
+    return found
+
+
+async def until_batches(players: Players, count: int) -> list[str]:
+    for _ in range(1_000):
+        if len(players.api.batches) >= count:
+            return list(players.api.batches)
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"never: {count} batches")
+
+
+async def until_ended(players: Players, *names: str) -> list[Job]:
+    for _ in range(20_000):
+        found = [await job(players, name) for name in names]
+        if all(one.state.ended for one in found):
+            return found
+        await asyncio.sleep(0.1)
+    raise AssertionError("never: all jobs ended")
+
+
+@virtual_time
+async def test_jobs_go_out_together_and_come_back_each_with_its_answer() -> None:
+    """Three jobs make a batch at once; a fourth waits for its age; each gets its own answer at half the price."""
+    players = Players()
+    players.engine.start()
+    for name in ("a", "b", "c", "d"):
+        await players.submit(name)
+    (first,) = await until_batches(players, 1)
+    assert players.api.handed_in == ["a", "b", "c"]
+    players.api.end(first)
+    assert [one.outcome for one in await until_ended(players, "a", "b", "c")] == ["fresh"] * 3
+    _, second = await until_batches(players, 2)
+    players.api.end(second)
+    (last,) = await until_ended(players, "d")
+    assert last.answer is not None
+    assert b"About d" in last.answer.fields
+    assert last.spent_nanousd == 10_000
+    assert len(players.answers.entries) == 4
+    await asyncio.sleep(1)
+    assert players.api.files == {}
+    await players.engine.close()
+
+
+@pytest.mark.parametrize("when", ["upload", "after:upload", "create", "after:create", "retrieve", "results"])
+@virtual_time
+async def test_a_call_that_breaks_off_is_looked_into_before_it_is_repeated(when: str) -> None:
+    """Whether the provider heard of it or not: one batch, each question in it once, every job answered."""
+    api = FakeBatchApi(trouble={when: broken()})
+    players = Players(api=api)
+    players.engine.start()
+    for name in ("a", "b", "c"):
+        await players.submit(name)
+    (batch,) = await until_batches(players, 1)
+    await asyncio.sleep(30)
+    assert api.handed_in == ["a", "b", "c"]
+    api.end(batch)
+    await until_ended(players, "a", "b", "c")
+    assert len(api.batches) == 1
+    await players.engine.close()
+
+
+@pytest.mark.parametrize("steps", range(14))
+@virtual_time
+async def test_a_restart_anywhere_asks_nothing_twice(
+    steps: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Killed after any number of the provider's calls: what goes on from the file asks and answers once."""
+    path = str(tmp_path_factory.mktemp("lane") / "jobs.db")
+    api = FakeBatchApi()
+    first = Players(path, api)
+    first.engine.start()
+    for name in ("a", "b", "c"):
+        await first.submit(name)
+    for _ in range(2_000):
+        if len(api.asked) > steps:
+            break
+        for identity, (_, batch) in list(api.batches.items()):
+            if batch.status == "validating" and len(api.asked) > 5:
+                api.end(identity)
+        await asyncio.sleep(0.01)
+    await first.engine.close()
+    second = Players(path, api)
+    second.engine.start()
+    for _ in range(60):
+        await asyncio.sleep(1)
+        for identity, (_, batch) in list(api.batches.items()):
+            if batch.status == "validating":
+                api.end(identity)
+    ended = await until_ended(second, "a", "b", "c")
+    assert [one.state for one in ended] == [JobState.COMPLETED] * 3
+    assert sorted(api.handed_in) == ["a", "b", "c"]
+    await second.engine.close()
+
+
+@virtual_time
+async def test_what_a_batch_leaves_unanswered_goes_into_another_and_then_on_its_own() -> None:
+    """Expired lines and failed batches are tried again, so many times; then the line is sent one by one."""
+    players = Players(wait_s=1.0)
+    players.engine.start()
+    await players.submit("a")
+    await players.submit("b")
+    (first,) = await until_batches(players, 1)
+    players.api.end(first, answer=lambda question: answered(question) if question == "a" else expired())
+    await until_ended(players, "a")
+    _, second = await until_batches(players, 2)
+    assert players.api.handed_in == ["a", "b", "b"]
+    players.api.end(second, status="failed")
+    await asyncio.sleep(60)
+    assert len(players.sender.taken) == 1
+    assert len(players.api.batches) == 2
+    await players.engine.close()
+
+
+@virtual_time
+async def test_a_line_that_the_provider_refuses_fails_its_jobs_alone() -> None:
+    """With the provider's own error object; a server error isn't the request's fault and is tried again."""
+    refusal = {
+        "status_code": 400,
+        "body": {"error": {"message": "Too long.", "code": "context_length_exceeded"}},
+    }
+    moment = {"status_code": 503, "body": {"error": {"message": "Busy."}}}
+    fates: dict[str, dict[str, Any]] = {
+        "a": {"response": refusal},
+        "b": {"response": moment},
+        "c": answered("c"),
+    }
+    players = Players(wait_s=1.0)
+    players.engine.start()
+    for name in fates:
+        await players.submit(name)
+    (first,) = await until_batches(players, 1)
+    players.api.end(first, answer=fates.__getitem__)
+    failed, fine = await until_ended(players, "a", "c")
+    assert (failed.state, fine.state) == (JobState.FAILED, JobState.COMPLETED)
+    assert orjson.loads(failed.error) == {
+        "message": "Too long.", "type": "invalid_request_error", "param": None, "code": "context_length_exceeded",
+    }  # fmt: skip
+    await until_batches(players, 2)
+    assert players.api.handed_in[3:] == ["b"]
+    await players.engine.close()
+
+
+@virtual_time
+async def test_near_its_deadline_a_job_is_sent_on_its_own_and_answered_once() -> None:
+    """The batch's late answer is nobody's any more; without any answer the job fails at its deadline."""
+    players = Players(wait_s=1.0)
+    players.engine.start()
+    now = players.clock.now()
+    await players.submit("a", fallback_at=now + 50, deadline_at=now + 100)
+    (batch,) = await until_batches(players, 1)
+    await asyncio.sleep(60)
+    assert len(players.sender.taken) == 1
+    assert (await job(players, "a")).state is JobState.RUNNING
+    await asyncio.sleep(60)
+    late = await job(players, "a")
+    assert late.state is JobState.FAILED
+    assert orjson.loads(late.error)["code"] == "deadline_exceeded"
+    await asyncio.sleep(20)
+    assert "cancel" in players.api.asked
+    assert players.api.batches[batch][1].status == "cancelled"
+    assert await job(players, "a") == late
+    await players.engine.close()
+
+
+@virtual_time
+async def test_a_batch_is_called_off_once_nothing_of_it_is_wanted() -> None:
+    """As long as one job wants one of its lines it goes on."""
+    players = Players(wait_s=1.0)
+    players.engine.start()
+    await players.submit("a")
+    await players.submit("b")
+    (batch,) = await until_batches(players, 1)
+    await players.jobs.cancel(ACME, "a", players.clock.now())
+    await asyncio.sleep(30)
+    assert "cancel" not in players.api.asked
+    await players.jobs.cancel(ACME, "b", players.clock.now())
+    await asyncio.sleep(30)
+    assert players.api.asked.count("cancel") == 1
+    assert players.api.batches[batch][1].status == "cancelled"
+    assert (await players.jobs.totals()).batches == {}
+    await players.engine.close()
+
+
+@virtual_time
+async def test_a_batch_that_the_provider_will_not_have_is_not_insisted_on() -> None:
+    """Its lines are tried in another, then one by one, where each hears what is wrong with it."""
+    players = Players(wait_s=1.0)
+    players.engine.start()
+    players.api.trouble["create"] = broken(Sharing.FATAL, 400)
+    await players.submit("a")
+    await until_batches(players, 1)
+    assert players.api.asked.count("create chat/completions") == 2
+    await players.engine.close()
+
+
+@virtual_time
+async def test_a_refused_key_of_the_gateways_own_costs_no_attempt() -> None:
+    """It is the operator's to mend: the batch waits and goes on."""
+    players = Players(wait_s=1.0)
+    players.engine.start()
+    players.api.trouble["create"] = UpstreamFailure(502, "upstream_credential", "No.", sharing=Sharing.FATAL)
+    await players.submit("a")
+    (batch,) = await until_batches(players, 1)
+    players.api.end(batch)
+    await until_ended(players, "a")
+    assert players.api.handed_in == ["a"]
+    await players.engine.close()
+
+
+@virtual_time
+async def test_an_idle_lane_sleeps() -> None:
+    """With nothing open, no transaction is made but the rare one that forgets old jobs."""
+    players = Players(wait_s=1.0)
+    players.engine.start()
+    await players.submit("a")
+    (batch,) = await until_batches(players, 1)
+    players.api.end(batch)
+    await until_ended(players, "a")
+    await asyncio.sleep(20)
+    made = 0
+    run = players.jobs._transactions.run
+
+    def counted(work: Any) -> Any:
+        nonlocal made
+        made += 1
+        return run(work)
+
+    players.jobs._transactions.run = counted
+    await asyncio.sleep(3_000)
+    assert made <= 12
+    await players.submit("b")
+    await until_batches(players, 2)
+    await players.engine.close()
+
+
+def expired() -> dict[str, Any]:
+    return {"response": None, "error": {"code": "batch_expired", "message": "Too late."}}

@@ -1,0 +1,347 @@
+"""Jobs in SQLite: taken, shared, settled, forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from askonce.errors import Refusal
+from askonce.job import DeliveryState, JobState, LineResult
+from askonce.observe.clock import SystemClock
+from askonce.stores.batch_tables import BatchTables
+from askonce.stores.job_tables import JobLimits, JobTables
+from askonce.stores.jobs import SqliteJobs, Transactions, volatile_transactions
+from askonce.stores.memory import MemoryStore
+from askonce.stores.schema import bring_up_to_date
+from askonce.stores.sqlite import SqliteStore
+from jobs.players import ANSWER, GROUP, new_job, ready, store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from askonce.job import Delivery, Ended, NewJob
+
+ACME = "tenant:acme"
+MANY = (1_000, 2**30)
+
+
+async def test_a_name_stands_for_one_job() -> None:
+    """The same request id again is the same job; with another body it is refused; another tenant's is its own."""
+    jobs = store()
+    first, again = await jobs.submit(new_job("a")), await jobs.submit(new_job("a"))
+    assert (first.new, again.new) == (True, False)
+    assert first.job.number == again.job.number
+    with pytest.raises(Refusal) as refused:
+        await jobs.submit(new_job("a", digest=b"other"))
+    assert refused.value.status == 409
+    other = await jobs.submit(new_job("a", tenant="tenant:other", digest=b"other"))
+    assert other.new
+    assert await jobs.find("tenant:third", "a") is None
+
+
+async def test_identical_jobs_share_a_line() -> None:
+    """One line is handed in for them; its answer goes to all, and the first one pays."""
+    jobs = store()
+    for name in ("a", "b", "c"):
+        await jobs.submit(new_job(name, key=b"k"))
+    batch = await jobs.form(GROUP, "intent", MANY, 200.0)
+    assert batch is not None
+    (line,) = await jobs.lines(batch.number, 0, 10)
+    late = await jobs.submit(new_job("d", key=b"k"))
+    assert late.job.state is JobState.RUNNING
+    ended = await jobs.settle([LineResult(line.number, ANSWER)], 300.0)
+    assert [(one.request_id, one.outcome, one.spent_nanousd, one.saved_nanousd) for one in ended] == [
+        ("a", "fresh", 1_000, 0),
+        ("b", "joined", 0, 1_000),
+        ("c", "joined", 0, 1_000),
+        ("d", "joined", 0, 1_000),
+    ]
+    found = await jobs.find(ACME, "d")
+    assert found is not None
+    assert found.answer == ANSWER
+    assert await jobs.settle([LineResult(line.number, ANSWER)], 301.0) == []
+
+
+async def test_an_answer_that_came_while_the_caches_were_looked_in_is_taken() -> None:
+    """Between the look and the submission a line may be answered: the job takes that answer, and asks nothing again."""
+    jobs = store()
+    await jobs.submit(new_job("a", key=b"k"))
+    batch = await jobs.form(GROUP, "intent", MANY, 200.0)
+    assert batch is not None
+    (line,) = await jobs.lines(batch.number, 0, 10)
+    await jobs.settle([LineResult(line.number, ANSWER)], 300.0)
+    looked_before = await jobs.submit(new_job("b", key=b"k", looked_at=299.0))
+    looked_after = await jobs.submit(new_job("c", key=b"k", looked_at=301.0))
+    assert looked_before.job.state is JobState.COMPLETED
+    assert [one.outcome for one in looked_before.ended] == ["exact"]
+    assert looked_after.job.state is JobState.QUEUED
+
+
+async def test_a_stored_answer_completes_a_job_at_once() -> None:
+    """With how it was found as its outcome."""
+    jobs = store()
+    receipt = await jobs.submit(new_job("a", key=b"k", ready=ready("semantic"), webhook="https://x.example"))
+    assert receipt.job.state is JobState.COMPLETED
+    assert receipt.job.outcome == "semantic"
+    assert receipt.job.delivery is not None
+    assert receipt.job.delivery.state is DeliveryState.PENDING
+    assert await jobs.piles(200.0) == []
+
+
+async def test_limits_are_checked_before_anything_is_kept() -> None:
+    """Open jobs by tenant, bytes in total: 429, and what was refused isn't there."""
+    jobs = store(limits=JobLimits(2, 3_600))
+    await jobs.submit(new_job("a"))
+    await jobs.submit(new_job("b"))
+    with pytest.raises(Refusal) as refused:
+        await jobs.submit(new_job("c"))
+    assert (refused.value.status, refused.value.code) == (429, "too_many_jobs")
+    assert await jobs.find(ACME, "c") is None
+    await jobs.cancel(ACME, "a", 200.0)
+    await jobs.submit(new_job("c"))
+    with pytest.raises(Refusal) as full:
+        await jobs.submit(new_job("d", tenant="tenant:other"))
+    assert (full.value.status, full.value.code) == (429, "jobs_full")
+
+
+async def test_tenants_take_turns() -> None:
+    """One tenant's burst of lines to be sent one by one doesn't hold up another's."""
+    jobs = store()
+    for number in range(10):
+        await jobs.submit(_direct(f"a{number}", "tenant:a"))
+    await jobs.submit(_direct("b0", "tenant:b"))
+    taken = await jobs.take_direct(4, 200.0)
+    assert sum(b"tenant:b" in line.context for line in taken) == 1
+    assert len({line.number for line in taken + await jobs.take_direct(20, 200.0)}) == 11
+
+
+async def test_old_results_go_with_all_that_was_theirs() -> None:
+    """After the retention nothing is left but what is still wanted; an undelivered webhook keeps its job."""
+    jobs = store()
+    for name, webhook in (("a", ""), ("b", ""), ("c", "https://x.example"), ("d", "")):
+        await jobs.submit(new_job(name, key=b"k", webhook=webhook))
+    batch = await jobs.form(GROUP, "intent", MANY, 200.0)
+    assert batch is not None
+    (line,) = await jobs.lines(batch.number, 0, 10)
+    await jobs.cancel(ACME, "a", 250.0)
+    await jobs.settle([LineResult(line.number, ANSWER)], 300.0)
+    assert await jobs.purge(260.0, 100) == 1
+    assert await jobs.purge(301.0, 100) == 2
+    left = [job.request_id for job in await jobs.page(ACME, None, 0, 10)]
+    assert left == ["c"]
+    (delivery,), _ = await jobs.take_deliveries([], 10, 400.0)
+    await jobs.attempted(_delivered(delivery))
+    assert await jobs.purge(301.0, 100) == 1
+    assert (await jobs.totals()).size_bytes == 0
+    assert (await jobs.totals()).lines == {}
+
+
+async def test_a_mistake_in_one_operation_costs_it_alone() -> None:
+    """Others that share its transaction are committed; a text that SQLite can't express is such a mistake."""
+    jobs = store()
+    good, bad, fine = await asyncio.gather(
+        jobs.submit(new_job("a")),
+        jobs.submit(new_job("b", label="\ud800")),
+        jobs.submit(new_job("c")),
+        return_exceptions=True,
+    )
+    assert not isinstance(good, BaseException)
+    assert isinstance(bad, BaseException)
+    assert not isinstance(fine, BaseException)
+    assert [job.request_id for job in await jobs.page(ACME, None, 0, 10)] == ["c", "a"]
+    assert (await jobs.totals()).jobs == {"open": 2}
+
+
+async def test_jobs_outlive_the_process_with_the_answers_file(tmp_path: Path) -> None:
+    """What a submission returned from is in the file when another store opens it, with nothing closed in order."""
+    answers = SqliteStore(tmp_path / "a.db", MemoryStore(SystemClock(), 2**20, 2**16), SystemClock())
+    await answers.start()
+    jobs = SqliteJobs(Transactions(answers.transact, lambda: True, lambda: None), JobLimits(10, 2**20))
+    await jobs.submit(new_job("a", key=b"k"))
+    with closing(sqlite3.connect(tmp_path / "a.db")) as reading:
+        assert reading.execute("SELECT request_id, state FROM jobs").fetchall() == [("a", "open")]
+    await jobs.close()
+    await answers.close()
+
+
+async def test_a_locked_file_refuses_submissions(tmp_path: Path) -> None:
+    """503, nothing is promised; once the lock is gone the next one is taken."""
+    answers = SqliteStore(tmp_path / "a.db", MemoryStore(SystemClock(), 2**20, 2**16), SystemClock())
+    await answers.start()
+    jobs = SqliteJobs(Transactions(answers.transact, lambda: True, lambda: None), JobLimits(10, 2**20))
+    with closing(sqlite3.connect(tmp_path / "a.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Refusal) as refused:
+            await jobs.submit(new_job("a"))
+        other.execute("ROLLBACK")
+    assert (refused.value.status, refused.value.code) == (503, "jobs_unavailable")
+    assert (await jobs.submit(new_job("a"))).new
+    await jobs.close()
+    await answers.close()
+
+
+async def test_a_full_disk_refuses_submissions(tmp_path: Path) -> None:
+    """503 while there is no room, and nothing of the refused job is left."""
+    answers = SqliteStore(tmp_path / "a.db", MemoryStore(SystemClock(), 2**20, 2**16), SystemClock())
+    await answers.start()
+    jobs = SqliteJobs(Transactions(answers.transact, lambda: True, lambda: None), JobLimits(10, 2**30))
+    pages = await answers.transact(lambda file: file.execute("PRAGMA page_count").fetchone()[0])
+    await answers.transact(lambda file: file.execute(f"PRAGMA max_page_count = {pages + 4}"))
+    with pytest.raises(Refusal) as refused:
+        await jobs.submit(_large("a"))
+    assert refused.value.status == 503
+    assert await jobs.find(ACME, "a") is None
+    await answers.transact(lambda file: file.execute("PRAGMA max_page_count = 1000000"))
+    assert (await jobs.submit(_large("a"))).new
+    await jobs.close()
+    await answers.close()
+
+
+async def test_jobs_in_memory_work_and_say_so() -> None:
+    """Without a file everything works, and `durable` is false."""
+    jobs = SqliteJobs(volatile_transactions(), JobLimits(10, 2**20))
+    assert (await jobs.submit(new_job("a"))).new
+    assert not jobs.durable
+    await jobs.close()
+
+
+def _direct(name: str, tenant: str) -> NewJob:
+    job = new_job(name, tenant=tenant)
+    return replace(job, line=replace(job.line, batched=False))
+
+
+def _large(name: str) -> NewJob:
+    job = new_job(name)
+    return replace(job, line=replace(job.line, body=b"x" * 200_000))
+
+
+def _delivered(delivery: Delivery) -> Delivery:
+    return replace(delivery, state=DeliveryState.DELIVERED, attempts=1)
+
+
+NAMES = st.sampled_from(["a", "b", "c", "d", "e", "f"])
+KEYS = st.sampled_from([b"k", b"l", None])
+
+
+class Lane(RuleBasedStateMachine):
+    """Jobs through random histories: whatever happens in whatever order, each ends once, with its own line's answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.connection = sqlite3.connect(":memory:", isolation_level=None)
+        bring_up_to_date(self.connection, 0)
+        self.connection.execute("BEGIN")
+        self.limits = JobLimits(1_000, 2**30)
+        self.restart()
+        self.now = 100.0
+        self.open: dict[str, bytes | None] = {}
+        self.ended: dict[str, JobState] = {}
+
+    def teardown(self) -> None:
+        self.connection.close()
+
+    @rule()
+    def restart(self) -> None:
+        """The process was killed: all that is known is in the file."""
+        self.jobs, self.batches = JobTables(self.connection, self.limits), BatchTables(self.connection)
+        self.jobs.recover()
+
+    @rule(name=NAMES, key=KEYS)
+    def submit(self, name: str, key: bytes | None) -> None:
+        self.now += 1
+        given = new_job(
+            name, key=key, digest=b"", looked_at=self.now, created_at=self.now,
+            fallback_at=self.now + 10, deadline_at=self.now + 20,
+        )  # fmt: skip
+        receipt = self.jobs.submit(given)
+        assert receipt.new == (name not in self.open and name not in self.ended)
+        if receipt.new:
+            self.open[name] = key
+
+    @rule(name=NAMES)
+    def cancel(self, name: str) -> None:
+        ended = self.jobs.cancel(ACME, name, self.now)
+        assert (ended is not None) == (name in self.open)
+        if ended is not None:
+            self._note([ended])
+
+    @rule(most=st.integers(1, 3))
+    def form(self, most: int) -> None:
+        self.batches.form(GROUP, f"intent-{self.now}", (most, 2**30), self.now)
+
+    @rule(seconds=st.floats(1, 15))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        self._note(self.jobs.due(self.now, b"{}"))
+
+    @rule(data=st.data(), fine=st.booleans())
+    def settle_batched(self, *, data: st.DataObject, fine: bool) -> None:
+        """Results of any line that ever was in a batch, late and doubled ones too."""
+        rows = self.connection.execute("SELECT number FROM lines WHERE batch IS NOT NULL").fetchall()
+        if rows:
+            self._settle(data.draw(st.sampled_from(rows))[0], fine=fine)
+
+    @rule(fine=st.booleans(), later=st.booleans())
+    def send(self, *, fine: bool, later: bool) -> None:
+        for line in self.jobs.take_direct(2, self.now):
+            if later:
+                self.jobs.postpone(line.number, self.now + 1)
+            else:
+                self._settle(line.number, fine=fine)
+
+    @rule(data=st.data())
+    def end_batch(self, data: st.DataObject) -> None:
+        found = self.batches.batches()
+        if found:
+            self.batches.end_batch(data.draw(st.sampled_from(found)).number, self.now, 2)
+
+    @invariant()
+    def counts_agree(self) -> None:
+        """The counts that limits are checked against are those of the tables."""
+        fresh = JobTables(self.connection, self.limits)
+        assert {tenant: count for tenant, count in self.jobs._open.items() if count} == fresh._open
+        assert self.jobs._size_bytes == fresh._size_bytes
+
+    @invariant()
+    def nothing_is_lost(self) -> None:
+        """Every open job has a line that somebody will come to; every job that ended stays as it was."""
+        stranded = self.connection.execute(
+            "SELECT request_id FROM jobs JOIN lines ON lines.number = jobs.line WHERE jobs.state = 'open' "
+            "AND (lines.state NOT IN ('waiting', 'batched', 'direct', 'sending') OR (lines.state = 'batched' "
+            "AND NOT EXISTS (SELECT 1 FROM batches WHERE number = lines.batch AND batches.state <> 'ended')))"
+        ).fetchall()
+        assert not stranded
+        for name, state in self.ended.items():
+            job = self.jobs.find(ACME, name)
+            assert job is not None
+            assert job.state is state
+            assert (job.answer is not None) == (state is JobState.COMPLETED)
+
+    @invariant()
+    def equal_questions_are_asked_once(self) -> None:
+        """No two lines of one key are under way."""
+        doubled = self.connection.execute(
+            "SELECT key FROM lines WHERE key IS NOT NULL GROUP BY key HAVING count(*) > 1"
+        ).fetchall()
+        assert not doubled
+
+    def _settle(self, line: int, *, fine: bool) -> None:
+        result = LineResult(line, ANSWER) if fine else LineResult(line, None, error=b"{}", code="bad")
+        self._note(self.jobs.settle([result], self.now))
+
+    def _note(self, ended: list[Ended]) -> None:
+        for one in ended:
+            del self.open[one.request_id]
+            self.ended[one.request_id] = one.state
+
+
+TestLane = Lane.TestCase
+TestLane.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
