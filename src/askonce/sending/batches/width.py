@@ -9,8 +9,9 @@ __all__ = ["Departure", "Width"]
 
 _SLOWED: Final = 1.35
 """A batch beside others that takes so many times what it would take alone is held up by them."""
+_PLAINLY_SLOWED: Final = 1.8
 _SAMPLES: Final = 3
-"""Batches beside others that are looked at before anything is concluded."""
+"""Batches beside others that are looked at before anything less plain is concluded."""
 _FIRST_TRIAL: Final = 16
 _RARER: Final = 4
 _RAREST: Final = 4_096
@@ -79,7 +80,7 @@ class Width:
         elif departure.beside and (alone_s := self._fit.at(items)):
             self._samples += 1
             self._slowdown += (latency_s / alone_s - self._slowdown) / self._samples
-            if self._samples >= _SAMPLES:
+            if self._samples >= _SAMPLES or self._slowdown > _PLAINLY_SLOWED:
                 self._conclude()
         self._since_change += self._wanted
         self._wanted = False
