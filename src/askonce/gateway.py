@@ -194,7 +194,7 @@ class Gateway:
         try:
             await self.parts.fetcher.fetch(flight, request)
         finally:
-            self.parts.equivalence.settle(flight)
+            self.parts.equivalence.settle(flight, self.flights)
         self.parts.equivalence.learn(flight, request)
 
     async def _land_on_stored(self, flight: Flight, request: Request) -> bool:

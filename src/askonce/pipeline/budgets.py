@@ -21,7 +21,7 @@ from askonce.pipeline.strictness import clears
 from askonce.pipeline.threads import Threads
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from askonce.matching.calibration import Calibration, Label
     from askonce.model import Audit, Policy, Request
@@ -80,6 +80,11 @@ class Budgets:
         self._features = {
             name: Account(name, budget, self._unlabelled[budget]) for name, budget in promises.items()
         }
+
+    @property
+    def features(self) -> Collection[str]:
+        """The names of all features."""
+        return self._features.keys()
 
     def serving(self, feature: str) -> Setting:
         """The calibration and the threshold to serve by."""

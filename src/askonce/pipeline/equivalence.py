@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["Equivalence"]
 
 _EQUIVALENTS: Final = b"equivalents"
-"""Ends the keys of flights that may land on an equivalent answer. Features share keys: one that doesn't serve such
-answers must not get one by joining."""
+"""With the feature's name, ends the keys of flights that may land on an equivalent answer. Features share keys, but not
+the bar that such an answer has to clear: nobody must get one by joining that wouldn't have got it alone."""
 
 
 class Equivalence:
@@ -51,7 +51,8 @@ class Equivalence:
 
     def flight_key(self, request: Request, key: bytes) -> bytes:
         """The key of a request's flight: those that may end up with an equivalent answer are apart from the others."""
-        return key + _EQUIVALENTS if request.ask.text is not None and self._serves(request) else key
+        apart = request.ask.text is not None and self._serves(request)
+        return _own_key(key, request.policy.feature) if apart else key
 
     async def land(self, flight: Flight, flights: Flights, request: Request) -> bool:
         """Lands a flight on an equivalent answer; False where there is none, or none may be served."""
@@ -72,14 +73,16 @@ class Equivalence:
         if self._concerns(request):
             self._budgets.missed(request.policy.feature)
 
-    def settle(self, flight: Flight) -> None:
+    def settle(self, flight: Flight, flights: Flights) -> None:
         """Once the upstream has been asked: a question whose answer was kept can be found, any other can't."""
         question = flight.question
         if question is None:
             return
         kept = self._store.peek(question.key)
         if kept is None:
-            self._tier.forget(question.key)
+            others = (key for key in self._running(question.key) if key != flight.key)
+            if not any(key in flights for key in others):
+                self._tier.forget(question.key)
         elif kept.link is None and not _is_announced(flight, question):
             self._tier.add(question)
 
@@ -98,12 +101,13 @@ class Equivalence:
             self._links.made(match, stored.entry)
             flight.land(stored.entry.answer, semantic(stored.entry, match.probability, match.reason, now))
             return True
-        follows = request.policy.inflight and not request.policy.only_if_cached
-        running = match.key + _EQUIVALENTS
-        seat = flights.follow(running, request) if follows else None
-        if seat is not None:
-            return await self._follow(flight, seat, match)
-        if readable and stored is None and running not in flights:
+        running = self._running(match.key)
+        if request.policy.inflight and not request.policy.only_if_cached:
+            for key in running:
+                seat = flights.follow(key, request)
+                if seat is not None:
+                    return await self._follow(flight, seat, match)
+        if readable and stored is None and not any(key in flights for key in running):
             self._tier.forget(match.key)
         return False
 
@@ -153,6 +157,10 @@ class Equivalence:
         if finding.decisions and isinstance(flight.source, Fresh) and not flight.told_at:
             flight.source = Fresh(unserved if finding.matches else finding.reason)
 
+    def _running(self, key: bytes) -> list[bytes]:
+        """The keys of flights, whichever feature's, that others may follow for a question."""
+        return [_own_key(key, feature) for feature in self._budgets.features]
+
     def _concerns(self, request: Request) -> bool:
         return request.policy.read and request.policy.store and self._tier.applies(request)
 
@@ -162,4 +170,8 @@ class Equivalence:
 
 def _is_announced(flight: Flight, question: Question) -> bool:
     """Whether others may follow a flight for its question: those that serve equivalents follow only each other."""
-    return flight.key == question.key + _EQUIVALENTS
+    return flight.key is not None and flight.key.startswith(question.key + _EQUIVALENTS)
+
+
+def _own_key(key: bytes, feature: str) -> bytes:
+    return key + _EQUIVALENTS + feature.encode()

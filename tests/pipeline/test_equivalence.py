@@ -1,0 +1,147 @@
+"""What flights do about equivalent questions, with a tier that is told what to find."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from askonce.errors import Sharing
+from askonce.model import Entry, Question, SemanticMode
+from askonce.pipeline.decision import Decision, Finding
+from askonce.pipeline.equivalence import Equivalence
+from fakes import FakeClock, FakeStore, request
+from pipeline.airport import ANSWER, Airport, chunk, failure, taken
+
+if TYPE_CHECKING:
+    from askonce.model import Request
+    from askonce.pipeline.flight import Flight
+
+A, B = b"a" * 32, b"b" * 32
+EVIDENCE = np.zeros(1, np.float32)
+
+
+class Tier:
+    """Finds what was announced under A for B, and nothing for anything else."""
+
+    def __init__(self) -> None:
+        self.found: dict[bytes, Question] = {}
+
+    def applies(self, asked: Request) -> bool:
+        return asked.policy.semantic is not SemanticMode.OFF
+
+    async def find(self, asked: Request) -> Finding:
+        key = asked.ask.exact_key or b""
+        question = Question(key, b"p", "?", "e", np.ones(2, np.float32), None, key)
+        match = Decision(key, A, A, 0.99, 0.9, "match", vetoed=False, evidence=EVIDENCE)
+        return Finding((match,) if key == B and A in self.found else (), "match", question)
+
+    def add(self, question: Question) -> None:
+        self.found[question.key] = question
+
+    def forget(self, key: bytes) -> None:
+        self.found.pop(key, None)
+
+
+class Budgets:
+    """Two features, both of which serve."""
+
+    features = ("loose", "strict")
+
+    def mode(self, _: object) -> SemanticMode:
+        return SemanticMode.ON
+
+
+class Links:
+    """Notes what was made."""
+
+    def __init__(self) -> None:
+        self.remembered: list[bytes] = []
+
+    def made(self, _: Decision, entry: Entry) -> None:
+        self.remembered.append(entry.key)
+
+    def remember(self, _: Decision, entry: bytes) -> None:
+        self.remembered.append(entry)
+
+
+class House:
+    """Flights that ask the upstream for as long as the gate is shut, unless they land on an equivalent answer."""
+
+    def __init__(self) -> None:
+        parts: Any = (Tier(), Budgets(), Links())
+        self.tier, budgets, self.links = parts
+        self.store = FakeStore(FakeClock())
+        self.equivalence = Equivalence(
+            self.tier, budgets=budgets, links=self.links, audits=parts[2], store=self.store, clock=FakeClock()
+        )
+        self.gates = {feature: asyncio.Event() for feature in Budgets.features}
+        self.broken: set[str] = set()
+        self.airport = Airport(self._fly)
+
+    async def _fly(self, flight: Flight, _: int) -> None:
+        asked = flight.lead.request
+        flight.asked_at = 0.0  # the airport says so for all
+        if await self.equivalence.land(flight, self.airport.flights, asked):
+            return
+        flight.asked_at = 1.0
+        try:
+            await self.gates[asked.policy.feature].wait()
+            if asked.policy.feature in self.broken:
+                raise failure(Sharing.FATAL)
+            flight.publish(chunk("hi"))
+            flight.land(ANSWER, flight.source)
+        finally:
+            flight.candidates = ()
+            self.equivalence.settle(flight, self.airport.flights)
+
+    def take(self, key: bytes, feature: str) -> asyncio.Task[Any]:
+        asked = request(key, stream=True, semantic=SemanticMode.ON, feature=feature)
+        asked = asked._replace(ask=asked.ask._replace(text="?", partition=b"p"))
+        seat = self.airport.board(asked, self.equivalence.flight_key(asked, key))
+        return asyncio.ensure_future(taken(seat))
+
+    async def pass_time(self) -> None:
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+
+async def test_features_with_bars_of_their_own_do_not_share_a_flight() -> None:
+    """What one feature's budget allows isn't served to another's callers because they asked at the same time."""
+    house = House()
+    for feature in ("loose", "loose", "strict"):
+        house.take(A, feature)
+    assert len(house.airport.flights._tasks) == 2
+    for gate in house.gates.values():
+        gate.set()
+    await house.pass_time()
+
+
+async def test_a_flight_is_followed_across_features() -> None:
+    """Each by its own decision: one call for both, and what was decided is known to those who judge it."""
+    house = House()
+    first = house.take(A, "loose")
+    await house.pass_time()
+    second = house.take(B, "strict")
+    await house.pass_time()
+    house.gates["loose"].set()
+    assert await first == await second == "hi"
+    assert house.links.remembered == [A]
+
+
+async def test_a_question_stays_findable_while_another_flight_answers_it() -> None:
+    """One feature's call fails, the other's is still under way: its question can be followed, and is forgotten at last."""
+    house = House()
+    flights = {feature: house.take(A, feature) for feature in Budgets.features}
+    await house.pass_time()
+    house.broken.add("loose")
+    house.gates["loose"].set()
+    assert await flights["loose"] == "boom"
+    assert A in house.tier.found
+    follower = house.take(B, "loose")
+    await house.pass_time()
+    house.gates["strict"].set()
+    assert await flights["strict"] == await follower == "hi"
+    await house.pass_time()
+    assert A not in house.tier.found
