@@ -11,6 +11,7 @@ import pytest
 from askonce.errors import Refusal, UpstreamFailure
 from askonce.model import Lane, Usage
 from askonce.sending.batches.pile import Load
+from askonce.sending.batches.size import BatchSize
 from askonce.sending.limits import Limits
 from sending.engine import FATAL, TRANSIENT, Engine, ask, embedding, items, line, ticket, vectors
 from virtual_time import virtual_time
@@ -157,6 +158,35 @@ async def test_a_server_that_takes_fewer_is_asked_for_fewer() -> None:
     refused = [size for size in engine.batches if size > 10]
     assert len(refused) <= 6
     assert max(engine.batches[-20:]) <= 10
+
+
+@virtual_time
+async def test_a_bad_input_whose_caller_left_makes_no_batch_smaller() -> None:
+    """Who sends what is refused and leaves at once doesn't teach the gateway that batches are too large."""
+    engine = Engine()
+    sent = line(engine)
+    for _ in range(20):
+        bad = asyncio.create_task(vectors(sent, "bad"))
+        others = [asyncio.create_task(vectors(sent, str(at))) for at in range(3)]
+        await asyncio.sleep(0.012)
+        bad.cancel()
+        await asyncio.wait([bad, *others])
+        assert [task.result() for task in others] == [["0"], ["1"], ["2"]]
+    await asyncio.gather(*(vectors(sent, str(at)) for at in range(64)))
+    assert engine.batches[-1] == 64
+
+
+def test_a_refused_size_is_tried_again_after_a_long_while() -> None:
+    """A server that takes more than it did is found out, at one call in a thousand."""
+    size = BatchSize(64, 1.0)
+    size.refused(40)
+    assert size.items == 20
+    for _ in range(500):
+        size.answered(size.items, 0.0, 0.1)
+    assert size.items == 39
+    for _ in range(1_000):
+        size.answered(size.items, 0.0, 0.1)
+    assert size.items == 40
 
 
 @virtual_time

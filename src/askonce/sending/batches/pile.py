@@ -67,8 +67,8 @@ class Member:
 
     @property
     def answered(self) -> bool:
-        """Whether it has its share, or has left."""
-        return self.share.cancelled() or (self.share.done() and self.share.exception() is None)
+        """Whether it has its share: it neither failed nor left."""
+        return self.share.done() and not self.share.cancelled() and self.share.exception() is None
 
     def fail(self, error: BaseException) -> None:
         """Tells its caller, if that is still there."""
