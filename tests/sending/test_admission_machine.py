@@ -6,9 +6,16 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from askonce.errors import Refusal, Sharing, UpstreamFailure
 from askonce.model import Lane
@@ -23,8 +30,8 @@ if TYPE_CHECKING:
     from askonce.sending.passage import Passage
     from askonce.sending.state import LineState
 
-PER_SECOND = 20
-LIMITS = Limits(max_concurrency=4, min_concurrency=1, requests_per_minute=60 * PER_SECOND, max_queue=12)
+PER_SECOND = 100
+LIMITS = Limits(max_concurrency=2, min_concurrency=1, requests_per_minute=60 * PER_SECOND, max_queue=12)
 
 
 @dataclass
@@ -92,15 +99,21 @@ class AdmissionMachine(RuleBasedStateMachine):
         self.loop.settle()
 
     @precondition(lambda self: self.calls)
-    @rule(place=st.integers(0, 50))
-    def close(self, place: int) -> None:
-        """A passage is closed, once or twice."""
-        _, task = self.calls[place % len(self.calls)]
+    @rule(place=st.integers(0, 50), others_leave=st.booleans())
+    def close(self, place: int, others_leave: bool) -> None:  # noqa: FBT001 - hypothesis passes it by name
+        """A passage is closed, twice; perhaps whoever waits leaves in the moment in which its turn comes."""
+        call = self.calls[place % len(self.calls)]
+        task = call[1]
         if task.done() and not task.cancelled() and task.exception() is None:
-            for _ in range(2):
-                self.loop.run_until_complete(task.result().aclose())
-            self.calls.remove(self.calls[place % len(self.calls)])
+            self.calls.remove(call)
+            self.loop.run_until_complete(self._close(task.result(), others_leave=others_leave))
         self.loop.settle()
+
+    async def _close(self, passage: Passage, *, others_leave: bool) -> None:
+        await passage.aclose()
+        await passage.aclose()
+        for _, task in self.calls if others_leave else ():
+            task.cancel()
 
     @precondition(lambda self: self.calls)
     @rule(place=st.integers(0, 50), together=st.booleans())
@@ -187,4 +200,12 @@ class AdmissionMachine(RuleBasedStateMachine):
 
 
 TestAdmissionMachine = AdmissionMachine.TestCase
-TestAdmissionMachine.settings = settings(max_examples=20, stateful_step_count=30, deadline=None)
+TestAdmissionMachine.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+
+
+@pytest.mark.slow
+def test_long_histories() -> None:
+    """The same, longer and more often."""
+    run_state_machine_as_test(
+        AdmissionMachine, settings=settings(max_examples=400, stateful_step_count=60, deadline=None)
+    )
