@@ -43,9 +43,11 @@ OPTIONS: Final = (
 TOGETHER: Final = """\
 function(compile_together)
     set_target_properties(llama-common mtmd PROPERTIES UNITY_BUILD ON)
-    set_source_files_properties(json.cpp TARGET_DIRECTORY llama-common PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
-    set_source_files_properties(mtmd-helper.cpp mtmd-helper-gen.cpp TARGET_DIRECTORY mtmd
+    set_source_files_properties(${CMAKE_SOURCE_DIR}/common/json.cpp TARGET_DIRECTORY llama-common
         PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+    set_source_files_properties(
+        ${CMAKE_SOURCE_DIR}/tools/mtmd/mtmd-helper.cpp ${CMAKE_SOURCE_DIR}/tools/mtmd/mtmd-helper-gen.cpp
+        TARGET_DIRECTORY mtmd PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
 endfunction()
 cmake_language(DEFER DIRECTORY ${CMAKE_SOURCE_DIR} CALL compile_together)
 """
