@@ -111,6 +111,14 @@ prices: {{"gpt-4.1": {{input: -1}}}}
         ("upstreams: {a: 1}", "askonce.yaml:1: upstreams: must be a list"),
         ("upstreams:\n- name: a", "askonce.yaml:2: upstreams[0].base_url: required, but missing"),
         ("upstreams:\n- type: bard", "askonce.yaml:2: upstreams[0].type: must be openai, simulated or python"),
+        (
+            "upstreams: [{type: python, name: engine, function: my/engine.py}]",
+            "askonce.yaml:1: upstreams[0].function: must name a function as package.module:attribute",
+        ),
+        (
+            "upstreams: [{name: a, base_url: http://a, batching: {chat: vlm}}]",
+            'askonce.yaml:1: upstreams[0].batching.chat: must be off or vllm; did you mean "vllm"?',
+        ),
         (UPSTREAM + "log: {level: 3}", "askonce.yaml:2: log.level: must be debug, info, warning or error"),
         (UPSTREAM + "embedder: {workers: two}", "askonce.yaml:2: embedder.workers: must be a whole number"),
         (UPSTREAM + "embedder: {workers: 1.5}", "askonce.yaml:2: embedder.workers: must be a whole number"),

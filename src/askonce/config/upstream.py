@@ -26,15 +26,20 @@ def _check_header_name(value: str) -> str:
     return value
 
 
+def _check_function_path(value: str) -> str:
+    module, colon, attribute = value.partition(":")
+    if not colon or not all(part.isidentifier() for part in (*module.split("."), *attribute.split("."))):
+        raise ValueError("must name a function as package.module:attribute")
+    return value
+
+
 def _check_printable(value: SecretStr) -> SecretStr:
     if not re.fullmatch(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?", value.get_secret_value()):
         raise ValueError("must be printable ASCII on one line and not empty")
     return value
 
 
-FunctionPath = Annotated[
-    str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_.]*$")
-]
+FunctionPath = Annotated[str, AfterValidator(_check_function_path)]
 HeaderName = Annotated[str, AfterValidator(_check_header_name)]
 HeaderValue = Annotated[SecretStr, AfterValidator(_check_printable)]
 
