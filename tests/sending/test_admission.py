@@ -353,3 +353,21 @@ async def test_the_provider_s_headers_are_kept_to() -> None:
     assert passage.waited_for == "requests-per-minute"
     await passage.aclose()
     assert line.state().keys[0].requests_left == pytest.approx(0, abs=1)
+
+
+@virtual_time
+async def test_an_old_jam_says_nothing_of_the_next_one() -> None:
+    """After a minute of quiet, calls wait again though the queue drained slowly when it last did."""
+    line = Line(ScriptedUpstream(), "m", Limits(max_concurrency=1))
+
+    async def one(seconds: float) -> None:
+        passage = await line.open(CALL, ticket(within_s=60))
+        await asyncio.sleep(seconds)
+        await passage.aclose()
+
+    await asyncio.gather(*(one(15) for _ in range(4)))
+    await asyncio.sleep(90)
+    for _ in range(60):
+        await one(0.1)
+    await asyncio.gather(*(one(0.1) for _ in range(50)))
+    assert line.state().given_up == 0

@@ -71,6 +71,14 @@ class Admission:
                 return self._grant(pool, key, ticket, now)
         return await self._wait(ticket, pool, now)
 
+    def wait_s(self, ticket: Ticket, credential: str | None) -> float:
+        """Seconds that a call would wait for its turn, an estimate; 0 where it would go at once."""
+        now = _now()
+        pool = self._ring.pool(credential)
+        if not self._queue and self._in_use < self._limit.value and pool.choose(ticket.tokens, now)[1] is GO:
+            return 0.0
+        return self._estimate_s(pool, self._queue.ahead(ticket, pool), now)
+
     def hurry(self, ticket: Ticket, lane: Lane) -> None:
         """Moves a ticket to an earlier lane, whether it waits already or not; a later one changes nothing."""
         waiter = self._queue.find(ticket)
@@ -120,8 +128,8 @@ class Admission:
             self._refused += 1
             if failure.retry_after_s is None and read_headers(failure.headers) == (None, None):
                 self._limit.refused(shot.at, grant.level, now)
-            key.refused(shot, failure.retry_after_s, failure.headers, now)
-            self._look_through(now)
+            if key.refused(shot, failure.retry_after_s, failure.headers, now):
+                self._look_through(now)
         elif failure.code == "upstream_credential":
             # The last one goes on being presented: callers are told at once, and it shows when keys work again.
             if any(one is not key and one.aside_until <= now for one in grant.pool.keys):

@@ -8,7 +8,7 @@ from typing import Final
 __all__ = ["Drain"]
 
 _MEMORY_S: Final = 20.0
-"""Seconds of waiting after which what was measured counts for a third (1/e)."""
+"""Seconds after which what was measured counts for a third (1/e): an old jam says nothing of the next one."""
 _ENOUGH: Final = 2.0
 """Calls that make a measurement."""
 _SERVICE_SHARE: Final = 0.1
@@ -57,7 +57,8 @@ class Drain:
         if elapsed <= 0:
             return
         self._at = now
+        kept = math.exp(-elapsed / _MEMORY_S)
+        self._left *= kept
+        self._seconds *= kept
         if self._busy:
-            kept = math.exp(-elapsed / _MEMORY_S)
-            self._left *= kept
-            self._seconds = self._seconds * kept + _MEMORY_S * (1 - kept)
+            self._seconds += _MEMORY_S * (1 - kept)

@@ -168,11 +168,12 @@ class Key:
 
     def refused(
         self, shot: Shot, retry_after_s: float | None, headers: Sequence[tuple[str, str]], now: float
-    ) -> None:
+    ) -> bool:
         """The upstream answered 429: nothing is sent until it may help, and less after that.
 
-        Calls that were sent before it did so tell nothing new. The first call after a pause tells that the pause was too
-        short, not that the rate is too high.
+        Returns whether that is news: of several calls that were under way together, the first one's refusal is.
+
+        The first call after a pause tells that the pause was too short, not that the rate is too high.
         """
         self.refusals += 1
         self._unlimited = False
@@ -191,8 +192,10 @@ class Key:
             self._probe = 0
             self._refused_at = now
             self.pause(pause_s, now)
-        elif retry_after_s is not None:
+            return True
+        if retry_after_s is not None:
             self.pause(retry_after_s, now)
+        return False
 
     def set_aside(self, seconds: float, now: float) -> None:
         """The upstream doesn't know the key, or its account is empty: others go first."""

@@ -81,6 +81,7 @@ class Quota:
         "_limit",
         "_number",
         "_rate",
+        "_read_at",
         "_reading",
         "_span_s",
         "_taken_at",
@@ -98,6 +99,7 @@ class Quota:
         self._ends_at = 0.0
         self._span_s = 0.0
         self._confirmed = True
+        self._read_at = 0.0
         self._taken_at = 0.0
         self._trusted_until = 0.0
 
@@ -129,6 +131,7 @@ class Quota:
             return
         self._vote(reading, now)
         self._reading, self._number, self._at = reading, number, now
+        self._read_at = now
         self._limit = reading.limit
         self._level = reading.remaining - sent_after
         used = reading.limit - reading.remaining
@@ -187,7 +190,7 @@ class Quota:
 
     def _vote(self, new: Reading, now: float) -> None:
         old = self._reading
-        if old is None or old.limit != new.limit or now <= self._at or old.remaining == new.remaining:
+        if old is None or old.limit != new.limit or now <= self._read_at or old.remaining == new.remaining:
             return
         used = old.limit - old.remaining
         if used <= 0 or old.reset_s <= 0:
