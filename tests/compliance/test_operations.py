@@ -23,7 +23,7 @@ def test_health_says_what_each_part_is_doing(plain: Server) -> None:
     health = plain.json("/healthz")
     assert health["status"] == "ok"
     assert health["semantic"] == {"embedder": "none"}
-    assert health["upstreams"] == ["provider"]
+    assert health["upstreams"] == {"provider": "closed"}
     assert {"durable", "entries", "memory_bytes"} <= set(health["store"])
     assert plain.json("/readyz") == {"ready": True}
 

@@ -26,8 +26,8 @@ class RetrySettings(Section):
     )
     cap_s: Seconds = Field(
         default=8.0,
-        description="… up to this. Where the upstream asks for a longer pause, the request goes to its fallback, if "
-        "there is one.",
+        description="… up to this. Where the upstream asks for a longer pause, or its queue is longer than that, a "
+        "request that has a fallback goes there.",
     )
     share: Share = Field(default=0.2, description="Retries per request that the upstream gets, at most …")
     floor: Count = Field(default=10, ge=0, description="… beside so many at once, and so many more a minute.")

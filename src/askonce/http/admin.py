@@ -1,4 +1,4 @@
-"""What administrators ask and order: error budgets, audits, and forgetting answers. Never a prompt's text."""
+"""What administrators ask and order: budgets, audits, upstreams, and forgetting answers. Never a prompt's text."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ def admin_routes(running: Running) -> list[Route]:
         Route("/admin/budgets", refusing(admin.budgets)),
         Route("/admin/budgets/{feature}", refusing(admin.order), methods=["POST"]),
         Route("/admin/audits", refusing(admin.audits)),
+        Route("/admin/upstreams", refusing(admin.upstreams)),
     ]
 
 
@@ -86,6 +87,11 @@ class _Admin:
         async for audits in self._running.gateway.parts.store.audits(feature or None):
             latest.extend(audits)
         return json_response({"audits": [_audit(audit) for audit in reversed(latest)]})
+
+    async def upstreams(self, request: Request) -> Response:
+        """What each upstream is sent and bears, and what becomes of its failures."""
+        self._authorise(request)
+        return json_response({"upstreams": self._running.upstreams()})
 
     def _authorise(self, request: Request) -> None:
         scheme, _, key = request.headers.get("authorization", "").partition(" ")

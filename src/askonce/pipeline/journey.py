@@ -37,6 +37,7 @@ _RATE_LIMITED: Final = 429
 _SERVER_ERROR: Final = 500
 _UNREACHED: Final = "upstream_unreachable"
 _CREDENTIAL: Final = "upstream_credential"
+_BUSY: Final = "upstream_busy"
 _UNAVAILABLE: Final = "upstream_unavailable"
 _WAYS: Final = ("", "lingered", "queued", "rate-limited", "retried", "fallback")
 """What can be said of a journey; of several, the last counts."""
@@ -55,6 +56,7 @@ _CAUSES: Final = {
     "upstream_broke_off": "broke-off",
     "upstream_garbage": "garbage",
     "upstream_reported_error": "reported-error",
+    _BUSY: "busy",
     "queue_full": "queue-full",
     "deadline_unreachable": "deadline",
 }
@@ -275,8 +277,11 @@ class Journey:
             tokens=estimated_tokens(request.ask),
             deadline=errand.deadline,
         )
+        line = stop.outlet.line(stop.route.model)
+        if self._more and (wait_s := line.wait_s(call, self._ticket)) > stop.outlet.rules.cap_s:
+            raise _busy(stop.outlet.name, wait_s)
         try:
-            passage = await stop.outlet.line(stop.route.model).open(call, self._ticket)
+            passage = await line.open(call, self._ticket)
         finally:
             self._ticket = None
         try:
@@ -315,6 +320,13 @@ def _cause(failure: Refusal) -> str:
     if failure.status == _RATE_LIMITED:
         return "rate-limited"
     return "server-error" if failure.status >= _SERVER_ERROR else "refused"
+
+
+def _busy(name: str, wait_s: float) -> Refusal:
+    sentence = (
+        f"{name} could be asked in about {wait_s:.0f} s, and no other upstream has answered; ask again then."
+    )
+    return Refusal(503, _BUSY, sentence, retry_after_s=wait_s)
 
 
 def _unavailable(name: str, wait_s: float) -> Refusal:

@@ -91,6 +91,10 @@ class Line:
         grant.accepted(reply.headers)
         return OwnPassage(reply, grant, bounded=call.stream or call.endpoint is Endpoint.EMBEDDINGS)
 
+    def wait_s(self, call: Call, ticket: Ticket) -> float:
+        """Seconds that a call would wait for its turn, an estimate; 0 where it would go at once."""
+        return self._admission.wait_s(ticket, call.credential)
+
     def hurry(self, ticket: Ticket, lane: Lane) -> None:
         """Moves a ticket to an earlier lane: a caller in more of a hurry has joined."""
         if self._batches is not None:

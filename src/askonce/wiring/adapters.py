@@ -122,12 +122,18 @@ def _served(settings: UpstreamSettings, whole: Settings, clock: Clock) -> Served
     own_key, batching = settings.presents_own_key, batching_rules(settings)
     outlet = Outlet(
         upstream.name,
-        lambda model: Line(upstream, model, Limits(), keys, pass_through=not own_key, batching=batching),
+        lambda model: Line(
+            upstream, model, _limits(settings, model), keys, pass_through=not own_key, batching=batching
+        ),
         RetryRules(**settings.retries.model_dump()),
         BreakerRules(**settings.breaker.model_dump()),
         keys=max(1, len(keys)),
     )
     return Served(upstream, outlet, settings.models, settings.aliases, stream_usage, own_key)
+
+
+def _limits(settings: UpstreamSettings, model: str) -> Limits:
+    return Limits(**settings.limits.of(model).model_dump(exclude={"models"}))
 
 
 def _fallbacks(settings: Settings) -> list[Fallback]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from askonce.observe.metrics import Reading
+from askonce.wiring.upstreams import upstream_readings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,6 +66,8 @@ def readings(gateway: Gateway, adapters: Adapters, semantics: Semantics, jobs: J
     yield Reading("audit_spend_usd", "Dollars that audits cost.", "counter", spent_usd)
     for standing in semantics.budgets.standings():
         yield from _of_budget(standing)
+    for outlet in adapters.dispatcher.outlets:
+        yield from upstream_readings(outlet)
     totals = jobs.engine.totals
     if totals is not None:
         yield from _of_jobs(totals, gateway.parts.clock.now())

@@ -9,6 +9,7 @@ import structlog
 
 from askonce import __version__
 from askonce.config import MemoryStore as MemoryStoreSettings
+from askonce.wiring.upstreams import upstream_state
 
 if TYPE_CHECKING:
     from askonce.config import Settings
@@ -80,8 +81,12 @@ class Running:
             "semantic": self._semantic_health(),
             "jobs": self._jobs_health(),
             "flights": {"running": flights.running, "callers": flights.waiting},
-            "upstreams": [upstream.name for upstream in self._settings.upstreams],
+            "upstreams": {one.name: one.breakers.upstream.state for one in self._adapters.dispatcher.outlets},
         }
+
+    def upstreams(self) -> Json:
+        """How each upstream's calls leave, model by model."""
+        return {one.name: upstream_state(one) for one in self._adapters.dispatcher.outlets}
 
     def _semantic_health(self) -> Json:
         embedder, semantic = self._adapters.embedder, self.semantics.tier
