@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 
 from askonce.errors import Sharing
 from askonce.model import Entry, Question, SemanticMode
@@ -15,7 +16,9 @@ from fakes import FakeClock, FakeStore, request
 from pipeline.airport import ANSWER, Airport, chunk, failure, taken
 
 if TYPE_CHECKING:
-    from askonce.model import Request
+    from collections.abc import Coroutine
+
+    from askonce.model import Answer, Request
     from askonce.pipeline.flight import Flight
 
 A, B = b"a" * 32, b"b" * 32
@@ -27,11 +30,15 @@ class Tier:
 
     def __init__(self) -> None:
         self.found: dict[bytes, Question] = {}
+        self.slowness = 0
+        self.tasks: list[asyncio.Future[None]] = []
 
     def applies(self, asked: Request) -> bool:
         return asked.policy.semantic is not SemanticMode.OFF
 
     async def find(self, asked: Request) -> Finding:
+        for _ in range(self.slowness):
+            await asyncio.sleep(0)
         key = asked.ask.exact_key or b""
         question = Question(key, b"p", "?", "e", np.ones(2, np.float32), None, key)
         match = Decision(key, A, A, 0.99, 0.9, "match", vetoed=False, evidence=EVIDENCE)
@@ -43,21 +50,26 @@ class Tier:
     def forget(self, key: bytes) -> None:
         self.found.pop(key, None)
 
+    def in_background(self, work: Coroutine[object, object, None]) -> None:
+        self.tasks.append(asyncio.ensure_future(work))
+
 
 class Budgets:
     """Two features, both of which serve."""
 
     features = ("loose", "strict")
+    told = SemanticMode.ON
 
     def mode(self, _: object) -> SemanticMode:
-        return SemanticMode.ON
+        return self.told
 
 
 class Links:
-    """Notes what was made."""
+    """Links and audits: notes what was made, and what is to be compared."""
 
     def __init__(self) -> None:
         self.remembered: list[bytes] = []
+        self.compared: list[tuple[bytes, Answer]] = []
 
     def made(self, _: Decision, entry: Entry) -> None:
         self.remembered.append(entry.key)
@@ -65,16 +77,24 @@ class Links:
     def remember(self, _: Decision, entry: bytes) -> None:
         self.remembered.append(entry)
 
+    def compare(self, _: Request, candidates: tuple[Decision, ...], fresh: Answer) -> None:
+        self.compared.append((candidates[0].key, fresh))
+
 
 class House:
     """Flights that ask the upstream for as long as the gate is shut, unless they land on an equivalent answer."""
 
     def __init__(self) -> None:
         parts: Any = (Tier(), Budgets(), Links())
-        self.tier, budgets, self.links = parts
+        self.tier, self.budgets, self.links = parts
         self.store = FakeStore(FakeClock())
         self.equivalence = Equivalence(
-            self.tier, budgets=budgets, links=self.links, audits=parts[2], store=self.store, clock=FakeClock()
+            self.tier,
+            budgets=self.budgets,
+            links=self.links,
+            audits=parts[2],
+            store=self.store,
+            clock=FakeClock(),
         )
         self.gates = {feature: asyncio.Event() for feature in Budgets.features}
         self.broken: set[str] = set()
@@ -145,3 +165,19 @@ async def test_a_question_stays_findable_while_another_flight_answers_it() -> No
     assert await flights["strict"] == await follower == "hi"
     await house.pass_time()
     assert A not in house.tier.found
+
+
+@pytest.mark.parametrize("own", [True, False])
+async def test_a_shadow_that_comes_late_learns_from_the_asked_models_answer_alone(own: bool) -> None:  # noqa: FBT001
+    """The flight has landed before its question was embedded: by its own upstream, or by one that stood in."""
+    house = House()
+    house.budgets.told = SemanticMode.SHADOW
+    house.tier.slowness = 20
+    house.tier.found[A] = Question(A, b"p", "?", "e", None, None, A)
+    if own:
+        house.store.put(Entry(B, ANSWER, 0, 9e9, "t", "loose", "m"), None)
+    house.gates["loose"].set()
+    assert await house.take(B, "loose") == "hi"
+    await asyncio.gather(*house.tier.tasks)
+    assert house.links.compared == ([(A, ANSWER)] if own else [])
+    assert (B in house.tier.found) == own

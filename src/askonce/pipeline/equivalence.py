@@ -139,11 +139,14 @@ class Equivalence:
         if flight.answer is None:
             self._announce(flight, finding, "shadow-match")
             return
-        question, flight.candidates = finding.question, finding.candidates
+        question = finding.question
         kept = self._store.peek(question.key) if question is not None else None
-        if question is not None and kept is not None and kept.link is None:
-            self._store.put(kept.entry, question)
-            self._tier.add(question)
+        # What isn't stored under the asked question may be another model's answer, which says nothing of this one's.
+        if question is None or kept is None or kept.link is not None or kept.entry.answer != flight.answer:
+            return
+        self._store.put(kept.entry, question)
+        self._tier.add(question)
+        flight.candidates = finding.candidates
         self.learn(flight, request)
 
     def _announce(self, flight: Flight, finding: Finding, unserved: str) -> None:
