@@ -301,8 +301,10 @@ class Played:
             "no job is there twice": sum(listed.values()) == plan.jobs,
             "each wanted webhook came, under one id": sorted(heard) == sorted(wanted),
             "nothing was handed to the provider twice": batches["repeated_lines"] == 0,
-            "the provider took each distinct request": batches["taken_lines"] == distinct,
             "nothing was asked outside of batches": stats["calls"] == 0 or plan.faults > 0,
+            # What the provider's batches have failed too often is asked one by one, again after a kill.
+            "each distinct request was asked": distinct <= batches["taken_lines"] + stats["calls"],
+            "the provider took no more than that": batches["taken_lines"] <= distinct,
         }
         return {
             "jobs": plan.jobs,

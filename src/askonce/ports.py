@@ -263,8 +263,12 @@ class JobStore(Protocol):
         """A line that was sent failed for the moment."""
         ...
 
-    async def recover(self) -> list[Batch]:
+    async def recover(self, now: float) -> list[Batch]:
         """After a restart: nothing is being sent; returns the batches that haven't ended."""
+        ...
+
+    async def set_back(self, now: float) -> None:
+        """The clock was set back to `now`: what waits for a later time is due."""
         ...
 
     async def purge(self, before: float, count: int) -> int:

@@ -106,6 +106,37 @@ def test_a_job_is_taken_at_once_and_fetched_later(lane: Server, batched: Server,
     assert batched.json("/stats")["calls"] == calls
 
 
+def test_the_simulated_provider_speaks_the_batch_api_of_the_sdk(batched: Server, tmp_path: Path) -> None:
+    """OpenAI's own client uploads, makes a batch, lists it, and reads the results."""
+    file = tmp_path / "requests.jsonl"
+    lines = [
+        {
+            "custom_id": f"line {index}",
+            "method": "POST",
+            "url": "/v1/chat/completions",
+            "body": chat(f"SDK {index}?"),
+        }
+        for index in range(3)
+    ]
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with openai.OpenAI(base_url=batched.base_url, api_key="sk", max_retries=0) as client:
+        uploaded = client.files.create(file=file, purpose="batch")
+        assert client.files.content(uploaded.id).text == file.read_text()
+        batch = client.batches.create(
+            input_file_id=uploaded.id,
+            endpoint="/v1/chat/completions",
+            completion_window="24h",
+            metadata={"a": "b"},
+        )
+        until(lambda: client.batches.retrieve(batch.id).status == "completed", "a completed batch")
+        batch = next(one for one in client.batches.list(limit=1) if one.id == batch.id)
+        assert (batch.metadata, batch.request_counts and batch.request_counts.completed) == ({"a": "b"}, 3)
+        assert batch.output_file_id is not None
+        results = [json.loads(line) for line in client.files.content(batch.output_file_id).text.splitlines()]
+        assert {result["custom_id"] for result in results} == {"line 0", "line 1", "line 2"}
+        assert client.files.delete(uploaded.id).deleted
+
+
 def test_the_same_id_is_the_same_job(lane: Server, question: str) -> None:
     """Handed in again it is found, with another body it is refused, and another tenant has an id space of its own."""
     again = {**BATCH, "X-Request-Id": "same"}

@@ -90,6 +90,7 @@ class Engine:
         self._tasks: set[asyncio.Task[None]] = set()
         self._carried: dict[int, str] = {}
         self._submissions = 0
+        self._looked_at = 0.0
 
     def start(self) -> None:
         """Takes up what a restart found, in the background."""
@@ -112,7 +113,7 @@ class Engine:
         await self._jobs.close()
 
     async def _live(self) -> None:
-        for batch in await self._insist(self._jobs.recover):
+        for batch in await self._insist(lambda: self._jobs.recover(self._clock.now())):
             self._carry(batch, certain=False)
         self._awake.set()
         self._own(self._repeat(_TICK_S, self._keep_time), "jobs-deadlines")
@@ -157,7 +158,12 @@ class Engine:
             await asyncio.sleep(pause_s)
 
     async def _keep_time(self) -> None:
-        self._results.announce(await self._jobs.due(self._clock.now(), _LATE))
+        now, before = self._clock.now(), self._looked_at
+        if now < before:
+            await self._jobs.set_back(now)
+            self._courier.wake()
+        self._looked_at = now
+        self._results.announce(await self._jobs.due(now, _LATE))
 
     async def _gather(self) -> None:
         """Makes batches of piles that are ready, until none is."""

@@ -175,6 +175,14 @@ class JobTables:
         """After a restart nothing is being sent."""
         self.connection.execute("UPDATE lines SET state = 'direct' WHERE state = 'sending'")
 
+    def set_back(self, now: float) -> None:
+        """The clock was set back, or may have been: nothing waits for a time that is far away by it."""
+        for table, waiting in (("lines", "('waiting', 'direct')"), ("deliveries", "('pending')")):
+            self.connection.execute(
+                f"UPDATE {table} SET due_at = :now WHERE state IN {waiting} AND due_at > :now",  # noqa: S608 - constants
+                {"now": now},
+            )
+
     def purge(self, before: float, count: int) -> int:
         """Forgets up to `count` jobs that ended before then, and what only they needed."""
         numbers = [

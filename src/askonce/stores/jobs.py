@@ -144,14 +144,19 @@ class SqliteJobs:
         """A line that was sent failed for the moment. Raises Refusal."""
         await self._do(lambda jobs, _: jobs.postpone(number, due_at))
 
-    async def recover(self) -> list[Batch]:
+    async def recover(self, now: float) -> list[Batch]:
         """What a restart finds: open batches; nothing is being sent. Raises Refusal."""
 
         def recover(jobs: JobTables, batches: BatchTables) -> list[Batch]:
             jobs.recover()
+            jobs.set_back(now)
             return batches.batches()
 
         return await self._do(recover)
+
+    async def set_back(self, now: float) -> None:
+        """The clock was set back: nothing waits for a time that is far away by it. Raises Refusal."""
+        await self._do(lambda jobs, _: jobs.set_back(now))
 
     async def purge(self, before: float, count: int) -> int:
         """Forgets jobs that ended before then. Raises Refusal."""
