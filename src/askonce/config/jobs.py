@@ -92,8 +92,7 @@ class JobSettings(Section):
     max_attempts: Count = Field(
         default=3,
         ge=1,
-        description="Batches that may fail a job for no fault of its own; then it is asked on its own. Also how often "
-        "that is tried.",
+        description="Batches that may fail a job for no fault of its own; then it is asked on its own.",
     )
     concurrency: Count = Field(
         default=4,
