@@ -188,7 +188,9 @@ class Key:
                 )
             pause_s = self._guess_s if retry_after_s is None else max(retry_after_s, _SHORTEST_GUESS_S)
             if shot.number != self._probe:
-                self._pace.refused(shot.recent, pause_s, now)
+                # Right after a pause there were few calls, which says nothing of how many there may be.
+                steady = shot.at - self._paused_until > 1
+                self._pace.refused(shot.recent, pause_s, now, steady=steady)
             self._probe = 0
             self._refused_at = now
             self.pause(pause_s, now)

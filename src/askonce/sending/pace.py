@@ -18,7 +18,7 @@ _SLOWEST: Final = 1 / 600
 _PLATEAU_S: Final = (8.0, 60.0)
 _PLATEAU_CALLS: Final = 300
 """A refused rate is come back to after about this many calls, so that trying it costs less than one in a hundred."""
-_PLATEAU_PAUSES: Final = 45
+_PLATEAU_PAUSES: Final = 60
 """And after this many times the pause that the refusal cost."""
 _LATE_S: Final = 0.01
 """What timers may be late by: calls that should have gone by then go at once."""
@@ -98,19 +98,21 @@ class Pace:
         if self._bucket is not None:
             self._bucket.take(-1, now)
 
-    def refused(self, recent: float, pause_s: float, now: float) -> None:
+    def refused(self, recent: float, pause_s: float, now: float, *, steady: bool) -> None:
         """A call was refused, though others that were sent at this rate were not.
 
         Args:
             recent: Calls of the second before that call was sent.
             pause_s: Seconds for which nothing is sent now.
             now: Event-loop time.
+            steady: Whether that second was one like any other, rather than one with a pause in it.
         """
         if self._bucket is None:
             self._ceiling, self._cut, self._plateau_s = max(recent, 1.0), _FIRST_CUT, _FIRST_PLATEAU_S
         else:
             peaceful = now - self._cut_at > self._plateau_s / 2
-            self._ceiling = max(min(self._bucket.rate, recent + 1), _SLOWEST)
+            rate = self._bucket.rate
+            self._ceiling = max(min(rate, recent + 1) if steady else rate, _SLOWEST)
             self._cut = _GENTLE_CUT if peaceful else min(2 * self._cut, _HARDEST_CUT)
             shortest, longest = _PLATEAU_S
             wanted = max(_PLATEAU_CALLS / self._ceiling, _PLATEAU_PAUSES * pause_s)
