@@ -336,6 +336,23 @@ async def test_nobody_lingers_past_half_of_its_time() -> None:
 
 
 @virtual_time
+async def test_what_is_piled_up_counts_as_waiting() -> None:
+    """Queue depth is what callers wait for: calls in the pile, each once, in their lanes."""
+    engine = Engine(fixed_s=1.0)
+    sent = line(engine, Limits(max_concurrency=1, min_concurrency=1))
+    tasks = [asyncio.create_task(vectors(sent, "under way"))]
+    await asyncio.sleep(0.1)
+    tasks += [asyncio.create_task(vectors(sent, str(at))) for at in range(5)]
+    tasks += [asyncio.create_task(vectors(sent, str(at), ticket(lane=Lane.RELAXED))) for at in range(3)]
+    tasks += [asyncio.create_task(vectors(sent, str(at), dimensions=2)) for at in range(2)]
+    await asyncio.sleep(0.1)
+    assert sent.state().queued == {Lane.INTERACTIVE: 7, Lane.RELAXED: 3, Lane.BATCH: 0}
+    await asyncio.gather(*tasks)
+    assert set(sent.state().queued.values()) == {0}
+    await at_rest(sent)
+
+
+@virtual_time
 async def test_a_full_pile_refuses_with_a_time_to_come_back() -> None:
     """What waits is bounded: further calls are told at once, and nothing of them stays."""
     engine = Engine(fixed_s=2.0)

@@ -8,6 +8,7 @@ are as large as the load makes them. Only where a lane lingers does a call wait 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
@@ -83,10 +84,13 @@ class Batches:
         self._waiting: dict[Ticket, tuple[_Group, Member]] = {}
         self._carriers: set[Carrier] = set()
 
-    @property
-    def waiting(self) -> int:
-        """Calls that wait to go."""
-        return len(self._waiting)
+    def depth(self) -> Counter[Lane]:
+        """Waiting calls by lane, but for those that a carrier in the line's own queue stands for."""
+        waiting = Counter(ticket.lane for ticket in self._waiting)
+        waiting.subtract(
+            group.waiting.ticket.lane for group in self._groups.values() if group.waiting is not None
+        )
+        return waiting
 
     @property
     def idle(self) -> bool:
@@ -128,6 +132,8 @@ class Batches:
         finally:
             if member.share.cancelled():
                 self._left(group, member)
+            elif member.share.done():
+                member.share.exception()  # seen, also where this caller is cancelled in the same breath
 
     def hurry(self, ticket: Ticket, lane: Lane) -> None:
         """Moves a call that waits to an earlier lane, and whoever waits for a turn on its behalf."""

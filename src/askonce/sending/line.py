@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from askonce.errors import UpstreamFailure
@@ -107,5 +108,10 @@ class Line:
         return self._admission.idle and (self._batches is None or self._batches.idle)
 
     def state(self) -> LineState:
-        """What there is to see."""
-        return self._admission.state()
+        """What there is to see; what waits to go together counts among what waits."""
+        state = self._admission.state()
+        if self._batches is None:
+            return state
+        piled = self._batches.depth()
+        queued = {lane: max(0, count + piled[lane]) for lane, count in state.queued.items()}
+        return replace(state, queued=queued)
