@@ -30,7 +30,7 @@ _MAX_ERROR_BYTES: Final = 65_536
 _MAX_HEADER_BYTES: Final = 65_536
 _STALE_S: Final = 1.0
 """A reused connection that is closed this soon was closed before it took the request, by all that can be told."""
-_SHOWN_HEADERS: Final = ("openai-", "x-ratelimit-")
+_SHOWN_HEADERS: Final = ("openai-", "x-ratelimit-", "ratelimit-")
 _END_MARK: Final = b"[DONE]"
 
 
