@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import SecretStr
 
-from askonce.config import OpenAIUpstream, PolicySettings, Settings, SimulatedUpstream
+from askonce.config import OpenAIUpstream, PolicySettings, PythonUpstream, Settings, SimulatedUpstream
 from askonce.config.forms import Form, written
 from askonce.config.problems import sections_of
 from askonce.config.section import Section, yaml_key
@@ -103,6 +103,7 @@ def pages() -> Iterator[tuple[str, str, type[Section]]]:
     """The page's headings: title, the path that the keys begin with, and the model."""
     yield "Top level", "", Settings
     yield "An OpenAI-compatible upstream", "upstreams[].", OpenAIUpstream
+    yield "A Python function as an upstream", "upstreams[].", PythonUpstream
     yield "A simulated upstream", "upstreams[].", SimulatedUpstream
     yield from _inner_pages("Every upstream", "upstreams[].", SimulatedUpstream)
     for name, field in Settings.model_fields.items():
