@@ -20,7 +20,9 @@ from askonce.pipeline.identity import Identity
 from askonce.pipeline.policy import Policies
 from askonce.pipeline.prices import Price, Prices
 from askonce.stores import schema
-from askonce.stores.jobs import JobLimits, SqliteJobs, Transactions
+from askonce.stores.job_tables import JobLimits
+from askonce.stores.jobs import SqliteJobs
+from askonce.stores.transactions import Transactions
 from fakes import POLICY, FakeClock, FakeObserver, FakeStore, served
 
 if TYPE_CHECKING:

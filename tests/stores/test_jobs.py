@@ -16,12 +16,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from askonce.errors import Refusal
 from askonce.job import DeliveryState, JobState, LineResult
 from askonce.observe.clock import SystemClock
-from askonce.stores.batch_tables import BatchTables
 from askonce.stores.job_tables import JobLimits, JobTables
-from askonce.stores.jobs import SqliteJobs, Transactions, volatile_transactions
+from askonce.stores.jobs import SqliteJobs
 from askonce.stores.memory import MemoryStore
 from askonce.stores.schema import bring_up_to_date
 from askonce.stores.sqlite import SqliteStore
+from askonce.stores.transactions import Transactions, volatile_transactions
+from askonce.stores.work_tables import WorkTables
 from jobs.players import ANSWER, GROUP, new_job, ready, store
 
 if TYPE_CHECKING:
@@ -251,8 +252,8 @@ class Lane(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         """The process was killed: all that is known is in the file."""
-        self.jobs, self.batches = JobTables(self.connection, self.limits), BatchTables(self.connection)
-        self.jobs.recover()
+        self.jobs, self.work = JobTables(self.connection, self.limits), WorkTables(self.connection)
+        self.work.recover()
 
     @rule(name=NAMES, key=KEYS)
     def submit(self, name: str, key: bytes | None) -> None:
@@ -275,7 +276,7 @@ class Lane(RuleBasedStateMachine):
 
     @rule(most=st.integers(1, 3))
     def form(self, most: int) -> None:
-        self.batches.form(GROUP, f"intent-{self.now}", (most, 2**30), self.now)
+        self.work.form(GROUP, f"intent-{self.now}", (most, 2**30), self.now)
 
     @rule(seconds=st.floats(1, 15))
     def wait(self, seconds: float) -> None:
@@ -291,17 +292,17 @@ class Lane(RuleBasedStateMachine):
 
     @rule(fine=st.booleans(), later=st.booleans())
     def send(self, *, fine: bool, later: bool) -> None:
-        for line in self.jobs.take_direct(2, self.now):
+        for line in self.work.take_direct(2, self.now):
             if later:
-                self.jobs.postpone(line.number, self.now + 1)
+                self.work.postpone(line.number, self.now + 1)
             else:
                 self._settle(line.number, fine=fine)
 
     @rule(data=st.data())
     def end_batch(self, data: st.DataObject) -> None:
-        found = self.batches.batches()
+        found = self.work.batches()
         if found:
-            self.batches.end_batch(data.draw(st.sampled_from(found)).number, self.now, 2)
+            self.work.end_batch(data.draw(st.sampled_from(found)).number, self.now, 2)
 
     @invariant()
     def counts_agree(self) -> None:

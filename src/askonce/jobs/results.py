@@ -33,7 +33,7 @@ _MOMENTARY: Final = frozenset({408, 409, 425, 429})
 _SERVER_ERRORS: Final = range(500, 600)
 _TO_LEARN: Final = 10_000
 _AT_ONCE: Final = 10
-"""Lines that are worked on between two turns of the event loop."""
+"""Lines that are read and worked on at a time: their bodies may be large."""
 _OUTCOMES: Final[dict[str, Outcome]] = {
     "fresh": Fresh("batch-lane"),
     "joined": Joined(),
@@ -94,13 +94,10 @@ class Results:
     async def take(self, batch: Batch, raws: Sequence[bytes]) -> None:
         """Lines of a provider's result file: those still wanted get their results, momentary errors none."""
         found = dict(filter(None, map(_numbered, raws)))
-        results: list[LineResult] = []
-        for index, line in enumerate(await self._jobs.wanted(batch.number, list(found))):
-            if index % _AT_ONCE == 0:
-                await asyncio.sleep(0)
-            result = self._result(line, found[line.number])
-            if result is not None:
-                results.append(result)
+        numbers, results = list(found), list[LineResult]()
+        for start in range(0, len(numbers), _AT_ONCE):
+            lines = await self._jobs.wanted(batch.number, numbers[start : start + _AT_ONCE])
+            results += filter(None, (self._result(line, found[line.number]) for line in lines))
         # First the cache, then the jobs: whoever asks the same after a kill between them finds it there, or waits on.
         await self._gateway.parts.store.flush()
         await self.settle(results)

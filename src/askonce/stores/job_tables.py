@@ -20,11 +20,8 @@ from askonce.errors import Refusal
 from askonce.job import (
     DeliveryState,
     Ended,
-    Group,
     Job,
     JobState,
-    JobTotals,
-    Line,
     LineResult,
     NewJob,
     Receipt,
@@ -33,7 +30,7 @@ from askonce.stores import job_rows
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 __all__ = ["JobLimits", "JobTables"]
 
@@ -138,7 +135,7 @@ class JobTables:
     def due(self, now: float, error: bytes) -> list[Ended]:
         """What time demands: lines near their deadline are no longer batched, jobs beyond theirs have failed."""
         self.connection.execute(
-            "UPDATE lines SET state = 'direct', due_at = :now "
+            "UPDATE lines INDEXED BY lines_fallback_at SET state = 'direct', due_at = :now "
             "WHERE state IN ('waiting', 'batched') AND fallback_at <= :now",
             {"now": now},
         )
@@ -147,41 +144,6 @@ class JobTables:
             (now,),
         ).fetchall()
         return [self._end(row, JobState.FAILED, now, error, "deadline_exceeded") for row in late]
-
-    def take_direct(self, count: int, now: float) -> list[Line]:
-        """Lines to be sent one by one: of each tenant in turn, those that wait longest first."""
-        taken: list[Line] = []
-        waiting = list(self._tenants_waiting())
-        while waiting and len(taken) < count:
-            for tenant in list(waiting):
-                line = self._take_one(tenant, now)
-                if line is None:
-                    waiting.remove(tenant)
-                elif len(taken) < count:
-                    taken.append(line)
-                if len(taken) >= count:
-                    break
-        return taken
-
-    def postpone(self, number: int, due_at: float) -> None:
-        """A line that was sent failed for the moment."""
-        self.connection.execute(
-            "UPDATE lines SET state = 'direct', attempts = attempts + 1, due_at = ? "
-            "WHERE number = ? AND state = 'sending'",
-            (due_at, number),
-        )
-
-    def recover(self) -> None:
-        """After a restart nothing is being sent."""
-        self.connection.execute("UPDATE lines SET state = 'direct' WHERE state = 'sending'")
-
-    def set_back(self, now: float) -> None:
-        """The clock was set back, or may have been: nothing waits for a time that is far away by it."""
-        for table, waiting in (("lines", "('waiting', 'direct')"), ("deliveries", "('pending')")):
-            self.connection.execute(
-                f"UPDATE {table} SET due_at = :now WHERE state IN {waiting} AND due_at > :now",  # noqa: S608 - constants
-                {"now": now},
-            )
 
     def purge(self, before: float, count: int) -> int:
         """Forgets up to `count` jobs that ended before then, and what only they needed."""
@@ -209,24 +171,6 @@ class JobTables:
             ).fetchone()
             self._size_bytes -= deleted[0] if deleted is not None else 0
         return len(numbers)
-
-    def totals(self) -> JobTotals:
-        """All jobs at a glance."""
-        counts = (
-            dict(self.connection.execute(f"SELECT state, count(*) FROM {table} GROUP BY state"))  # noqa: S608 - constants
-            for table in ("lines", "batches", "deliveries")
-        )
-        lines, batches, deliveries = counts
-        jobs: dict[str, int] = {}
-        for state, number in self.connection.execute(
-            "SELECT state, count(*) FROM jobs GROUP BY tenant, state"
-        ):
-            jobs[state] = jobs.get(state, 0) + number
-        (oldest_at,) = self.connection.execute(
-            "SELECT min(created_at) FROM jobs WHERE state = 'open'"
-        ).fetchone()
-        batches.pop("ended", None)
-        return JobTotals(jobs, lines, batches, deliveries, oldest_at, self._size_bytes)
 
     def _known(self, tenant: str, request_id: str) -> Job:
         job = self.find(tenant, request_id)
@@ -351,31 +295,3 @@ class JobTables:
         return Ended(
             number, tenant, request_id, label, feature, model, created_at, state, outcome, *money, failure[1]
         )
-
-    def _tenants_waiting(self) -> Iterator[str]:
-        """Tenants that have something to send, found by the index rather than by walking all lines."""
-        last = ""
-        while True:
-            row = self.connection.execute(
-                "SELECT tenant FROM lines WHERE state = 'direct' AND tenant > ? ORDER BY tenant LIMIT 1",
-                (last,),
-            ).fetchone()
-            if row is None:
-                return
-            last = row[0]
-            yield last
-
-    def _take_one(self, tenant: str, now: float) -> Line | None:
-        row = self.connection.execute(
-            "UPDATE lines SET state = 'sending' WHERE number = (SELECT number FROM lines WHERE state = 'direct' "
-            "AND tenant = ? AND due_at <= ? ORDER BY due_at LIMIT 1) "
-            "RETURNING number, upstream, endpoint, model, context, body, attempts",
-            (tenant, now),
-        ).fetchone()
-        if row is None:
-            return None
-        number, upstream, endpoint, model, context, body, attempts = row
-        (deadline_at,) = self.connection.execute(
-            "SELECT max(deadline_at) FROM jobs WHERE line = ? AND state = 'open'", (number,)
-        ).fetchone()
-        return Line(number, Group(upstream, endpoint, model), context, body, attempts, deadline_at or now)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -16,9 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import structlog
 
 from askonce.errors import Refusal
-from askonce.stores import schema
-from askonce.stores.batch_tables import BatchTables
-from askonce.stores.job_tables import JobLimits, JobTables
+from askonce.stores.job_tables import JobTables
+from askonce.stores.work_tables import WorkTables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,50 +35,15 @@ if TYPE_CHECKING:
         Pile,
         Receipt,
     )
+    from askonce.stores.job_tables import JobLimits
+    from askonce.stores.transactions import Transactions
 
-__all__ = ["JobLimits", "SqliteJobs", "Transactions", "volatile_transactions"]
+__all__ = ["SqliteJobs"]
 
 _T = TypeVar("_T")
 _PATIENCE_S: Final = 10.0
 _RETRY_S: Final = 5.0
 _log = structlog.get_logger(__name__)
-
-
-class Transactions:
-    """Where jobs are kept: a way to do blocking work on a connection, off the event loop.
-
-    Args:
-        run: Does the work on a connection in a thread of its own; its errors are SQLite's and the disk's.
-        durable: Whether what it commits outlives the process now.
-        close: Ends it.
-    """
-
-    def __init__(
-        self,
-        run: Callable[[Callable[[sqlite3.Connection], Any]], asyncio.Future[Any]],
-        durable: Callable[[], bool],
-        close: Callable[[], None],
-    ) -> None:
-        self.run = run
-        self.durable = durable
-        self.close = close
-
-
-def volatile_transactions() -> Transactions:
-    """A database in memory: everything works, nothing outlives the process."""
-    thread = ThreadPoolExecutor(1, "askonce-jobs")
-
-    def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        schema.bring_up_to_date(connection, 0)
-        return connection
-
-    opened = thread.submit(connect)
-
-    def run(work: Callable[[sqlite3.Connection], _T]) -> asyncio.Future[_T]:
-        return asyncio.get_running_loop().run_in_executor(thread, lambda: work(opened.result()))
-
-    return Transactions(run, lambda: False, lambda: thread.shutdown(wait=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +65,8 @@ class SqliteJobs:
     def __init__(self, transactions: Transactions, limits: JobLimits) -> None:
         self._transactions = transactions
         self._limits = limits
-        self._tables: tuple[JobTables, BatchTables] | None = None
-        self._waiting: list[tuple[Callable[[JobTables, BatchTables], Any], asyncio.Future[Any]]] = []
+        self._tables: tuple[JobTables, WorkTables] | None = None
+        self._waiting: list[tuple[Callable[[JobTables, WorkTables], Any], asyncio.Future[Any]]] = []
         self._busy = False
         self._failing = False
 
@@ -138,90 +101,90 @@ class SqliteJobs:
 
     async def take_direct(self, count: int, now: float) -> list[Line]:
         """Lines to be sent one by one. Raises Refusal."""
-        return await self._do(lambda jobs, _: jobs.take_direct(count, now))
+        return await self._do(lambda _, work: work.take_direct(count, now))
 
     async def postpone(self, number: int, due_at: float) -> None:
         """A line that was sent failed for the moment. Raises Refusal."""
-        await self._do(lambda jobs, _: jobs.postpone(number, due_at))
+        await self._do(lambda _, work: work.postpone(number, due_at))
 
     async def recover(self, now: float) -> list[Batch]:
         """What a restart finds: open batches; nothing is being sent. Raises Refusal."""
 
-        def recover(jobs: JobTables, batches: BatchTables) -> list[Batch]:
-            jobs.recover()
-            jobs.set_back(now)
-            return batches.batches()
+        def recover(_: JobTables, work: WorkTables) -> list[Batch]:
+            work.recover()
+            work.set_back(now)
+            return work.batches()
 
         return await self._do(recover)
 
     async def set_back(self, now: float) -> None:
         """The clock was set back: nothing waits for a time that is far away by it. Raises Refusal."""
-        await self._do(lambda jobs, _: jobs.set_back(now))
+        await self._do(lambda _, work: work.set_back(now))
 
     async def purge(self, before: float, count: int) -> int:
         """Forgets jobs that ended before then. Raises Refusal."""
 
-        def purge(jobs: JobTables, batches: BatchTables) -> int:
-            batches.purge_batches(before)
+        def purge(jobs: JobTables, work: WorkTables) -> int:
+            work.purge_batches(before)
             return jobs.purge(before, count)
 
         return await self._do(purge)
 
     async def totals(self) -> JobTotals:
         """All jobs at a glance. Raises Refusal."""
-        return await self._do(lambda jobs, _: jobs.totals())
+        return await self._do(lambda _, work: work.totals())
 
     async def piles(self, now: float) -> list[Pile]:
         """What waits for a batch. Raises Refusal."""
-        return await self._do(lambda _, batches: batches.piles(now))
+        return await self._do(lambda _, work: work.piles(now))
 
     async def form(self, group: Group, intent: str, most: tuple[int, int], now: float) -> Batch | None:
         """Puts waiting lines into a new batch: at most so many, of so many bytes. Raises Refusal."""
-        return await self._do(lambda _, batches: batches.form(group, intent, most, now))
+        return await self._do(lambda _, work: work.form(group, intent, most, now))
 
     async def batch(self, number: int) -> Batch | None:
         """A batch that hasn't ended. Raises Refusal."""
-        return await self._do(lambda _, batches: batches.batch(number))
+        return await self._do(lambda _, work: work.batch(number))
 
     async def submitted(self, number: int, remote_id: str) -> None:
         """The provider has a batch. Raises Refusal."""
-        await self._do(lambda _, batches: batches.submitted(number, remote_id))
+        await self._do(lambda _, work: work.submitted(number, remote_id))
 
     async def lines(self, batch: int, after: int, count: int) -> list[Line]:
         """The next lines of a batch that are still to be asked that way. Raises Refusal."""
-        return await self._do(lambda _, batches: batches.lines(batch, after, count))
+        return await self._do(lambda _, work: work.lines(batch, after, count))
 
     async def wanted(self, batch: int, numbers: Sequence[int]) -> list[Line]:
         """Those of a batch's lines that nothing has ended yet. Raises Refusal."""
-        return await self._do(lambda _, batches: batches.wanted(batch, numbers))
+        return await self._do(lambda _, work: work.wanted(batch, numbers))
 
     async def end_batch(self, number: int, due_at: float, most_attempts: int) -> None:
         """The provider is done with a batch. Raises Refusal."""
-        await self._do(lambda _, batches: batches.end_batch(number, due_at, most_attempts))
+        await self._do(lambda _, work: work.end_batch(number, due_at, most_attempts))
 
     async def take_deliveries(
         self, busy: Sequence[int], count: int, now: float
     ) -> tuple[list[Delivery], float | None]:
         """Webhooks that are due without those of the busy jobs, and when the next one is. Raises Refusal."""
         return await self._do(
-            lambda _, batches: (batches.take_deliveries(busy, count, now), batches.next_delivery_at())
+            lambda _, work: (work.take_deliveries(busy, count, now), work.next_delivery_at())
         )
 
     async def attempted(self, delivery: Delivery) -> None:
         """How an attempt at a webhook ended. Raises Refusal."""
-        await self._do(lambda _, batches: batches.attempted(delivery))
+        await self._do(lambda _, work: work.attempted(delivery))
 
     async def owner(self, job: int) -> tuple[str, str] | None:
         """The tenant and request id of a job. Raises Refusal."""
-        return await self._do(lambda _, batches: batches.owner(job))
+        return await self._do(lambda _, work: work.owner(job))
 
     async def close(self) -> None:
         """Waits for what was asked, then ends."""
         with suppress(Refusal):
-            await self._ask(lambda _jobs, _batches: None)
+            await self._ask(lambda _jobs, _work: None)
         self._transactions.close()
 
-    async def _ask(self, operation: Callable[[JobTables, BatchTables], _T]) -> _T:
+    async def _ask(self, operation: Callable[[JobTables, WorkTables], _T]) -> _T:
         """Does an operation for a caller, who isn't left waiting for a disk that hangs."""
         try:
             async with asyncio.timeout(_PATIENCE_S):
@@ -229,7 +192,7 @@ class SqliteJobs:
         except TimeoutError:
             raise _unavailable("the disk takes too long") from None
 
-    async def _do(self, operation: Callable[[JobTables, BatchTables], _T]) -> _T:
+    async def _do(self, operation: Callable[[JobTables, WorkTables], _T]) -> _T:
         """Does an operation with the next group. Raises Refusal."""
         done: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
         self._waiting.append((operation, done))
@@ -270,7 +233,7 @@ class SqliteJobs:
     def _commit(
         self,
         connection: sqlite3.Connection,
-        group: Sequence[tuple[Callable[[JobTables, BatchTables], Any], asyncio.Future[Any]]],
+        group: Sequence[tuple[Callable[[JobTables, WorkTables], Any], asyncio.Future[Any]]],
     ) -> list[_Done]:
         """One transaction, on the thread that may write."""
         connection.execute("PRAGMA synchronous = FULL")
@@ -292,7 +255,7 @@ class SqliteJobs:
     def _one(
         self,
         connection: sqlite3.Connection,
-        operation: Callable[[JobTables, BatchTables], Any],
+        operation: Callable[[JobTables, WorkTables], Any],
         done: asyncio.Future[Any],
     ) -> _Done:
         """One operation: what it refuses, or a mistake of ours, costs it alone."""
@@ -316,8 +279,8 @@ class SqliteJobs:
             self._tables = self._open(connection)
         return _Done(None, failure)
 
-    def _open(self, connection: sqlite3.Connection) -> tuple[JobTables, BatchTables]:
-        return JobTables(connection, self._limits), BatchTables(connection)
+    def _open(self, connection: sqlite3.Connection) -> tuple[JobTables, WorkTables]:
+        return JobTables(connection, self._limits), WorkTables(connection)
 
 
 def _unavailable(reason: str) -> Refusal:

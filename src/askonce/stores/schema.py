@@ -55,6 +55,7 @@ CREATE UNIQUE INDEX lines_key ON lines (key) WHERE key IS NOT NULL;
 CREATE INDEX lines_state ON lines (state, tenant, due_at);
 CREATE INDEX lines_group ON lines (upstream, endpoint, model, due_at, size_bytes) WHERE state = 'waiting';
 CREATE INDEX lines_batch ON lines (batch, state) WHERE batch IS NOT NULL;
+CREATE INDEX lines_size ON lines (size_bytes);
 CREATE INDEX lines_fallback_at ON lines (fallback_at) WHERE state IN ('waiting', 'batched');
 CREATE TABLE jobs (
     number INTEGER PRIMARY KEY AUTOINCREMENT, tenant TEXT NOT NULL, request_id TEXT NOT NULL,
@@ -63,6 +64,7 @@ CREATE TABLE jobs (
     ended_at REAL, outcome TEXT NOT NULL, spent_nanousd INTEGER, saved_nanousd INTEGER, error BLOB NOT NULL);
 CREATE UNIQUE INDEX jobs_request_id ON jobs (tenant, request_id);
 CREATE INDEX jobs_line ON jobs (line);
+CREATE INDEX jobs_tenant ON jobs (tenant, number);
 CREATE INDEX jobs_state ON jobs (tenant, state, number);
 CREATE INDEX jobs_open ON jobs (created_at) WHERE state = 'open';
 CREATE INDEX jobs_deadline_at ON jobs (deadline_at) WHERE state = 'open';
@@ -82,7 +84,7 @@ CREATE INDEX deliveries_due_at ON deliveries (state, due_at);
 Times are Unix seconds; vectors and evidence are little-endian float16; `worth` is nano-dollars saved by a hit per byte,
 `priority` the place in the order of eviction (see `database`). The large columns come last, so that what only
 looks at the others reads no overflow page. A question's `answer` is NULL where it is its own key.
-The tables of jobs are explained in `job_tables`."""
+The tables of jobs are explained in `job_tables` and `work_tables`."""
 
 VERSION: Final = len(_STEPS)
 """`PRAGMA user_version` of an up-to-date file."""

@@ -13,8 +13,10 @@ from askonce.jobs.desk import Desk, Terms
 from askonce.jobs.engine import Engine, Gathering
 from askonce.jobs.results import Results
 from askonce.jobs.sender import Sender
-from askonce.stores.jobs import JobLimits, SqliteJobs, Transactions, volatile_transactions
+from askonce.stores.job_tables import JobLimits
+from askonce.stores.jobs import SqliteJobs
 from askonce.stores.sqlite import SqliteStore
+from askonce.stores.transactions import Transactions, volatile_transactions
 from askonce.upstreams.batch_api import OpenAIBatchApi
 from askonce.upstreams.postman import HttpPostman
 from askonce.wiring.adapters import server

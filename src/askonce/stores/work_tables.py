@@ -1,4 +1,4 @@
-"""Batches and webhooks as rows: which lines go together, and who is told.
+"""What there is to do for jobs, as rows: lines to be asked, batches of them, and webhooks.
 
 A batch is `intended` (its lines are chosen, the provider may have heard of it), `submitted` (the provider's id is
 known) or `ended`. Plain blocking functions, as in `job_tables`.
@@ -8,24 +8,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from askonce.job import Batch, Delivery, DeliveryState, Group, Line, Pile
+from askonce.job import Batch, Delivery, DeliveryState, Group, JobTotals, Line, Pile
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-__all__ = ["BatchTables"]
+__all__ = ["WorkTables"]
 
 _BATCH: Final = (
     "number, intent, upstream, endpoint, model, remote_id, created_at, "
     "NOT EXISTS (SELECT 1 FROM lines WHERE batch = batches.number AND state IN ('batched', 'direct', 'sending'))"
 )
-_LINE: Final = "number, upstream, endpoint, model, context, body, attempts, fallback_at"
+_LINE: Final = (
+    "number, upstream, endpoint, model, context, body, attempts, "
+    "(SELECT max(deadline_at) FROM jobs WHERE line = lines.number AND state = 'open')"
+)
+_LINES_BYTES: Final = 8 * 2**20
+"""Lines are read as long as their bodies take no more."""
 _PENDING: Final = DeliveryState.PENDING.value
 
 
-class BatchTables:
-    """Batches and deliveries of one connection."""
+class WorkTables:
+    """Lines on their way, batches and deliveries of one connection."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
@@ -33,7 +38,7 @@ class BatchTables:
     def piles(self, now: float) -> list[Pile]:
         """What waits for a batch, by group."""
         rows = self.connection.execute(
-            "SELECT upstream, endpoint, model, count(*), sum(size_bytes), min(due_at) FROM lines "
+            "SELECT upstream, endpoint, model, count(*), sum(size_bytes), min(due_at) FROM lines INDEXED BY lines_group "
             "WHERE state = 'waiting' AND due_at <= ? GROUP BY upstream, endpoint, model",
             (now,),
         )
@@ -90,7 +95,14 @@ class BatchTables:
             f"SELECT {_LINE} FROM lines WHERE batch = ? AND state = 'batched' AND number > ? ORDER BY number LIMIT ?",  # noqa: S608 - constants
             (batch, after, count),
         )
-        return [_line(row) for row in rows]
+        found: list[Line] = []
+        size_bytes = 0
+        for row in rows:
+            found.append(_line(row))
+            size_bytes += len(found[-1].body)
+            if size_bytes > _LINES_BYTES:
+                break
+        return found
 
     def wanted(self, batch: int, numbers: Sequence[int]) -> list[Line]:
         """Those of a batch's lines that nothing has ended yet."""
@@ -116,6 +128,60 @@ class BatchTables:
     def purge_batches(self, before: float) -> None:
         """Forgets batches that ended and were made before then."""
         self.connection.execute("DELETE FROM batches WHERE state = 'ended' AND created_at <= ?", (before,))
+
+    def take_direct(self, count: int, now: float) -> list[Line]:
+        """Lines to be sent one by one: of each tenant in turn, those that wait longest first."""
+        taken: list[Line] = []
+        waiting = list(self._tenants_waiting())
+        while waiting and len(taken) < count:
+            for tenant in list(waiting):
+                line = self._take_one(tenant, now)
+                if line is None:
+                    waiting.remove(tenant)
+                elif len(taken) < count:
+                    taken.append(line)
+                if len(taken) >= count:
+                    break
+        return taken
+
+    def postpone(self, number: int, due_at: float) -> None:
+        """A line that was sent failed for the moment."""
+        self.connection.execute(
+            "UPDATE lines SET state = 'direct', attempts = attempts + 1, due_at = ? "
+            "WHERE number = ? AND state = 'sending'",
+            (due_at, number),
+        )
+
+    def recover(self) -> None:
+        """After a restart nothing is being sent."""
+        self.connection.execute("UPDATE lines SET state = 'direct' WHERE state = 'sending'")
+
+    def set_back(self, now: float) -> None:
+        """The clock was set back, or may have been: nothing waits for a time that is far away by it."""
+        for table, waiting in (("lines", "('waiting', 'direct')"), ("deliveries", "('pending')")):
+            self.connection.execute(
+                f"UPDATE {table} SET due_at = :now WHERE state IN {waiting} AND due_at > :now",  # noqa: S608 - constants
+                {"now": now},
+            )
+
+    def totals(self) -> JobTotals:
+        """All jobs at a glance."""
+        counts = (
+            dict(self.connection.execute(f"SELECT state, count(*) FROM {table} GROUP BY state"))  # noqa: S608 - constants
+            for table in ("lines", "batches", "deliveries")
+        )
+        lines, batches, deliveries = counts
+        jobs: dict[str, int] = {}
+        for state, number in self.connection.execute(
+            "SELECT state, count(*) FROM jobs GROUP BY tenant, state"
+        ):
+            jobs[state] = jobs.get(state, 0) + number
+        (oldest_at,) = self.connection.execute(
+            "SELECT min(created_at) FROM jobs WHERE state = 'open'"
+        ).fetchone()
+        batches.pop("ended", None)
+        (size_bytes,) = self.connection.execute("SELECT coalesce(sum(size_bytes), 0) FROM lines").fetchone()
+        return JobTotals(jobs, lines, batches, deliveries, oldest_at, size_bytes)
 
     def take_deliveries(self, busy: Sequence[int], count: int, now: float) -> list[Delivery]:
         """Webhooks that are due, without those of the `busy` jobs."""
@@ -151,6 +217,28 @@ class BatchTables:
         ).fetchone()
         return None if row is None else (row[0], row[1])
 
+    def _tenants_waiting(self) -> Iterator[str]:
+        """Tenants that have something to send, found by the index rather than by walking all lines."""
+        last = ""
+        while True:
+            row = self.connection.execute(
+                "SELECT tenant FROM lines WHERE state = 'direct' AND tenant > ? ORDER BY tenant LIMIT 1",
+                (last,),
+            ).fetchone()
+            if row is None:
+                return
+            last = row[0]
+            yield last
+
+    def _take_one(self, tenant: str, now: float) -> Line | None:
+        row = self.connection.execute(
+            "UPDATE lines SET state = 'sending' WHERE number = (SELECT number FROM lines WHERE state = 'direct' "  # noqa: S608 - constants
+            "AND tenant = ? AND due_at <= ? ORDER BY due_at LIMIT 1) "
+            f"RETURNING {_LINE}",
+            (tenant, now),
+        ).fetchone()
+        return None if row is None else _line(row)
+
 
 def _batch(row: tuple[Any, ...]) -> Batch:
     number, intent, upstream, endpoint, model, remote_id, created_at, unwanted = row
@@ -158,5 +246,5 @@ def _batch(row: tuple[Any, ...]) -> Batch:
 
 
 def _line(row: tuple[Any, ...]) -> Line:
-    number, upstream, endpoint, model, context, body, attempts, fallback_at = row
-    return Line(number, Group(upstream, endpoint, model), context, body, attempts, fallback_at)
+    number, upstream, endpoint, model, context, body, attempts, deadline_at = row
+    return Line(number, Group(upstream, endpoint, model), context, body, attempts, deadline_at or 0.0)
