@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 FIXED_S, PER_ITEM_S = 0.010, 0.001
 RATES = (5, 20, 50, 100, 300, 600)
-WINDOWS_MS = (2, 5, 10, 20, 50)
+WINDOWS_MS = (5, 10, 20, 50)
 MOST = Load(items=64, tokens=100_000, size_bytes=2**20)
 OFF = 'defaults: {semantic: "off", exact: "off"}\n'
 
@@ -207,7 +207,7 @@ def ways() -> dict[str, Way]:
 async def rates() -> dict[str, Any]:
     """Mean latency at six rates: group commit against the best of the windows at each."""
     low = [rate for rate in RATES if rate <= 50]
-    found = dict(zip(low, await asyncio.gather(*(at_once(ways(), rate, 25) for rate in low)), strict=True))
+    found = dict(zip(low, await asyncio.gather(*(at_once(ways(), rate, 20) for rate in low)), strict=True))
     for rate in RATES[len(low) :]:
         found[rate] = await compared(ways(), rate, 1.5, 2)
     return {
@@ -258,7 +258,7 @@ def post(root: str, text: str, headers: dict[str, str] | None = None) -> None:
         response.read()
 
 
-def idle(rounds: int = 150) -> dict[str, Any]:
+def idle(rounds: int = 110) -> dict[str, Any]:
     """Median ms of one request at a time: without batching, with it, and with a window of 50 ms."""
     took: dict[str, list[float]] = {"unbatched": [], "batched": [], "window_50_ms": []}
     with pair() as (_, on, without):
@@ -311,7 +311,7 @@ def calls(upstream: Process) -> int:
         return int(json.load(response)["calls"])
 
 
-def burst(rounds: int = 3) -> dict[str, Any]:
+def burst(rounds: int = 2) -> dict[str, Any]:
     """1,000 single inputs at concurrency 100: upstream calls and throughput, with and without batching."""
     results: dict[str, list[tuple[float, int]]] = {"batched": [], "unbatched": []}
     with pair() as (upstream, on, without):
