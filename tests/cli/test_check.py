@@ -30,23 +30,24 @@ tenants
   globex  1 key(s)  features default
 
 policies
-                             default  support    search
-  exact                      on       on         on
-  inflight                   on       on         on
-  inflight_high_temperature  retries  retries    retries
-  semantic                   shadow   on         shadow
-  error_budget               1%       1%         1%
-  audit_share                2%       2%         2%
-  ttl                        1d       1d         1d
-  scope                      tenant   shared     tenant
-  pool                       -        everybody  -
-  max_turns                  3        3          3
-  max_temperature            1        1          1
-  semantic_tools             off      off        off
-  similarity_floor           0.8      0.8        0.8
-  timeout                    10m      10m        10m
-  linger                     5s       finish     5s
-  max_flight_age             10m      10m        10m
+                             default      support      search
+  exact                      on           on           on
+  inflight                   on           on           on
+  inflight_high_temperature  retries      retries      retries
+  semantic                   shadow       on           shadow
+  error_budget               1%           1%           1%
+  audit_share                2%           2%           2%
+  ttl                        1d           1d           1d
+  scope                      tenant       shared       tenant
+  pool                       -            everybody    -
+  max_turns                  3            3            3
+  max_temperature            1            1            1
+  semantic_tools             off          off          off
+  similarity_floor           0.8          0.8          0.8
+  lane                       interactive  interactive  interactive
+  timeout                    10m          10m          10m
+  linger                     5s           finish       5s
+  max_flight_age             10m          10m          10m
 
 warning: feature search is configured, but no tenant uses it
 """
