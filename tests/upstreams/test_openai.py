@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -69,3 +71,20 @@ async def test_a_server_that_has_gone(upstream: OpenAIUpstream, odd: Misbehaving
     with pytest.raises(UpstreamFailure) as caught:
         await ask(upstream, "plain")
     assert caught.value.code == "upstream_unreachable"
+
+
+async def test_a_server_that_takes_no_connection() -> None:
+    """That it can't be reached is another trouble than that it doesn't answer: all of its models have it."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, contextlib.ExitStack() as crowd:
+        for _ in range(4):
+            waiting = crowd.enter_context(socket.socket())
+            waiting.settimeout(0)
+            waiting.connect_ex(full.getsockname())
+        address = "http://{}:{}/v1".format(*full.getsockname())
+        upstream = OpenAIUpstream(Server("full", address, connect_timeout_s=0.2), StoppedClock())
+        try:
+            with pytest.raises(UpstreamFailure) as caught:
+                await ask(upstream, "plain")
+        finally:
+            await upstream.close()
+    assert (caught.value.status, caught.value.code) == (504, "upstream_unreachable")

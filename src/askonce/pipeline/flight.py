@@ -106,6 +106,8 @@ class Flight:
     @property
     def lane(self) -> Lane:
         """The most urgent one of its callers."""
+        if len(self._seats) == 1:
+            return next(iter(self._seats)).request.policy.lane
         lanes = {seat.request.policy.lane for seat in self._seats}
         return next((lane for lane in Lane if lane in lanes), self.lead.request.policy.lane)
 

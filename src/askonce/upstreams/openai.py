@@ -151,6 +151,10 @@ class OpenAIUpstream:
         try:
             async with asyncio.timeout(server.first_byte_timeout_s):
                 return await self._exchange(method, url, headers, body)
+        except aiohttp.ConnectionTimeoutError:
+            raise transient(
+                504, "upstream_unreachable", f"{self.name} could not be connected to in time."
+            ) from None
         except TimeoutError:
             raise transient(
                 504, "upstream_timeout", f"{self.name} did not answer in time; try again."
