@@ -362,16 +362,17 @@ def test_a_webhook_that_nobody_takes_is_given_up_visibly(
     assert len(receiver.got) == 3
 
 
-def test_without_tenants_and_file_only_safe_jobs_are_taken(
-    tmp_path: Path, batched: Server, question: str
-) -> None:
-    """In memory jobs work and say that they aren't durable; a passed-through key is never kept for later."""
+def test_without_tenants_and_file_only_safe_jobs_are_taken(tmp_path: Path, batched: Server) -> None:
+    """In memory jobs work and say that they aren't durable; a passed-through key is never kept for later.
+
+    What a job was answered with is found in other words too, by another job.
+    """
     config = (
         f'upstreams:\n  - {{name: theirs, base_url: "{batched.base_url}", batch_api: on, models: ["theirs-*"]}}\n'
         f'  - {{name: own, base_url: "{batched.base_url}", api_key: sk, batch_api: on}}\n'
-        'jobs: {batch_wait: 50ms, poll_interval: 50ms}\ndefaults: {semantic: "off"}\n'
+        'jobs: {batch_wait: 50ms, poll_interval: 50ms}\ndefaults: {semantic: "on", error_budget: 30%}\n'
     )
-    body = chat(question) | {"model": "sim-small"}
+    body = chat("How do I reset it, please?") | {"model": "sim-small"}
     with gateway(tmp_path, config) as server:
         status, _, taken = server.post("/v1/chat/completions", body, {**BATCH, "X-Request-Id": "one"})
         assert (status, json.loads(taken)["durable"]) == (202, False)
@@ -381,6 +382,14 @@ def test_without_tenants_and_file_only_safe_jobs_are_taken(
         assert (status, json.loads(refused)["error"]["code"]) == (401, "missing_api_key")
         assert find(server, "one")[1]["status"] == "completed"
         assert find(server, "one", OTHER)[0] == 404
+        until(lambda: server.json("/healthz")["semantic"].get("questions"), "a question that can be found")
+        body = chat("how do I reset it") | {"model": "sim-small"}
+        status, _, taken = server.post("/v1/chat/completions", body, {**BATCH, "X-Request-Id": "two"})
+        assert (status, json.loads(taken)["status"], json.loads(taken)["outcome"]) == (
+            202,
+            "completed",
+            "semantic",
+        )
 
 
 @pytest.mark.slow

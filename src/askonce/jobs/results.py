@@ -125,7 +125,8 @@ class Results:
             await self._something_to_learn.wait()
             while self._to_learn:
                 request, entry = self._to_learn.popleft()
-                question = await parts.semantic.describe(request)
+                # What can't be embedded now (the embedder is loading, or busy) the tier embeds once it can be.
+                question = await parts.semantic.describe(request) or parts.semantic.question(request)
                 kept = parts.store.peek(entry.key)
                 if question is not None and kept is not None and kept.link is None:
                     parts.store.put(kept.entry, question)

@@ -101,7 +101,7 @@ class SemanticTier:
 
     async def describe(self, request: Request) -> Question | None:
         """A request's question, embedded; None where that can't be done now. Never raises."""
-        question = self._question(request)
+        question = self.question(request)
         if question is None or self._embedder is None:
             return None
         try:
@@ -109,6 +109,14 @@ class SemanticTier:
                 return _embedded(question, await self._embedder.embed(question.text))
         except (EmbedderUnavailable, TimeoutError):
             return None
+
+    def question(self, request: Request) -> Question | None:
+        """What a request asks, not embedded yet; None where the tier doesn't apply to it."""
+        ask = request.ask
+        if self._embedder is None or ask.text is None or ask.partition is None or ask.exact_key is None:
+            return None
+        key = ask.exact_key
+        return Question(key, ask.partition, ask.text, self._embedder.engine, None, None, answer=key)
 
     def add(self, question: Question) -> None:
         """Makes a question findable, at once or once the embedder is there."""
@@ -149,7 +157,7 @@ class SemanticTier:
 
     async def _find(self, request: Request) -> Finding:
         ask = request.ask
-        question = self._question(request)
+        question = self.question(request)
         if self._embedder is None or not self.applies(request):
             return Finding((), "semantic-off", None)
         if question is None:
@@ -167,14 +175,6 @@ class SemanticTier:
         except TimeoutError:
             return Finding((), "embedder-slow", question)
         return await self._judge(request, neighbours, _embedded(question, embedding))
-
-    def _question(self, request: Request) -> Question | None:
-        """What a request asks, not embedded yet; None where the tier doesn't apply to it."""
-        ask = request.ask
-        if self._embedder is None or ask.text is None or ask.partition is None or ask.exact_key is None:
-            return None
-        key = ask.exact_key
-        return Question(key, ask.partition, ask.text, self._embedder.engine, None, None, answer=key)
 
     async def _judge(self, request: Request, neighbours: Sequence[Neighbour], question: Question) -> Finding:
         others = [neighbour for neighbour in neighbours if neighbour.key != question.key]

@@ -53,7 +53,7 @@ CREATE TABLE lines (
     context BLOB NOT NULL, body BLOB NOT NULL, answer BLOB NOT NULL);
 CREATE UNIQUE INDEX lines_key ON lines (key) WHERE key IS NOT NULL;
 CREATE INDEX lines_state ON lines (state, tenant, due_at);
-CREATE INDEX lines_group ON lines (upstream, endpoint, model, due_at, size_bytes) WHERE state = 'waiting';
+CREATE INDEX lines_group ON lines (upstream, endpoint, model, due_at, size_bytes, state) WHERE state = 'waiting';
 CREATE INDEX lines_batch ON lines (batch, state) WHERE batch IS NOT NULL;
 CREATE INDEX lines_size ON lines (size_bytes);
 CREATE INDEX lines_fallback_at ON lines (fallback_at) WHERE state IN ('waiting', 'batched');
