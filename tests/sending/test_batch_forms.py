@@ -151,6 +151,7 @@ def test_a_result_without_index_among_others_with_one_is_nobodys() -> None:
         b'{"data": 1}',
         b'{"data": [1, 2]}',
         b'{"object": "list"}',
+        b'{"error": {"message": "overloaded"}}',
         b"\xff",
         b"[" * 99_999,
     ],
@@ -160,13 +161,6 @@ def test_garbage_is_no_answer(body: bytes) -> None:
     parts = [read(EMBEDDINGS, call(Endpoint.EMBEDDINGS, input=text)) for text in ("a", "b")]
     with pytest.raises(Mismatch):
         EMBEDDINGS.split(body, parts)
-
-
-def test_an_error_under_status_200_goes_to_all_as_it_is() -> None:
-    """What such an error means is decided where answers are read, as for a call that went alone."""
-    parts = [read(EMBEDDINGS, call(Endpoint.EMBEDDINGS, input=text)) for text in ("a", "b")]
-    body = b'{"error": {"message": "overloaded"}}'
-    assert EMBEDDINGS.split(body, parts) == [body, body]
 
 
 def test_numbers_keep_their_spelling() -> None:

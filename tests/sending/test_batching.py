@@ -136,6 +136,33 @@ async def test_a_transient_failure_is_everybodys() -> None:
     assert engine.batches == [8, 8]
 
 
+@pytest.mark.parametrize("status", [400, 500])
+def test_no_tenant_reads_of_anothers_input_in_an_error(status: int) -> None:
+    """What fails a batch of several tenants is told without the upstream's words, which may quote one of them."""
+
+    @virtual_time
+    async def check() -> None:
+        body = b'{"message": "can\'t embed: the secret", "param": "dimensions", "code": "odd"}'
+        sharing = FATAL if status == 400 else TRANSIENT
+        error = UpstreamFailure(
+            status, "odd", "can't embed: the secret", sharing=sharing, retry_after_s=2, body=body
+        )
+        engine = Engine(failures=[error])
+        sent = line(engine)
+        told = await asyncio.gather(
+            *(vectors(sent, str(at), ticket(f"tenant {at}")) for at in range(3)), return_exceptions=True
+        )
+        assert engine.batches == [3]
+        for failure in told:
+            assert isinstance(failure, UpstreamFailure)
+            assert (failure.status, failure.code, failure.retry_after_s) == (status, "odd", 2)
+            assert (failure.sharing, failure.body) == (sharing, None)
+            assert "secret" not in str(failure)
+            assert "`dimensions`" in str(failure)
+
+    check()
+
+
 @virtual_time
 async def test_an_answer_that_does_not_fit_is_nobodys() -> None:
     """Three results for four inputs: all are told that it was garbage, and nobody gets another's vector."""

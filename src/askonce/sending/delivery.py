@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from askonce.errors import AskonceError, Refusal, UpstreamFailure
 from askonce.model import Usage
-from askonce.sending.batches.form import Mismatch, mismatch
+from askonce.sending.batches.form import Mismatch, blamed_field, mismatch
 from askonce.sending.batches.share import Share, WholeReply
 from askonce.sending.ticket import Ticket
 
@@ -173,7 +173,7 @@ class Delivery:
             pieces = run.form.pieces(failure, len(load.members))
             if pieces > 1:
                 return _pieces(load.members, pieces)
-            _tell(load.members, failure)
+            _tell(load.members, _common(self._name, failure, load.members))
         finally:
             load.over()
         return []
@@ -205,6 +205,22 @@ class Delivery:
 def _tell(members: Sequence[Member], error: Refusal) -> None:
     for member in members:
         member.fail(error)
+
+
+def _common(name: str, failure: UpstreamFailure, members: Sequence[Member]) -> UpstreamFailure:
+    """What all are told of a failure: where they are of several tenants, nothing that could quote one's request."""
+    if len({member.ticket.tenant for member in members}) == 1:
+        return failure
+    field = blamed_field(failure)
+    over = f" over `{field}`" if field else ""
+    return UpstreamFailure(
+        failure.status,
+        failure.code,
+        f"{name} refused several requests that went together{over} ({failure.status} {failure.code}).",
+        sharing=failure.sharing,
+        retry_after_s=failure.retry_after_s,
+        headers=failure.headers,
+    )
 
 
 def _too_late() -> Refusal:

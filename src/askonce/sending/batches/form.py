@@ -6,6 +6,7 @@ numbers keep their spelling and a vector of thousands isn't parsed twice.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
@@ -23,6 +24,7 @@ __all__ = [
     "Form",
     "Mismatch",
     "Part",
+    "blamed_field",
     "blames_item",
     "by_index",
     "estimated_tokens",
@@ -44,6 +46,7 @@ _LIST: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _OBJECTS: Final = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 _WHOLE_NUMBER: Final = msgspec.json.Decoder(int)
 _BYTES_PER_TOKEN: Final = 4
+_FIELD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.\[\]]{0,63}")
 _ITEM_AT_FAULT: Final = frozenset({400, 413, 422})
 """Statuses by which an upstream may refuse a batch for one of its items, or for its size."""
 
@@ -172,11 +175,17 @@ def blames_item(failure: UpstreamFailure, asked: str) -> bool:
     """
     if failure.sharing is not Sharing.FATAL or failure.status not in _ITEM_AT_FAULT:
         return False
+    field = blamed_field(failure)
+    return not field or field.startswith(asked)
+
+
+def blamed_field(failure: UpstreamFailure) -> str:
+    """The request's field that a refusal names; "" where it names none that could be one."""
     try:
-        param = msgspec.json.decode(failure.body or b"{}").get("param")
+        field = msgspec.json.decode(failure.body or b"{}").get("param")
     except (msgspec.DecodeError, AttributeError):
-        return True
-    return not isinstance(param, str) or not param or param.startswith(asked)
+        return ""
+    return field if isinstance(field, str) and _FIELD.fullmatch(field) else ""
 
 
 def _unread(raw: Mapping[str, msgspec.Raw]) -> Fields:

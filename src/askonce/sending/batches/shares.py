@@ -44,8 +44,6 @@ def split_results(body: bytes, results: str, parts: Sequence[Part]) -> list[byte
     """
     fields = read_fields(body)
     if results not in fields:
-        if "error" in fields:  # under status 200: what it means is for those to say who read answers
-            return [body] * len(parts)
         raise Mismatch(f"the answer has no `{results}`")
     counts = [len(part.items) * part.choices for part in parts]
     ordered = by_index(read_objects(fields[results]), sum(counts))
