@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -209,3 +210,25 @@ def test_what_cannot_be_one_is_said_at_once(path: str, sentence: str) -> None:
     """A function that isn't there, or isn't asynchronous, is an error of the configuration."""
     with pytest.raises(ValueError, match=sentence):
         find_function(path)
+
+
+def test_the_documented_example_answers() -> None:
+    """The function in the documentation does what the page says."""
+    page = (Path(__file__).parents[2] / "docs" / "python-upstream.md").read_text()
+    source = page.split("```python\n")[1].split("```")[0]
+
+    class Library:
+        async def complete(self, prompts: list[str]) -> list[str | None]:
+            return [None if prompt == "long" else prompt.upper() for prompt in prompts]
+
+    module: dict[str, Any] = {"my_library": Library()}
+    exec(source, module)  # noqa: S102 - our own documentation
+
+    @virtual_time
+    async def check() -> None:
+        first, long, last = await asked_together(module["generate"], "one", "long", "two")
+        assert (said(first), said(last)) == ("ONE", "TWO")
+        assert isinstance(long, UpstreamFailure)
+        assert (long.status, long.code) == (422, "too_long")
+
+    check()
