@@ -310,7 +310,7 @@ class JobStore(Protocol):
     async def take_deliveries(
         self, busy: Sequence[int], count: int, now: float
     ) -> tuple[list[Delivery], float | None]:
-        """Webhooks that are due without those of the `busy` jobs, and when the earliest pending one is due."""
+        """Webhooks that are due without those of the `busy` jobs, and when the next of the others will be."""
         ...
 
     async def attempted(self, delivery: Delivery) -> None:

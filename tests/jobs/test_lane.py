@@ -232,6 +232,27 @@ async def test_a_refused_key_of_the_gateways_own_costs_no_attempt() -> None:
 
 
 @virtual_time
+async def test_a_bug_costs_a_pause_and_no_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever goes wrong on a batch's way, it is taken up again, and nothing is asked twice."""
+    players = Players(wait_s=1.0)
+    take, failures = players.results.take, [ZeroDivisionError(), KeyError()]
+
+    async def failing(*args: Any) -> None:
+        if failures:
+            raise failures.pop()
+        await take(*args)
+
+    monkeypatch.setattr(players.results, "take", failing)
+    players.engine.start()
+    await players.submit("a")
+    (batch,) = await until_batches(players, 1)
+    players.api.end(batch)
+    assert (await until_ended(players, "a"))[0].state is JobState.COMPLETED
+    assert players.api.handed_in == ["a"]
+    await players.engine.close()
+
+
+@virtual_time
 async def test_an_idle_lane_sleeps() -> None:
     """With nothing open, no transaction is made but the rare one that forgets old jobs."""
     players = Players(wait_s=1.0)

@@ -104,16 +104,14 @@ class Courier:
         await asyncio.gather(*self._running.values(), return_exceptions=True)
 
     async def _start(self, room: int) -> float | None:
-        """Starts what is due; how long until the next one is, None where there is none."""
+        """Starts what is due; how long until something else is, None where nothing is."""
         now = self._clock.now()
         deliveries, next_at = await self._jobs.take_deliveries(list(self._running), room, now)
         for delivery in deliveries:
             task = asyncio.create_task(self._deliver(delivery), name="webhook")  # noqa: TID251 - ended by `close`
             self._running[delivery.job] = task
             task.add_done_callback(lambda _, job=delivery.job: self._ended(job))  # type: ignore[misc]
-        if next_at is None:
-            return None
-        return max(0.05, min(_IDLE_S, next_at - now)) if len(deliveries) < room else _IDLE_S
+        return None if next_at is None else min(_IDLE_S, next_at - now)
 
     def _ended(self, job: int) -> None:
         self._running.pop(job, None)

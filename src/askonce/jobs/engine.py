@@ -32,6 +32,7 @@ _TICK_S: Final = 1.0
 _COUNT_S: Final = 5.0
 _PURGE_S: Final = 300.0
 _PURGED_AT_ONCE: Final = 500
+_AFTER_A_BUG_S: Final = 30.0
 _LATE: Final = error_object(
     Refusal(504, "deadline_exceeded", "No answer before the job's deadline; submit it again with more time.")
 )
@@ -120,9 +121,12 @@ class Engine:
         self._own(self._repeat(_TICK_S, self._gather), "jobs-batches")
         self._own(self._repeat(_COUNT_S, self._count), "jobs-totals")
         self._own(self._repeat(_PURGE_S, self._purge, while_idle=True), "jobs-retention")
-        self._own(self._send(), "jobs-sender")
-        self._own(self._courier.run(), "jobs-webhooks")
-        self._own(self._results.learn(), "jobs-questions")
+        for work, name in (
+            (self._send, "jobs-sender"),
+            (self._courier.run, "jobs-webhooks"),
+            (self._results.learn, "jobs-questions"),
+        ):
+            self._own(self._persevere(work), name)
 
     def _own(self, work: Coroutine[object, object, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)  # noqa: TID251 - the engine owns its tasks
@@ -133,6 +137,17 @@ class Engine:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("a task of the batch lane ended", task=task.get_name(), exc_info=error)
+
+    async def _persevere(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Does work that may last for ever: a bug in it costs a pause, not the lane."""
+        while True:
+            try:
+                await work()
+            except Exception:  # noqa: BLE001 - whatever it is, what is left to do is in the store
+                _log.exception("a part of the batch lane failed")
+                await asyncio.sleep(_AFTER_A_BUG_S)
+            else:
+                return
 
     async def _insist(self, step: Callable[[], Awaitable[list[Batch]]]) -> list[Batch]:
         """Takes a step that the store may refuse for a while."""
@@ -199,6 +214,10 @@ class Engine:
     async def _carried_by(self, carrier: Carrier, batch: Batch, *, certain: bool) -> None:
         try:
             await carrier.carry(batch, certain=certain)
+        except Exception:  # noqa: BLE001 - as below, and from then on nothing is certain
+            _log.exception("a batch's carrier failed", batch=batch.intent)
+            await asyncio.sleep(_AFTER_A_BUG_S)
+            await self._persevere(lambda: carrier.carry(batch, certain=False))
         finally:
             self._carried.pop(batch.number, None)
             self._sender.wake.set()

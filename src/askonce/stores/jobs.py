@@ -167,7 +167,7 @@ class SqliteJobs:
     ) -> tuple[list[Delivery], float | None]:
         """Webhooks that are due without those of the busy jobs, and when the next one is. Raises Refusal."""
         return await self._do(
-            lambda _, work: (work.take_deliveries(busy, count, now), work.next_delivery_at())
+            lambda _, work: (work.take_deliveries(busy, count, now), work.next_delivery_at(now))
         )
 
     async def attempted(self, delivery: Delivery) -> None:
@@ -207,7 +207,13 @@ class SqliteJobs:
         if not group:
             return
         self._busy = True
-        running = self._transactions.run(lambda connection: self._commit(connection, group))
+        try:
+            running = self._transactions.run(lambda connection: self._commit(connection, group))
+        except RuntimeError:  # its thread has ended
+            self._busy = False
+            for _, done in group:
+                done.set_exception(_unavailable("the gateway is shutting down"))
+            return
         running.add_done_callback(lambda ended: self._deliver(ended, [done for _, done in group]))
 
     def _deliver(self, ended: asyncio.Future[list[_Done]], waiting: list[asyncio.Future[Any]]) -> None:

@@ -196,10 +196,10 @@ class WorkTables:
         ]
         return [one for one in found if one.job not in busy][:count]
 
-    def next_delivery_at(self) -> float | None:
-        """When the next webhook is due; None where none is pending."""
+    def next_delivery_at(self, now: float) -> float | None:
+        """When the next webhook that isn't due yet will be; None where there is none."""
         (due_at,) = self.connection.execute(
-            "SELECT min(due_at) FROM deliveries WHERE state = ?", (_PENDING,)
+            "SELECT min(due_at) FROM deliveries WHERE state = ? AND due_at > ?", (_PENDING, now)
         ).fetchone()
         return None if due_at is None else float(due_at)
 
