@@ -133,7 +133,7 @@ async def test_a_transient_failure_is_everybodys() -> None:
     assert await asyncio.gather(*(vectors(sent, str(at)) for at in range(8))) == [
         [str(at)] for at in range(8)
     ]
-    assert engine.batches == [8, 8]
+    assert engine.batches == [8, 4, 4]
 
 
 @pytest.mark.parametrize("status", [400, 500])
@@ -185,6 +185,18 @@ async def test_a_server_that_takes_fewer_is_asked_for_fewer() -> None:
     refused = [size for size in engine.batches if size > 10]
     assert len(refused) <= 6
     assert max(engine.batches[-20:]) <= 10
+
+
+@virtual_time
+async def test_batches_that_break_the_upstream_become_smaller() -> None:
+    """A server that fails with 5xx on large batches gets smaller ones until it answers."""
+    failures = [UpstreamFailure(500, "oops", "Oops.", sharing=TRANSIENT) for _ in range(3)]
+    engine = Engine(failures=failures)
+    sent = line(engine)
+    for _ in range(4):
+        await asyncio.gather(*(vectors(sent, str(at)) for at in range(40)), return_exceptions=True)
+    assert engine.batches[:2] == [40, 20]
+    assert max(engine.batches[3:]) <= 20
 
 
 @virtual_time

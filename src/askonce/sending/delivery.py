@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Delivery", "Gate", "Run"]
 
-_TIMED_OUT: Final = "upstream_timeout"
+_SERVER_ERROR: Final = 500
 
 
 class Gate(Protocol):
@@ -168,7 +168,7 @@ class Delivery:
             run.size.refused(load.items)
             _tell(load.members, mismatch(self._name))
         except UpstreamFailure as failure:
-            if failure.code == _TIMED_OUT:
+            if failure.status >= _SERVER_ERROR:
                 run.size.too_slow(load.items, load.sent_at, asyncio.get_running_loop().time())
             pieces = run.form.pieces(failure, len(load.members))
             if pieces > 1:

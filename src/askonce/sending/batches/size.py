@@ -57,7 +57,7 @@ class BatchSize:
             self._grow()
 
     def too_slow(self, items: int, sent_at: float, now: float) -> None:
-        """A batch took too long, or was never answered."""
+        """A batch took too long, or failed in the upstream: perhaps because it was too large."""
         if sent_at >= self._cut_at and items > 1:
             self._size = max(1, min(self._size, items) // 2)
             self._cut_at = now
