@@ -29,6 +29,14 @@ def complete() -> dict[str, Any]:
                     "max_connections": 512,
                     "stream_usage": True,
                     "cache_control": "respect",
+                    "retries": {"attempts": 2, "base": "250ms", "cap": "8s", "share": "20%", "floor": 10},
+                    "breaker": {
+                        "failures": 5,
+                        "share": 0.5,
+                        "least_calls": 20,
+                        "window": "30s",
+                        "probe_interval": "5s",
+                    },
                 },
                 {
                     "type": "simulated",
@@ -52,6 +60,7 @@ def complete() -> dict[str, Any]:
                     "answers": "answers.jsonl",
                 },
             ],
+            "fallbacks": {"gpt-*": [{"upstream": "simulated", "model": "stand-in"}]},
             "tenants": [
                 {"name": "acme", "keys": [HASHES[0]], "features": ["support", "default"]},
                 {"name": "globex", "keys": [HASHES[1]]},

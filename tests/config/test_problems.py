@@ -67,7 +67,7 @@ def replaced(path: tuple[Any, ...], value: object) -> Any:
 def mappings() -> Iterator[tuple[tuple[Any, ...], str]]:
     """Every mapping with fixed keys in the complete sample, and each of its keys."""
     for path in paths(complete()):
-        named_by_user = len(path) > 1 and path[-2] in {"aliases", "headers", "features", "prices"}
+        named_by_user = len(path) > 1 and path[-2] in {"aliases", "headers", "fallbacks", "features", "prices"}
         if path and isinstance(path[-1], str) and not named_by_user:
             yield path[:-1], path[-1]
 

@@ -522,6 +522,21 @@ async def test_calls_that_failed_as_one_go_as_one_again() -> None:
     assert outlet.breakers.models_opened == 0
 
 
+@virtual_time
+async def test_a_patient_joiner_keeps_a_call_in_its_line() -> None:
+    """The one who asked first can't wait any longer; the one who joined can, and is answered."""
+    desk = Desk(FakeReply([30.0, *whole().script]), whole())
+    desk.outlet.line("gpt")._admission._limit._value = 1.0
+    busy = asyncio.create_task(desk.ask(request(b"busy")))
+    await asyncio.sleep(0.1)
+    hasty = asyncio.create_task(desk.told(request(b"slow", timeout_s=5)))
+    await asyncio.sleep(0.1)
+    patient = asyncio.create_task(desk.ask(request(b"slow", timeout_s=60)))
+    assert (await hasty).code == "deadline_exceeded"
+    assert content(await patient) == "hi"
+    await busy
+
+
 STEPS = st.sampled_from(
     [
         "ok", "down", "500", "429", "key", "400", "garbage", "half", "role", "slow",

@@ -180,8 +180,9 @@ class Journey:
             raise failure if self._errand.begun else first
 
     def hurry(self) -> None:
-        """Somebody has joined who may want the answer sooner, or later."""
+        """Somebody has joined who may be in more of a hurry, or have more patience."""
         if self._ticket is not None:
+            self._ticket.deadline = max(self._ticket.deadline, self._errand.deadline)
             line = self._stop.outlet.line(self._stop.route.model)
             line.hurry(self._ticket, self._errand.lane)
 
