@@ -66,6 +66,7 @@ async def test_a_hanging_upstream_answers_nobody() -> None:
         await hanging
     assert await outcome(upstream, chat()) == "ok"
     assert upstream.counters.by_outcome == {"cancelled": 1, "severed": 2, "ok": 1}
+    assert upstream.counters.in_outage == 3
 
 
 @pytest.mark.parametrize(("kind", "breaks"), [("reset", True), ("refuse", False), ("500", False)])
