@@ -67,7 +67,13 @@ def replaced(path: tuple[Any, ...], value: object) -> Any:
 def mappings() -> Iterator[tuple[tuple[Any, ...], str]]:
     """Every mapping with fixed keys in the complete sample, and each of its keys."""
     for path in paths(complete()):
-        named_by_user = len(path) > 1 and path[-2] in {"aliases", "headers", "fallbacks", "features", "prices"}
+        named_by_user = len(path) > 1 and path[-2] in {
+            "aliases",
+            "headers",
+            "fallbacks",
+            "features",
+            "prices",
+        }
         if path and isinstance(path[-1], str) and not named_by_user:
             yield path[:-1], path[-1]
 
@@ -110,7 +116,10 @@ prices: {{"gpt-4.1": {{input: -1}}}}
         ("upstreams: []", "askonce.yaml:1: upstreams: must have at least one item"),
         ("upstreams: {a: 1}", "askonce.yaml:1: upstreams: must be a list"),
         ("upstreams:\n- name: a", "askonce.yaml:2: upstreams[0].base_url: required, but missing"),
-        ("upstreams:\n- type: bard", "askonce.yaml:2: upstreams[0].type: must be openai, simulated or python"),
+        (
+            "upstreams:\n- type: bard",
+            "askonce.yaml:2: upstreams[0].type: must be openai, simulated or python",
+        ),
         (
             "upstreams: [{type: python, name: engine, function: my/engine.py}]",
             "askonce.yaml:1: upstreams[0].function: must name a function as package.module:attribute",
