@@ -303,8 +303,11 @@ class JobStore(Protocol):
         """Those of a batch's lines that nothing has ended yet."""
         ...
 
-    async def end_batch(self, number: int, due_at: float, most_attempts: int) -> None:
-        """The provider is done with a batch: what it left goes into another one, or is sent one by one."""
+    async def end_batch(self, number: int, due_at: float, most_attempts: int | None) -> None:
+        """The provider is done with a batch: what it left goes into another one, or is sent one by one.
+
+        `most_attempts` None: this was none, and the lines go into another batch in any case.
+        """
         ...
 
     async def take_deliveries(

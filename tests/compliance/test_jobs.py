@@ -393,11 +393,12 @@ def test_without_tenants_and_file_only_safe_jobs_are_taken(tmp_path: Path, batch
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("faults", ["0", "0.1"])
 def test_no_kill_loses_or_doubles_a_job(faults: str) -> None:
     """300 jobs, three kills at random moments, with a provider that fails nothing or a tenth."""
     options = ["--jobs", "300", "--kills", "3", "--rate", "60", "--faults", faults]
     played = subprocess.run(
-        [sys.executable, str(BENCH), *options], capture_output=True, text=True, timeout=110, check=False
+        [sys.executable, str(BENCH), *options], capture_output=True, text=True, timeout=280, check=False
     )
     assert played.returncode == 0, played.stdout + played.stderr

@@ -147,6 +147,7 @@ class FakeBatchApi:
         batch_id: str,
         *,
         status: str = "completed",
+        reason: str = "",
         answer: Callable[[str], dict[str, Any]] | None = None,
     ) -> None:
         """The provider is done: every line gets what `answer` says of its question; "" for no line at all."""
@@ -163,7 +164,10 @@ class FakeBatchApi:
         ]
         state = RemoteState.FAILED if status == "failed" else RemoteState.ENDED
         files = () if status in {"failed", "cancelled"} else (name,)
-        self.batches[batch_id] = intent, replace(batch, state=state, status=status, output_files=files)
+        self.batches[batch_id] = (
+            intent,
+            replace(batch, state=state, status=status, output_files=files, reason=reason),
+        )
 
     @property
     def handed_in(self) -> list[str]:

@@ -232,6 +232,26 @@ async def test_a_refused_key_of_the_gateways_own_costs_no_attempt() -> None:
 
 
 @virtual_time
+async def test_a_provider_without_room_is_waited_for() -> None:
+    """Too much of ours waits there already: that is no failed attempt, however often; the deadline still counts."""
+    players = Players(wait_s=1.0)
+    players.engine.start()
+    now = players.clock.now()
+    await players.submit("a", fallback_at=now + 5_000, deadline_at=now + 6_000)
+    for count in range(1, 6):
+        for _ in range(700):
+            if len(players.api.batches) >= count:
+                break
+            await asyncio.sleep(1)
+        players.api.end(list(players.api.batches)[-1], status="failed", reason="token_limit_exceeded")
+    assert players.sender.taken == []
+    await asyncio.sleep(4_000)
+    assert len(players.api.batches) == 6
+    assert len(players.sender.taken) == 1
+    await players.engine.close()
+
+
+@virtual_time
 async def test_a_bug_costs_a_pause_and_no_job(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever goes wrong on a batch's way, it is taken up again, and nothing is asked twice."""
     players = Players(wait_s=1.0)

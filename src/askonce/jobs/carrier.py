@@ -32,6 +32,9 @@ _SETTLE_S: Final = 2.0
 _AT_ONCE: Final = 100
 _AT_ONCE_BYTES: Final = 4 * 2**20
 _GROWTH: Final = 1.5
+_NO_ROOM: Final = frozenset({"token_limit_exceeded"})
+"""Why a provider fails a batch that it would take later: too much of ours waits there already."""
+_NO_ROOM_S: Final = 600.0
 _log = structlog.get_logger("askonce.jobs")
 
 
@@ -103,15 +106,23 @@ class Carrier:
             await self._jobs.end_batch(batch.number, self._clock.now(), self._max_attempts)
             return
         remote = await self._watch(batch, remote)
-        if remote.state is RemoteState.FAILED:
-            _log.warning("batch failed", batch=batch.intent, reason=remote.reason[:100])
         for file in remote.output_files:
             await self._collect(batch, file)
-        pause_s = self._pauses.longest_s if remote.state is RemoteState.FAILED else 0.0
-        await self._jobs.end_batch(batch.number, self._clock.now() + pause_s, self._max_attempts)
+        await self._end(batch, remote)
         for file in filter(None, (*remote.output_files, remote.input_file)):
             with suppress(UpstreamFailure):
                 await self._api.delete_file(file)
+
+    async def _end(self, batch: Batch, remote: RemoteBatch) -> None:
+        """What is left of a batch waits a while where all of it has failed, longest where there was no room for it."""
+        pause_s: float = 0.0
+        attempts: int | None = self._max_attempts
+        if remote.state is RemoteState.FAILED:
+            _log.warning("batch failed", batch=batch.intent, reason=remote.reason[:100])
+            pause_s = self._pauses.longest_s
+            if remote.reason in _NO_ROOM:
+                pause_s, attempts = _NO_ROOM_S, None
+        await self._jobs.end_batch(batch.number, self._clock.now() + pause_s, attempts)
 
     async def _remote(self, batch: Batch, *, certain: bool) -> RemoteBatch | None:
         """The provider's batch, made if it has none; None where nothing of it is wanted any more."""

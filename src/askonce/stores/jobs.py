@@ -158,7 +158,7 @@ class SqliteJobs:
         """Those of a batch's lines that nothing has ended yet. Raises Refusal."""
         return await self._do(lambda _, work: work.wanted(batch, numbers))
 
-    async def end_batch(self, number: int, due_at: float, most_attempts: int) -> None:
+    async def end_batch(self, number: int, due_at: float, most_attempts: int | None) -> None:
         """The provider is done with a batch. Raises Refusal."""
         await self._do(lambda _, work: work.end_batch(number, due_at, most_attempts))
 

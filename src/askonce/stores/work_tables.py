@@ -116,13 +116,18 @@ class WorkTables:
         )
         return [_line(row) for row in found if row is not None]
 
-    def end_batch(self, number: int, due_at: float, most_attempts: int) -> None:
-        """The provider is done with a batch: what it left unanswered goes into another, or is sent one by one."""
+    def end_batch(self, number: int, due_at: float, most_attempts: int | None) -> None:
+        """The provider is done with a batch: what it left goes into another one, or is sent one by one.
+
+        `most_attempts` None: this was none, and the lines go into another batch in any case.
+        """
+        counted = most_attempts is not None
         self.connection.execute("UPDATE batches SET state = 'ended' WHERE number = ?", (number,))
         self.connection.execute(
-            "UPDATE lines SET attempts = attempts + 1, batch = NULL, due_at = ?, "
-            "state = iif(attempts + 1 >= ?, 'direct', 'waiting') WHERE batch = ? AND state = 'batched'",
-            (due_at, most_attempts, number),
+            "UPDATE lines SET attempts = attempts + :counted, batch = NULL, due_at = :due_at, "
+            "state = iif(:counted AND attempts + 1 >= :most, 'direct', 'waiting') "
+            "WHERE batch = :number AND state = 'batched'",
+            {"counted": counted, "due_at": due_at, "most": most_attempts, "number": number},
         )
 
     def purge_batches(self, before: float) -> None:
