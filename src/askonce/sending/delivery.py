@@ -169,7 +169,7 @@ class Delivery:
             _tell(load.members, mismatch(self._name))
         except UpstreamFailure as failure:
             if failure.status >= _SERVER_ERROR:
-                run.size.too_slow(load.items, load.sent_at, asyncio.get_running_loop().time())
+                run.size.failed(load.items, load.sent_at, asyncio.get_running_loop().time())
             pieces = run.form.pieces(failure, len(load.members))
             if pieces > 1:
                 return _pieces(load.members, pieces)

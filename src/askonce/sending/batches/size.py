@@ -22,9 +22,9 @@ class BatchSize:
     """Additive increase, multiplicative decrease on a batch's latency, between one item and the most allowed.
 
     Starts at the most. A batch that takes longer than the target halves it, but only where smaller ones could be
-    quicker: what takes an upstream long for one item isn't mended by sending them singly. Batches that were sent before
-    the last cut say nothing. Full batches in time raise it by one item. A size that the upstream refused, but whose
-    pieces it took, is tried again only after a thousand full batches.
+    quicker: what takes an upstream long for one item isn't mended by sending them singly. The second failure in a row
+    halves it too. Batches that were sent before the last cut say nothing. Full batches in time raise it by one item. A
+    size that the upstream refused, but whose pieces it took, is tried again only after a thousand full batches.
 
     Attributes:
         latency_s: Seconds that batches take lately; 0 before the first.
@@ -39,6 +39,7 @@ class BatchSize:
         self._size = most
         self._cut_at = float("-inf")
         self._quickest_s = float("inf")
+        self._failed = False
         self.latency_s = 0.0
 
     @property
@@ -48,19 +49,20 @@ class BatchSize:
 
     def answered(self, items: int, sent_at: float, now: float) -> None:
         """A batch was answered."""
+        self._failed = False
         latency_s = now - sent_at
         self._quickest_s = min(self._quickest_s * _FORGOTTEN, latency_s)
         self.latency_s += (latency_s - self.latency_s) * (_NEWS if self.latency_s else 1.0)
         if latency_s > max(self._target_s, _SLOW_MULTIPLE * self._quickest_s):
-            self.too_slow(items, sent_at, now)
+            self._cut(items, sent_at, now)
         elif items >= self._size:
             self._grow()
 
-    def too_slow(self, items: int, sent_at: float, now: float) -> None:
-        """A batch took too long, or failed in the upstream: perhaps because it was too large."""
-        if sent_at >= self._cut_at and items > 1:
-            self._size = max(1, min(self._size, items) // 2)
-            self._cut_at = now
+    def failed(self, items: int, sent_at: float, now: float) -> None:
+        """A batch failed in the upstream. Once may be chance; again, the batch may have been too large."""
+        if self._failed:
+            self._cut(items, sent_at, now)
+        self._failed = True
 
     def refused(self, items: int) -> None:
         """The upstream took none of so many items, and all of them in pieces."""
@@ -76,3 +78,8 @@ class BatchSize:
             if self._full >= _FULL_BATCHES:
                 self._full = 0
                 self._ceiling += 1
+
+    def _cut(self, items: int, sent_at: float, now: float) -> None:
+        if sent_at >= self._cut_at and items > 1:
+            self._size = max(1, min(self._size, items) // 2)
+            self._cut_at = now
