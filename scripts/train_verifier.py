@@ -9,8 +9,8 @@ A maintainer runs it and commits what it writes; users and the test suite never 
 It takes a quarter of an hour on two idle cores. Teachers (the same network with other seeds and other draws of the
 data) are trained on labels; the student that ships learns their mean log odds on all pairs, so that one small model has
 the judgement of several (Hinton et al. 2015, arXiv 1503.02531). Trained on: PAWS-Wiki's training split, the synthetic
-pairs' training split, near neighbours within CLINC150's and BANKING77's training questions, and edits of their texts
-and of public prompts. The trap suite trains nothing. Same data, seed and versions: the same file but for the order of floating-point sums.
+pairs' training split, near neighbours within CLINC150's and BANKING77's training questions, edits of their texts
+and of public prompts, and the groups of questions beside this script. The trap suite trains nothing. Same data, seed and versions: the same file but for the order of floating-point sums.
 """
 
 from __future__ import annotations
@@ -28,7 +28,16 @@ import numpy as np
 import torch
 from scripts.verifier_last_layer import last_layer
 from scripts.verifier_network import Network
-from scripts.verifier_texts import Pair, edited_pairs, intent_pairs, labelled_pairs, read, written
+from scripts.verifier_texts import (
+    QUESTIONS,
+    Pair,
+    edited_pairs,
+    grouped_pairs,
+    intent_pairs,
+    labelled_pairs,
+    read,
+    written,
+)
 from scripts.verifier_training import TEXTS, embed_all, fit, score
 from torch.nn import functional
 
@@ -97,6 +106,7 @@ def sources_of(data: Path, rng: random.Random) -> dict[str, list[Pair]]:
         "paws": labelled_pairs(data, "paws_wiki"),
         "synthetic": labelled_pairs(data, "synthetic"),
         "edits": edited_pairs(written(data, rng), rng),
+        "questions": grouped_pairs(QUESTIONS, apart=False),
     }
     intents = {name: read(data / "intents" / f"{name}_train.jsonl") for name in ("clinc150", "banking77")}
     wanted = {text for pairs in sources.values() for pair in pairs for text in (pair.one, pair.other)}
@@ -114,7 +124,7 @@ def teach(seed: int, sources: dict[str, list[Pair]]) -> NDArray[np.float32]:
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     rng = random.Random(seed)  # noqa: S311 - a training run, not a secret
-    drawn = sources["paws"] + sources["synthetic"]
+    drawn = sources["paws"] + sources["synthetic"] + sources["questions"]
     edits = rng.sample(sources["edits"], min(EDITS_DRAWN, len(sources["edits"])))
     weights = torch.tensor([1.0] * len(drawn) + [EDITS_WEIGHT] * len(edits))
     drawn += edits

@@ -13,7 +13,7 @@ import random
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from scripts.verifier_texts import Pair, edited_pairs, labelled_pairs, read, written
+from scripts.verifier_texts import QUESTIONS, Pair, edited_pairs, grouped_pairs, labelled_pairs, read, written
 
 from askonce.embedders.minilm import FOLDER
 from askonce.embedders.onnx import OnnxModel, Projection, read_manifest
@@ -75,6 +75,7 @@ def last_layer(data: Path, aligner: Aligner) -> dict[str, NDArray[Any]]:
     pairs = {
         "synthetic": labelled_pairs(data, "synthetic", "test"),
         "edits": edited_pairs(written(data, rng), rng),
+        "questions": grouped_pairs(QUESTIONS, apart=True),
     }
     fixed = {
         name: read_by.pair_labels(rng.sample(some, min(PAIRS, len(some))), rng)

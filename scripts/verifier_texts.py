@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import numpy as np
@@ -17,14 +19,25 @@ from askonce.errors import EmbedderUnavailable
 if TYPE_CHECKING:
     import random
     from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from askonce.model import Vector
 
-__all__ = ["Pair", "Text", "edited_pairs", "embedded", "intent_pairs", "labelled_pairs", "read", "written"]
+__all__ = [
+    "QUESTIONS",
+    "Pair",
+    "Text",
+    "edited_pairs",
+    "embedded",
+    "grouped_pairs",
+    "intent_pairs",
+    "labelled_pairs",
+    "read",
+    "written",
+]
 
+QUESTIONS: Final = Path(__file__).resolve().parent / "questions"
 _PROMPTS: Final = ("arena_hard_v01", "mtbench", "selfinst_seed", "selfinst_user", "vicuna")
 _SHORTEST: Final = 4
 _LONGEST: Final = 35
@@ -35,6 +48,7 @@ _SLOPE: Final = 16.0
 _MIDDLE: Final = 0.80
 _MOST_TOKENS: Final = 126
 _AT_ONCE: Final = 500
+_APART: Final = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,6 +77,22 @@ def labelled_pairs(data: Path, name: str, split: str = "train") -> list[Pair]:
     """A set's labelled pairs of a split."""
     rows = read(data / "pairs" / f"{name}.jsonl")
     return [Pair(row["a"], row["b"], float(row["y"])) for row in rows if row["split"] == split]
+
+
+def grouped_pairs(folder: Path, *, apart: bool) -> list[Pair]:
+    """Pairs of the groups in a folder's files; `questions/README.md` says what a group is.
+
+    Every eighth group is set `apart` for the last layer, which has to learn from what the aligner hasn't seen.
+    """
+    pairs = []
+    for file in sorted(folder.glob("*.jsonl")):
+        for place, group in enumerate(read(file)):
+            if (place % _APART == 0) != apart:
+                continue
+            alike = [group["q"], *group["same"]]
+            pairs += [Pair(one, other, 1.0) for one, other in combinations(alike, 2)]
+            pairs += [Pair(one, other, 0.0) for one in alike for other in group["other"]]
+    return pairs
 
 
 def written(data: Path, rng: random.Random) -> list[str]:
