@@ -14,7 +14,7 @@ from askonce.pipeline.dispatch import Dispatcher
 from fakes import CALLER, FakeObserver, FakeReply, FakeUpstream, request, served
 
 if TYPE_CHECKING:
-    from askonce.pipeline.journey import Leg
+    from askonce.pipeline.leg import Leg
     from askonce.sending.passage import Passage
 
 

@@ -16,7 +16,7 @@ from askonce.pipeline.dispatch import unstreamed
 if TYPE_CHECKING:
     from askonce.model import Answer, Request
     from askonce.pipeline.dispatch import Dispatcher
-    from askonce.pipeline.journey import Leg
+    from askonce.pipeline.leg import Leg
     from askonce.pipeline.prices import Prices
     from askonce.ports import Clock, Store
     from askonce.sending.passage import Passage

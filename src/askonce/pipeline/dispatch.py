@@ -13,13 +13,14 @@ import orjson
 
 from askonce.errors import Refusal
 from askonce.model import Call, Endpoint, Json, Route, Scope
-from askonce.pipeline.journey import Journey, Stop
+from askonce.pipeline.journey import Journey
+from askonce.pipeline.leg import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from askonce.model import Caller, Request
-    from askonce.pipeline.journey import Divert, Errand
+    from askonce.pipeline.leg import Divert, Errand
     from askonce.ports import Observer, Upstream
     from askonce.sending.outlet import Outlet
 

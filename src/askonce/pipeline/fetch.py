@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from askonce.model import Answer, Chunk, Json, Lane, Request, Route, Usage
     from askonce.pipeline.dispatch import Dispatcher
     from askonce.pipeline.flight import Flight
-    from askonce.pipeline.journey import Leg
+    from askonce.pipeline.leg import Leg
     from askonce.pipeline.prices import Prices
     from askonce.ports import Clock, Store, UpstreamReply
     from askonce.sending.passage import Passage

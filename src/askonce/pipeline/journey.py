@@ -12,24 +12,22 @@ journey ends with a failure is the flight's to hand over, once: at most two jour
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from askonce.errors import Refusal, Sharing, UpstreamFailure
+from askonce.pipeline.leg import Leg
 from askonce.sending.estimate import estimated_tokens
 from askonce.sending.ticket import Ticket
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
 
-    from askonce.model import Call, Lane, Request, Route
+    from askonce.model import Request
+    from askonce.pipeline.leg import Divert, Errand, Stop
     from askonce.ports import Observer
-    from askonce.sending.breaker import Breakers
-    from askonce.sending.outlet import Outlet
-    from askonce.sending.passage import Passage
 
-__all__ = ["Divert", "Errand", "Journey", "Leg", "Stop"]
+__all__ = ["Journey"]
 
 _TURNS: Final = 8
 """Refusals with 429 after which a request gives a stop up."""
@@ -60,89 +58,6 @@ _CAUSES: Final = {
     "queue_full": "queue-full",
     "deadline_unreachable": "deadline",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """Where a request may be answered: the upstream's outlet, the model's route, and how to ask there."""
-
-    outlet: Outlet
-    route: Route
-    call: Callable[[Request], Call]
-
-
-Divert: TypeAlias = "Callable[[Request, Route], Awaitable[Request | None]]"
-"""Makes of a request what it is for a fallback's route; None where that needn't be asked any more."""
-
-
-class Errand(Protocol):
-    """What a journey is for."""
-
-    @property
-    def lane(self) -> Lane:
-        """How soon the answer is wanted, by whoever wants it soonest."""
-        ...
-
-    @property
-    def deadline(self) -> float:
-        """Event-loop time by which the most patient one wants it."""
-        ...
-
-    @property
-    def begun(self) -> bool:
-        """Whether somebody has had a part of an answer, so that there is no other try."""
-        ...
-
-    async def take(self, leg: Leg, passage: Passage) -> None:
-        """Takes an accepted call's answer in. Raises UpstreamFailure."""
-        ...
-
-
-class Leg:
-    """One call on its way, and what the breakers are told of it.
-
-    Attributes:
-        request: As it was understood for the upstream that is asked.
-        counts: Whether it stands for its upstream call where these are counted: of those that share one, one does.
-        queued_s: Seconds that this call waited in its line.
-        way: What there is to say of the journey so far, as a reason code; "" for nothing.
-        waited_s: Seconds that the journey took until this call went out, where there is something to say of it.
-    """
-
-    __slots__ = ("_breakers", "_given", "_told", "counts", "queued_s", "request", "waited_s", "way")
-
-    def __init__(self, request: Request, breakers: Breakers) -> None:
-        self.request = request
-        self.counts = True
-        self.queued_s = 0.0
-        self.way = ""
-        self.waited_s = 0.0
-        self._breakers = breakers
-        self._given = breakers.enter(request.ask.route.model, _now())
-        self._told = False
-
-    def answered(self) -> None:
-        """The upstream has begun to answer."""
-        if not self._told:
-            self._told = True
-            tell = self._breakers.succeeded if self.counts else self._breakers.refused
-            tell(self._given, _now())
-
-    def failed(self, failure: UpstreamFailure) -> None:
-        """The call has failed: 4xx and 429 are an upstream's that works."""
-        model, now = self.request.ask.route.model, _now()
-        if not self.counts:
-            return
-        if failure.sharing is Sharing.TRANSIENT and failure.status >= _SERVER_ERROR:
-            self._breakers.failed(self._given, model, now, unreached=failure.code == _UNREACHED)
-        elif not self._told:
-            self._breakers.refused(self._given, now)
-        self._told = True
-
-    def end(self) -> None:
-        """The call is over, whatever came of it."""
-        if not self._told:
-            self._breakers.abandoned(self._given, _now())
 
 
 class Journey:
