@@ -252,7 +252,6 @@ class Batch:
         group: What its lines have in common.
         remote_id: The provider's id; "" until it is known.
         unwanted: Whether none of its lines is wanted any more.
-        created_at: When it was intended.
     """
 
     number: int
@@ -260,7 +259,6 @@ class Batch:
     group: Group
     remote_id: str
     unwanted: bool
-    created_at: float
 
 
 class RemoteState(StrEnum):

@@ -45,7 +45,7 @@ def immediate(path: str = ":memory:") -> Transactions:
             done.set_exception(error)
         return done
 
-    return Transactions(run, lambda: False, connection.close)
+    return Transactions(run, durable=False, close=connection.close)
 
 
 def store(path: str = ":memory:", *, limits: JobLimits | None = None) -> SqliteJobs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -283,14 +284,14 @@ async def test_an_idle_lane_sleeps() -> None:
     await until_ended(players, "a")
     await asyncio.sleep(20)
     made = 0
-    run = players.jobs._transactions.run
+    transactions = players.jobs._transactions
 
     def counted(work: Any) -> Any:
         nonlocal made
         made += 1
-        return run(work)
+        return transactions.run(work)
 
-    players.jobs._transactions.run = counted
+    players.jobs._transactions = replace(transactions, run=counted)
     await asyncio.sleep(3_000)
     assert made <= 12
     await players.submit("b")

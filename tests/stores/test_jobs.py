@@ -165,7 +165,7 @@ async def test_jobs_outlive_the_process_with_the_answers_file(tmp_path: Path) ->
     """What a submission returned from is in the file when another store opens it, with nothing closed in order."""
     answers = SqliteStore(tmp_path / "a.db", MemoryStore(SystemClock(), 2**20, 2**16), SystemClock())
     await answers.start()
-    jobs = SqliteJobs(Transactions(answers.transact, lambda: True, lambda: None), JobLimits(10, 2**20))
+    jobs = SqliteJobs(Transactions(answers.transact, durable=True, close=lambda: None), JobLimits(10, 2**20))
     await jobs.submit(new_job("a", key=b"k"))
     with closing(sqlite3.connect(tmp_path / "a.db")) as reading:
         assert reading.execute("SELECT request_id, state FROM jobs").fetchall() == [("a", "open")]
@@ -177,7 +177,7 @@ async def test_a_locked_file_refuses_submissions(tmp_path: Path) -> None:
     """503, nothing is promised; once the lock is gone the next one is taken."""
     answers = SqliteStore(tmp_path / "a.db", MemoryStore(SystemClock(), 2**20, 2**16), SystemClock())
     await answers.start()
-    jobs = SqliteJobs(Transactions(answers.transact, lambda: True, lambda: None), JobLimits(10, 2**20))
+    jobs = SqliteJobs(Transactions(answers.transact, durable=True, close=lambda: None), JobLimits(10, 2**20))
     with closing(sqlite3.connect(tmp_path / "a.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(Refusal) as refused:
@@ -193,7 +193,7 @@ async def test_a_full_disk_refuses_submissions(tmp_path: Path) -> None:
     """503 while there is no room, and nothing of the refused job is left."""
     answers = SqliteStore(tmp_path / "a.db", MemoryStore(SystemClock(), 2**20, 2**16), SystemClock())
     await answers.start()
-    jobs = SqliteJobs(Transactions(answers.transact, lambda: True, lambda: None), JobLimits(10, 2**30))
+    jobs = SqliteJobs(Transactions(answers.transact, durable=True, close=lambda: None), JobLimits(10, 2**30))
     pages = await answers.transact(lambda file: file.execute("PRAGMA page_count").fetchone()[0])
     await answers.transact(lambda file: file.execute(f"PRAGMA max_page_count = {pages + 4}"))
     with pytest.raises(Refusal) as refused:

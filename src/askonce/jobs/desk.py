@@ -173,12 +173,14 @@ class Desk:
     async def _ready(self, request: Request, request_id: str) -> Ready | None:
         """The answer, where it is stored already: to this request or, where it will be batched, to an equivalent one.
 
-        What is sent one by one meets the semantic tier then: it isn't looked up twice.
+        What is sent one by one meets the semantic tier then: it isn't looked up twice. Nor is what would only be
+        looked at (`shadow`): there is no fresh answer to compare it with now.
         """
         if cache_key(request) is None:
             return None
         policy = dataclasses.replace(request.policy, only_if_cached=True)
-        if request.ask.route.upstream not in self._terms.batching:
+        serves = self._gateway.parts.budgets.mode(policy) is SemanticMode.ON
+        if not serves or request.ask.route.upstream not in self._terms.batching:
             policy = dataclasses.replace(policy, semantic=SemanticMode.OFF)
         reply = self._gateway.answer(request._replace(policy=policy))
         try:

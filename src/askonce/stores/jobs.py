@@ -73,7 +73,7 @@ class SqliteJobs:
     @property
     def durable(self) -> bool:
         """Whether jobs outlive the process."""
-        return self._transactions.durable()
+        return self._transactions.durable
 
     async def submit(self, new: NewJob) -> Receipt:
         """Takes a job, or finds the one of that name. Raises Refusal."""

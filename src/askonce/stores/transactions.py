@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from askonce.stores import schema
@@ -17,24 +18,19 @@ __all__ = ["Transactions", "volatile_transactions"]
 _T = TypeVar("_T")
 
 
+@dataclass(frozen=True, slots=True)
 class Transactions:
     """Where jobs are kept: a way to do blocking work on a connection, off the event loop.
 
-    Args:
+    Attributes:
         run: Does the work on a connection in a thread of its own; its errors are SQLite's and the disk's.
-        durable: Whether what it commits outlives the process now.
+        durable: Whether what it commits outlives the process.
         close: Ends it.
     """
 
-    def __init__(
-        self,
-        run: Callable[[Callable[[sqlite3.Connection], Any]], asyncio.Future[Any]],
-        durable: Callable[[], bool],
-        close: Callable[[], None],
-    ) -> None:
-        self.run = run
-        self.durable = durable
-        self.close = close
+    run: Callable[[Callable[[sqlite3.Connection], Any]], asyncio.Future[Any]]
+    durable: bool
+    close: Callable[[], None]
 
 
 def volatile_transactions() -> Transactions:
@@ -51,4 +47,4 @@ def volatile_transactions() -> Transactions:
     def run(work: Callable[[sqlite3.Connection], _T]) -> asyncio.Future[_T]:
         return asyncio.get_running_loop().run_in_executor(thread, lambda: work(opened.result()))
 
-    return Transactions(run, lambda: False, lambda: thread.shutdown(wait=False))
+    return Transactions(run, durable=False, close=lambda: thread.shutdown(wait=False))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["WorkTables"]
 
 _BATCH: Final = (
-    "number, intent, upstream, endpoint, model, remote_id, created_at, "
+    "number, intent, upstream, endpoint, model, remote_id, "
     "NOT EXISTS (SELECT 1 FROM lines WHERE batch = batches.number AND state IN ('batched', 'direct', 'sending'))"
 )
 _LINE: Final = (
@@ -67,7 +67,7 @@ class WorkTables:
             self.connection.execute("DELETE FROM batches WHERE number = ?", (batch,))
             return None
         self.connection.executemany("UPDATE lines SET state = 'batched', batch = ? WHERE number = ?", chosen)
-        return Batch(batch or 0, intent, group, "", unwanted=False, created_at=now)
+        return Batch(batch or 0, intent, group, "", unwanted=False)
 
     def batches(self) -> list[Batch]:
         """All that haven't ended."""
@@ -246,8 +246,8 @@ class WorkTables:
 
 
 def _batch(row: tuple[Any, ...]) -> Batch:
-    number, intent, upstream, endpoint, model, remote_id, created_at, unwanted = row
-    return Batch(number, intent, Group(upstream, endpoint, model), remote_id, bool(unwanted), created_at)
+    number, intent, upstream, endpoint, model, remote_id, unwanted = row
+    return Batch(number, intent, Group(upstream, endpoint, model), remote_id, bool(unwanted))
 
 
 def _line(row: tuple[Any, ...]) -> Line:

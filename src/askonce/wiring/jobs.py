@@ -122,7 +122,7 @@ def _transactions(adapters: Adapters) -> Transactions:
     store = adapters.store
     if not isinstance(store, SqliteStore):
         return volatile_transactions()
-    return Transactions(store.transact, lambda: True, lambda: None)
+    return Transactions(store.transact, durable=True, close=lambda: None)
 
 
 def _carriers(
