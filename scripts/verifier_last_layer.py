@@ -1,7 +1,7 @@
 """The verifier's last layer: from evidence to a probability that holds across kinds of traffic.
 
 Fitted on two kinds of labels. Streams of CLINC150's and BANKING77's training questions, played as the gateway serves
-them, say what neighbours and their answers are worth. Single pairs (synthetic ones and edits) say what the
+them, say what neighbours and their answers are worth. Single pairs (synthetic ones, edits, written questions) say what the
 aligner's log odds are worth where nothing else is known. Each source has the same weight, so that none decides for
 the others. Signals and the crowd get no weight here, but for the one that says that the words are the same: what they
 mean changes from one kind of traffic to another, and even their sign does. A deployment's own labels may give them one.
@@ -60,7 +60,7 @@ WEIGHED: Final = (
 )
 """Evidence with a weight; the closeness goes with the first two."""
 THRESHOLDS: Final = (NEVER, 0.97, 0.9)
-QUESTIONS: Final = 2_500
+STREAM_LENGTH: Final = 2_500
 PAIRS: Final = 3_000
 ROUNDS: Final = 2
 LABELLED: Final = 3
@@ -128,7 +128,7 @@ class _Reader:
         """A stream of questions for each threshold."""
         made = []
         for _ in THRESHOLDS:
-            drawn = [(self._question(row["t"]), row["c"]) for row in rng.sample(rows, QUESTIONS)]
+            drawn = [(self._question(row["t"]), row["c"]) for row in rng.sample(rows, STREAM_LENGTH)]
             known = [(question, intent) for question, intent in drawn if question is not None]
             questions = [question for question, _ in known]
             answers = np.unique([intent for _, intent in known], return_inverse=True)[1].astype(np.int64)
