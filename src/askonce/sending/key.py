@@ -27,6 +27,8 @@ _NOW_S: Final = 1e-6
 _LONGEST_PAUSE_S: Final = 3_600.0
 _LONGEST_PROBE_S: Final = 0.25
 """The longest that the first call after a pause is waited for before others follow."""
+_LATE_SHARE: Final = 1 / 600
+"""Of a minute's calls, those of a tenth of a second: what a busy machine's timers are late by isn't lost."""
 _STEADY_RPM: Final = 60
 """Limits from here on are spaced evenly; below, a fifth of a minute's calls may go at once."""
 
@@ -80,7 +82,7 @@ class Key:
         self.in_use = 0
         self.refusals = 0
         rpm, tpm = limits.requests_per_minute, limits.tokens_per_minute
-        burst_share = 0.2 if rpm is not None and rpm < _STEADY_RPM else 0.0
+        burst_share = 0.2 if rpm is not None and rpm < _STEADY_RPM else _LATE_SHARE
         self._requests = None if rpm is None else per_minute(rpm, burst_share, 1.0)
         self._tokens = None if tpm is None else per_minute(tpm, 0.05, 1.0)
         self._pace = Pace()
