@@ -170,11 +170,11 @@ async def test_misses_push_no_audits_of_hits_out() -> None:
     house = House()
     for number in range(300):
         assert house.budgets.take(audit(float(number), right=True, logit=1.0))
-    for number in range(25_000):
+    for number in range(10_500):
         assert house.budgets.take(audit(float(number), right=True, logit=1.0, source="miss"))
     labels = house.budgets._features["support"].labels
     assert (sum(label.served for label in labels), len(labels)) == (300, 10_300)
-    assert labels[-1].at == 24_999
+    assert labels[-1].at == 10_499
 
 
 async def test_labels_from_before_the_clock_was_set_do_not_blind_the_alarm() -> None:
