@@ -330,6 +330,27 @@ async def test_an_open_breaker_tells_at_once_and_probes_with_one() -> None:
     assert not [call for call in desk.observer.upstream_calls if call[1] == "503"]
 
 
+@pytest.mark.parametrize("stand_in", [True, False])
+@virtual_time
+async def test_those_that_wait_are_not_sent_to_what_has_just_failed(stand_in: bool) -> None:  # noqa: FBT001
+    """When the breaker opens, whoever waits in the line hears of it at once, or goes on to a stand-in."""
+    spare: list[FakeReply | UpstreamFailure] = [whole() for _ in range(20)]
+    desk = Desk(rules=replace(RULES, attempts=0), spare=spare if stand_in else None)
+    desk.main.replies = [FakeReply([1.0, anew(DOWN)]) for _ in range(20)]
+    desk.outlet.line("gpt")._admission._limit._value = 1.0
+    asking = [desk.ask(request(b"%d" % number)) for number in range(20)]
+    ended = await asyncio.gather(*asking, return_exceptions=True)
+    under_way = 4  # what a line sends at a time at least
+    assert len(desk.main.calls) <= BREAKER.failures + under_way
+    if not stand_in:
+        codes = [one.code for one in ended if isinstance(one, Refusal)]
+        assert codes.count("upstream_unavailable") == 20 - len(desk.main.calls)
+    else:
+        assert all(isinstance(one, Reply) for one in ended)
+    state = desk.outlet.line("gpt").state()
+    assert state.in_use == sum(state.queued.values()) == 0
+
+
 @virtual_time
 async def test_a_stream_closes_the_breaker_with_its_first_words() -> None:
     """Whoever else wants to ask doesn't wait for its end; a plain answer shows with its whole."""

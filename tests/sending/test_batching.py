@@ -444,6 +444,27 @@ async def test_a_refused_turn_is_told_to_those_that_it_concerns() -> None:
 
 
 @virtual_time
+async def test_who_is_dismissed_is_told_at_once_and_what_is_under_way_goes_on() -> None:
+    """A line whose upstream is left alone tells all that wait for others, lingering ones too, and keeps nothing."""
+    engine = Engine(fixed_s=1.0)
+    sent = line(engine, linger_s={Lane.RELAXED: 5.0})
+    first = asyncio.create_task(vectors(sent, "first"))
+    await asyncio.sleep(0.1)
+    relaxed = ticket(lane=Lane.RELAXED)
+    waiting = [asyncio.create_task(vectors(sent, str(at))) for at in range(5)]
+    waiting.append(asyncio.create_task(vectors(sent, "lingers", relaxed, dimensions=3)))
+    await asyncio.sleep(0.1)
+    began = now()
+    sent.dismiss(lambda: Refusal(503, "upstream_unavailable", "Later."))
+    told = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [one.code for one in told if isinstance(one, Refusal)] == ["upstream_unavailable"] * 6
+    assert now() == began
+    assert await first == ["first"]
+    assert await vectors(sent, "next") == ["next"]
+    await at_rest(sent)
+
+
+@virtual_time
 async def test_the_true_count_of_tokens_is_settled_for_all() -> None:
     """Each caller's usage replaces its own estimate in what the line was told; those that say nothing stay estimated."""
     engine = Engine()

@@ -36,7 +36,6 @@ _SERVER_ERROR: Final = 500
 _UNREACHED: Final = "upstream_unreachable"
 _CREDENTIAL: Final = "upstream_credential"
 _BUSY: Final = "upstream_busy"
-_UNAVAILABLE: Final = "upstream_unavailable"
 _WAYS: Final = ("", "lingered", "queued", "rate-limited", "retried", "fallback")
 """What can be said of a journey; of several, the last counts."""
 _WAITED: Final = {
@@ -49,7 +48,7 @@ _WAITED: Final = {
 _CAUSES: Final = {
     _UNREACHED: "unreachable",
     _CREDENTIAL: "credential",
-    _UNAVAILABLE: "breaker-open",
+    "upstream_unavailable": "breaker-open",
     "upstream_timeout": "timeout",
     "upstream_broke_off": "broke-off",
     "upstream_garbage": "garbage",
@@ -159,9 +158,10 @@ class Journey:
     async def _attempt(self, request: Request) -> Refusal | None:
         """One call: None where the errand has taken its answer, else what went wrong."""
         outlet = self._stop.outlet
-        wait_s = outlet.breakers.wait_s(self._stop.route.model, _now())
-        if wait_s:
-            return _unavailable(outlet.name, wait_s)
+        model = self._stop.route.model
+        unavailable = outlet.unavailable(model, _now())
+        if unavailable is not None:
+            return unavailable
         leg = Leg(request, outlet.breakers)
         began, status = perf_counter(), "cancelled"
         try:
@@ -170,6 +170,7 @@ class Journey:
             status = failure.code if failure.code.startswith("upstream_") else str(failure.status)
             leg.counts = outlet.is_new(failure)
             leg.failed(failure)
+            outlet.dismiss(model, _now())
             return failure
         except Refusal as refusal:  # the line's own: the upstream wasn't asked
             leg.counts = False
@@ -243,8 +244,3 @@ def _busy(name: str, wait_s: float) -> Refusal:
         f"{name} could be asked in about {wait_s:.0f} s, and no other upstream has answered; ask again then."
     )
     return Refusal(503, _BUSY, sentence, retry_after_s=wait_s)
-
-
-def _unavailable(name: str, wait_s: float) -> Refusal:
-    sentence = f"{name} has failed too often just now and is left alone for a moment; ask again."
-    return Refusal(503, _UNAVAILABLE, sentence, retry_after_s=wait_s)

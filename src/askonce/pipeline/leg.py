@@ -89,9 +89,9 @@ class Leg:
             tell(self._given, asyncio.get_running_loop().time())
 
     def failed(self, failure: UpstreamFailure) -> None:
-        """The call has failed: 4xx and 429 are an upstream's that works."""
+        """The call has failed: 4xx and 429 are an upstream's that works. A probe has, whoever shared its call."""
         model, now = self.request.ask.route.model, asyncio.get_running_loop().time()
-        if not self.counts:
+        if not (self.counts or self._given.probes):
             return
         if failure.sharing is Sharing.TRANSIENT and failure.status >= _SERVER_ERROR:
             self._breakers.failed(self._given, model, now, unreached=failure.code == _UNREACHED)

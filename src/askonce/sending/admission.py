@@ -17,7 +17,7 @@ from askonce.sending.quota import read_headers
 from askonce.sending.state import LineState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from askonce.errors import UpstreamFailure
     from askonce.sending.limits import Limits
@@ -87,6 +87,11 @@ class Admission:
             self._reconsider(waiter.pool)
         elif _earlier(lane, ticket.lane):
             ticket.lane = lane
+
+    def dismiss(self, refusal: Callable[[], Refusal]) -> None:
+        """Tells all that wait that their turn won't come; `refusal` makes what one of them is told."""
+        for waiter in self._queue.waiters():
+            self._refuse(waiter, refusal())
 
     @property
     def idle(self) -> bool:

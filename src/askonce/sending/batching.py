@@ -20,7 +20,7 @@ from askonce.sending.delivery import Delivery, Run
 from askonce.sending.ticket import Ticket
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Callable, Hashable, Mapping
 
     from askonce.model import Call, Endpoint, Lane
     from askonce.sending.batches.form import Form, Part
@@ -147,6 +147,14 @@ class Batches:
             self._gate.hurry(group.waiting.ticket, lane)
         self._set_off(group)
 
+    def dismiss(self, refusal: Callable[[], Refusal]) -> None:
+        """Tells all that wait that their turn won't come; `refusal` makes what one of them is told."""
+        for group, member in list(self._waiting.values()):
+            self._take_out(group, member)
+            member.fail(refusal())
+        for group in list(self._groups.values()):
+            self._set_off(group)
+
     def _group(self, part: Part) -> _Group:
         group = self._groups.get(part.group)
         if group is None:
@@ -232,9 +240,12 @@ class Batches:
             or (member.ticket.tenant == ticket.tenant and member.ticket.deadline <= ticket.deadline)
         ]
         for member in told:
-            group.pile.remove(member)
-            del self._waiting[member.ticket]
+            self._take_out(group, member)
         return told
+
+    def _take_out(self, group: _Group, member: Member) -> None:
+        group.pile.remove(member)
+        del self._waiting[member.ticket]
 
     def _returned(self, group: _Group, carrier: Carrier) -> None:
         """A carrier is back, or will never go: the next one may. Safe to call again."""
@@ -257,8 +268,7 @@ class Batches:
     def _left(self, group: _Group, member: Member) -> None:
         """A caller doesn't wait any more: its call isn't sent, or is cancelled where it was the last of its batch."""
         if member in group.pile:
-            group.pile.remove(member)
-            del self._waiting[member.ticket]
+            self._take_out(group, member)
             self._set_off(group)
         elif member.carrier is not None and all(other.share.done() for other in member.carrier.members):
             member.carrier.stop()

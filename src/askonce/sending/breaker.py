@@ -1,8 +1,7 @@
 """Circuit breakers: an upstream that is down is left alone, but for a probe now and then.
 
-Libraries were looked at (purgatory, aiobreaker, pybreaker, circuitbreaker): they read the wall clock, count failures in a
-row alone, or let every call through as soon as they are half open. Here a probe is one real request; the others hear
-at once how long it takes until the next one.
+A probe is one real request; the others hear at once how long it takes until the next one. Times are given by the
+caller, so that they are the event loop's.
 """
 
 from __future__ import annotations
@@ -146,6 +145,11 @@ class Pass(NamedTuple):
     model: Breaker | None
     probes_model: bool
 
+    @property
+    def probes(self) -> bool:
+        """Whether what becomes of it decides on a breaker."""
+        return self.probes_upstream or self.probes_model
+
 
 class Breakers:
     """An upstream's own breaker, and one for each of its models that has failed.
@@ -170,6 +174,11 @@ class Breakers:
         wait_s = self.upstream.wait_s(now)
         breaker = self._models.get(model)
         return wait_s if breaker is None else max(wait_s, breaker.wait_s(now))
+
+    def is_open(self, model: str) -> bool:
+        """Whether a model is left alone, and no probe is under way."""
+        breaker = self._models.get(model)
+        return BreakerState.OPEN in (self.upstream.state, None if breaker is None else breaker.state)
 
     def enter(self, model: str, now: float) -> Pass:
         """A call goes, as `wait_s` allows."""

@@ -14,6 +14,7 @@ from askonce.sending.passage import OwnPassage
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from askonce.errors import Refusal
     from askonce.model import Call, Lane
     from askonce.ports import Upstream
     from askonce.sending.batching import BatchingRules
@@ -101,6 +102,12 @@ class Line:
         if self._batches is not None:
             self._batches.hurry(ticket, lane)
         self._admission.hurry(ticket, lane)
+
+    def dismiss(self, refusal: Callable[[], Refusal]) -> None:
+        """Tells all that wait for their turn that it won't come; `refusal` makes what one of them is told."""
+        if self._batches is not None:
+            self._batches.dismiss(refusal)
+        self._admission.dismiss(refusal)
 
     @property
     def idle(self) -> bool:

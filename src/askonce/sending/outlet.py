@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 import weakref
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from askonce.sending.breaker import BreakerRules, Breakers
+from askonce.errors import Refusal
+from askonce.sending.breaker import BreakerRules, Breakers, BreakerState
 from askonce.sending.retries import RetryBudget, RetryRules, full_jitter
 
 if TYPE_CHECKING:
@@ -19,9 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Outlet"]
 
 _LINES: Final = 1_000
-"""Models whose lines are kept; beyond them the oldest that is idle is forgotten."""
-
-
+"""Models whose lines are kept; beyond them the longest unused that is idle is forgotten."""
 _RETRIES: Final = RetryRules()
 _BREAKER: Final = BreakerRules()
 
@@ -63,7 +63,7 @@ class Outlet:
         self.budget = RetryBudget(self.rules)
         self._make = lines
         self._shared: _Shared | None = None
-        self._lines: dict[str, Line] = {}
+        self._lines: OrderedDict[str, Line] = OrderedDict()
         self._draw = random.Random().random  # noqa: S311 - spreads retries, guards nothing
 
     def line(self, model: str) -> Line:
@@ -72,11 +72,28 @@ class Outlet:
         if line is None:
             self._forget()
             line = self._lines[model] = self._make(model)
+        else:
+            self._lines.move_to_end(model)
         return line
 
     def lines(self) -> Iterator[tuple[str, Line]]:
         """The lines by model."""
         return iter(self._lines.items())
+
+    def unavailable(self, model: str, now: float) -> Refusal | None:
+        """What calls to a model are told while a breaker lets none go; None where one may go now."""
+        wait_s = self.breakers.wait_s(model, now)
+        return self._unavailable(wait_s) if wait_s else None
+
+    def dismiss(self, model: str, now: float) -> None:
+        """After a failure: where a breaker is open now, those that wait are told so, as newcomers are."""
+        wait_s = self.breakers.wait_s(model, now)
+        if not wait_s or not self.breakers.is_open(model):
+            return
+        whole = self.breakers.upstream.state is BreakerState.OPEN
+        for name, line in self._lines.items():
+            if whole or name == model:
+                line.dismiss(lambda: self._unavailable(wait_s))
 
     def pause_s(self, failure: UpstreamFailure, retry: int) -> float:
         """Seconds to wait before the `retry`-th retry (from 0) of a failed call.
@@ -100,6 +117,10 @@ class Outlet:
         shared = self._shared_by(failure)
         new, shared.counted = not shared.counted, True
         return new
+
+    def _unavailable(self, wait_s: float) -> Refusal:
+        sentence = f"{self.name} has failed too often just now and is left alone for a moment; ask again."
+        return Refusal(503, "upstream_unavailable", sentence, retry_after_s=wait_s)
 
     def _shared_by(self, failure: UpstreamFailure) -> _Shared:
         shared = self._shared

@@ -107,6 +107,10 @@ class Queue:
         """Where a ticket waits; None where it doesn't."""
         return self._waiters.get(ticket)
 
+    def waiters(self) -> list[Waiter]:
+        """All that wait."""
+        return list(self._waiters.values())
+
     def push(self, waiter: Waiter) -> None:
         """Joins behind the other calls of its tenant."""
         lane = self._lane(waiter)

@@ -1,8 +1,7 @@
 """When a failed call is sent again: after how long, and how many of them in all.
 
-tenacity and stamina were looked at. Their loops know one call's waits; here each failure decides anew between
-another try, another upstream and telling the caller, and a budget is shared by all calls. What is left for a library
-is the one line of `full_jitter`.
+Each failure decides anew between another try, another upstream and telling the caller (`pipeline.journey`): here is
+what all of an upstream's calls share.
 """
 
 from __future__ import annotations
