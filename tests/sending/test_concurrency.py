@@ -57,6 +57,15 @@ def test_it_falls_once_per_round_trip_and_from_what_was_in_use() -> None:
     assert limit.value == 19
 
 
+def test_a_bad_answer_on_a_quiet_day_leaves_room_for_the_next_burst() -> None:
+    """With hardly anything in use, overload lowers the limit by its factor, and a 429 says nothing of it."""
+    limit = ConcurrencyLimit(Limits(max_concurrency=512, min_concurrency=4))
+    limit.overloaded(sent_at=1.0, in_use=1, now=2.0)
+    assert limit.value == 358
+    limit.refused(sent_at=3.0, in_use=2, now=4.0)
+    assert limit.value == 358
+
+
 def test_it_rises_only_while_it_is_reached() -> None:
     """Good answers below the limit prove nothing about more."""
     limit = ConcurrencyLimit(Limits(max_concurrency=512))

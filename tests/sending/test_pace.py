@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from askonce.sending.key import PAUSED, Key
+from askonce.sending.key import GO, PAUSED, Key
 from askonce.sending.limits import Limits
 from askonce.sending.pace import Pace
 
@@ -88,7 +88,8 @@ def test_refusals_of_calls_that_were_under_way_together_count_once() -> None:
 def test_after_a_pause_one_call_goes_first_and_its_refusal_only_makes_the_pause_longer() -> None:
     """The rate isn't lowered by a pause that was too short; the next pause is twice as long."""
     key = Key(Limits())
-    key.refused(key.send(10, 100.0), None, (), 100.1)
+    shots = [key.send(10, 100.0) for _ in range(10)]
+    key.refused(shots[-1], None, (), 100.1)
     first = key.wait(10, 100.1)
     assert first.reason == PAUSED
     now = 100.1 + first.seconds + 5
@@ -100,6 +101,22 @@ def test_after_a_pause_one_call_goes_first_and_its_refusal_only_makes_the_pause_
     later = now + 10
     key.accepted(key.send(10, later), ())
     assert key.wait(10, later).reason != PAUSED
+
+
+def test_one_stray_refusal_costs_a_moment_and_a_second_one_counts() -> None:
+    """Among few calls a single 429 makes a short pause and no rate; another one within a minute does."""
+    key = Key(Limits())
+    key.refused(key.send(10, 100.0), None, (), 100.1)
+    assert key.wait(10, 100.1).seconds == pytest.approx(0.1)
+    key.accepted(key.send(10, 101.0), ())
+    assert [key.wait(key.send(10, 102.0).number, 102.0) for _ in range(100)] == [GO] * 100
+    assert key.state(102.0).learned_per_s is None
+    quiet = 102.0 + 70
+    for now in (quiet, quiet + 30):
+        assert key.state(now).learned_per_s is None
+        key.refused(key.send(10, now), None, (), now + 0.1)
+        key.accepted(key.send(10, now + 5), ())
+    assert key.state(quiet + 40).learned_per_s is not None
 
 
 def test_a_key_never_shows_itself() -> None:

@@ -23,7 +23,8 @@ class ConcurrencyLimit:
     It rises by one with each round of answers, if it was reached and at most half of them missed the target. It falls
     where most of a round missed the target, and at each sign of overload, but not by calls that were sent before it
     last fell: what they tell is known already. It falls from what was really in use, so that a limit far above the
-    traffic comes down to it at once.
+    traffic comes down to it at once; but where no more was in use than is always allowed, the calls at a time are hardly
+    to blame: then it falls from itself, and one bad answer on a quiet day doesn't leave the next burst to queue.
     """
 
     __slots__ = (
@@ -76,7 +77,7 @@ class ConcurrencyLimit:
 
         More calls at a time than any that went well since the last time: that may be the reason. Otherwise it isn't.
         """
-        if sent_at >= self._cut_at and in_use > self._settled_at:
+        if sent_at >= self._cut_at and in_use > max(self._settled_at, self._least):
             self._cut(_LATENCY_CUT, in_use, now)
             self._probing = True
         self._settled_at = 0
@@ -94,7 +95,7 @@ class ConcurrencyLimit:
         self._reached = False
 
     def _cut(self, factor: float, in_use: int, now: float) -> None:
-        used = min(self._value, float(max(in_use, 1)))
+        used = min(self._value, float(in_use)) if in_use > self._least else self._value
         self._value = max(float(self._least), used * factor)
         self._cut_at = now
         self._probing = False

@@ -29,6 +29,12 @@ _LONGEST_PROBE_S: Final = 0.25
 """The longest that the first call after a pause is waited for before others follow."""
 _LATE_SHARE: Final = 1 / 600
 """Of a minute's calls, those of a tenth of a second: what a busy machine's timers are late by isn't lost."""
+_FEW: Final = 5
+"""Calls in a second of which one refusal says nothing of the rate: it may be anything's fault."""
+_LONE_S: Final = 60.0
+"""A refusal among few calls counts once another one was not longer before it than that …"""
+_LONE_GUESS_S: Final = 0.1
+"""… and else only makes this pause, where the upstream names none."""
 _STEADY_RPM: Final = 60
 """Limits from here on are spaced evenly; below, a fifth of a minute's calls may go at once."""
 
@@ -175,31 +181,38 @@ class Key:
 
         Returns whether that is news: of several calls that were under way together, the first one's refusal is.
 
-        The first call after a pause tells that the pause was too short, not that the rate is too high.
+        The first call after a pause tells that the pause was too short, not that the rate is too high. A single
+        refusal among few calls tells nothing of a rate.
         """
         self.refusals += 1
         self._unlimited = False
         self._read(shot, headers)
         self._refusal_s += 0.2 * (now - shot.at - self._refusal_s)
         if shot.at >= self._refused_at:
-            if shot.number == self._probe:
-                self._guess_s = min(2 * self._guess_s, _LONGEST_GUESS_S)
-            else:
-                self._guess_s = min(
-                    1.0, max(_SHORTEST_GUESS_S, 2 / (self._pace.rate or max(shot.recent, 2.0)))
-                )
-            pause_s = self._guess_s if retry_after_s is None else max(retry_after_s, _SHORTEST_GUESS_S)
-            if shot.number != self._probe:
-                # Right after a pause there were few calls, which says nothing of how many there may be.
-                steady = shot.at - self._paused_until > 1
-                self._pace.refused(shot.recent, pause_s, now, steady=steady)
-            self._probe = 0
-            self._refused_at = now
-            self.pause(pause_s, now)
+            self._slow_down(shot, retry_after_s, now)
             return True
         if retry_after_s is not None:
             self.pause(retry_after_s, now)
         return False
+
+    def _slow_down(self, shot: Shot, retry_after_s: float | None, now: float) -> None:
+        """Pauses, and lowers the rate where the refusal tells something of it."""
+        probe = shot.number == self._probe
+        lone = self._pace.rate is None and shot.recent < _FEW and now - self._refused_at > _LONE_S
+        if probe:
+            self._guess_s = min(2 * self._guess_s, _LONGEST_GUESS_S)
+        elif lone:
+            self._guess_s = _LONE_GUESS_S
+        else:
+            self._guess_s = min(1.0, max(_SHORTEST_GUESS_S, 2 / (self._pace.rate or max(shot.recent, 2.0))))
+        pause_s = self._guess_s if retry_after_s is None else max(retry_after_s, _SHORTEST_GUESS_S)
+        if not (probe or lone):
+            # Right after a pause there were few calls, which says nothing of how many there may be.
+            steady = shot.at - self._paused_until > 1
+            self._pace.refused(shot.recent, pause_s, now, steady=steady)
+        self._probe = 0
+        self._refused_at = now
+        self.pause(pause_s, now)
 
     def set_aside(self, seconds: float, now: float) -> None:
         """The upstream doesn't know the key, or its account is empty: others go first."""
