@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Adjustment", "Bar", "adjustments", "clears", "tightened"]
 
-_FEW_TERMS: Final = 3
+_FEW_TERMS: Final = 2
 
 
 class Adjustment(NamedTuple):
@@ -24,7 +24,7 @@ class Adjustment(NamedTuple):
 
 
 SHORT: Final = Adjustment("too-short", 0.5)
-"""Fewer than three words with subject matter: one of them misread is all of the question."""
+"""At most one word with subject matter: that one misread is all of the question."""
 CONVERSATION: Final = Adjustment("conversation", 0.5)
 """For each earlier turn: the more was said before, the more may be meant that isn't said."""
 
