@@ -435,6 +435,46 @@ async def test_a_stand_ins_answer_has_no_part_in_the_asked_models_questions() ->
     assert flight.candidates == ()
 
 
+@virtual_time
+async def test_equivalent_questions_dont_share_a_stand_ins_answer() -> None:
+    """Who follows a flight is let go as soon as another model is asked, and nobody follows after that; identical ones stay."""
+    desk = Desk(
+        FakeReply([1.0, anew(DOWN)]),
+        spare=[FakeReply([1.0, *whole("spare").script])],
+        rules=replace(RULES, attempts=0),
+    )
+    first, twin = asyncio.create_task(desk.ask()), asyncio.create_task(desk.ask())
+    await asyncio.sleep(0.1)
+    follower = desk.flights.follow(b"key", request(b"other"))
+    assert follower is not None
+    with pytest.raises(Refusal):
+        await follower.read()
+    follower.leave()
+    await asyncio.sleep(0.1)
+    assert len(desk.main.calls) == len(desk.spare.calls) == 1
+    assert desk.flights.follow(b"key", request(b"other")) is None
+    assert content(await first) == content(await twin) == "spare"
+
+
+@pytest.mark.parametrize("named", ["", "gpt", "spare-1"])
+@virtual_time
+async def test_embeddings_of_one_model_are_never_anothers(named: str) -> None:
+    """A stand-in for embeddings asks for the same model; where it names another one, callers are told of the failure."""
+    vectors = FakeReply([orjson.dumps({"object": "list", "model": "gpt", "data": []})])
+    desk = Desk(
+        spare=[vectors],
+        fallbacks=(Fallback("*", (Route("spare", named),)),),
+        rules=replace(RULES, attempts=0),
+    )
+    asked = request(endpoint=Endpoint.EMBEDDINGS, body={"model": "gpt", "input": "a"})
+    if named == "spare-1":
+        assert (await desk.told(asked)).code == "upstream_unreachable"
+        assert not desk.spare.calls
+    else:
+        assert reason(await desk.ask(asked)) == "miss-fallback"
+        assert [call.model for call in desk.spare.calls] == ["gpt"]
+
+
 PASSED = Caller("tenant:ann", "ann", ("default",), "sk-of-ann", b"ann's key")
 
 

@@ -56,5 +56,6 @@ class FallbackSettings(Section):
         description="The upstream to ask. It needs a key of its own, unless it is the one that it stands in for."
     )
     model: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
-        default=None, description="The model to ask it for; absent: the one that was asked for."
+        default=None,
+        description="The model to ask it for; absent: the one that was asked for. Embeddings go to no other model.",
     )

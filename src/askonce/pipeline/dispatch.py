@@ -51,7 +51,8 @@ class Served:
 class Fallback:
     """Who stands in for the models of a pattern, in order; the routes' models are the upstreams' own names.
 
-    A route without a model is for the model as it was asked for.
+    A route without a model is for the model as it was asked for. Embeddings have no other stand-ins than those of the same
+    model: another one's vectors lie elsewhere, and nothing would show that they are of no use beside the others.
     """
 
     pattern: str
@@ -69,7 +70,7 @@ class Dispatcher:
         self._observer = observer
         self._fallbacks = fallbacks
         self._routes: dict[str, Route] = {}
-        self._stops: dict[tuple[str, Route], tuple[Stop, ...]] = {}
+        self._stops: dict[tuple[str, Route, bool], tuple[Stop, ...]] = {}
 
     @property
     def outlets(self) -> list[Outlet]:
@@ -100,7 +101,8 @@ class Dispatcher:
 
     def journey(self, request: Request, errand: Errand, divert: Divert) -> Journey:
         """The way of a request that callers wait for: again where a call fails, then to those that stand in."""
-        named = request.ask.model, request.ask.route
+        ask = request.ask
+        named = ask.model, ask.route, ask.endpoint is Endpoint.EMBEDDINGS
         stops = self._stops.get(named)
         if stops is None:
             if len(self._stops) >= _MEMO:
@@ -141,9 +143,13 @@ class Dispatcher:
         for one in self._served.values():
             await one.upstream.close()
 
-    def _find_stops(self, model: str, route: Route) -> list[Stop]:
+    def _find_stops(self, model: str, route: Route, same_model: bool) -> list[Stop]:  # noqa: FBT001 - part of a key
         chosen = next((one for one in self._fallbacks if fnmatchcase(model, one.pattern)), None)
-        stand_ins = [] if chosen is None else [self._named(one, model) for one in chosen.routes]
+        stand_ins = [
+            self._named(one, model)
+            for one in (() if chosen is None else chosen.routes)
+            if not same_model or one.model in {"", model, route.model}
+        ]
         return [self._stop(one) for one in dict.fromkeys([route, *stand_ins])]
 
     def _named(self, route: Route, model: str) -> Route:

@@ -73,13 +73,13 @@ class _Delivery:
 
     async def divert(self, request: Request, route: Route) -> Request | None:
         """The request understood anew for a fallback; None where that one's answer is stored, and landed on."""
+        self._flight.divert()
         diverted = rerouted(request, route)
         key = cache_key(diverted)
         stored = await self._store.get(key) if key is not None else None
         now = self._clock.now()
         if stored is None or stored.link is not None or not young_enough(stored.entry, diverted, now):
             return diverted
-        self._flight.candidates = ()
         self._flight.land(stored.entry.answer, exact(stored.entry, now))
         return None
 
@@ -91,9 +91,6 @@ class _Delivery:
         receive = self._relay if reply.streamed else self._receive
         answer, keepable = await receive(leg, reply)
         passage.settle(answer.usage)
-        if leg.request is not self._asked:
-            # Another model's answer says nothing of what is stored under the asked model's name.
-            flight.candidates = ()
         self._keep(leg.request, answer, reply, keepable=keepable)
         flight.land(answer, flight.source)
 

@@ -64,6 +64,7 @@ class Flight:
         question: What the semantic tier finds it by, once embedded.
         candidates: Stored answers that weren't served, likeliest first: to be compared with this one, once landed.
         journey: Its way to an upstream's answer, once it is asked for.
+        diverted: Whether another model stands in for the asked one.
         sent: What there is to say of that way, as a reason code ("" for nothing), and the seconds until the call that
             was answered went out.
         started_at: Event loop time.
@@ -83,6 +84,7 @@ class Flight:
         self.question: Question | None = None
         self.candidates: tuple[Decision, ...] = ()
         self.journey: Journey | None = None
+        self.diverted = False
         self.sent = _SENT
         self.started_at = asyncio.get_running_loop().time()
         self.asked_at = 0.0
@@ -138,6 +140,17 @@ class Flight:
         """Says what the answer's envelopes are made of; before the first event, or with the answer."""
         self.stamp, self.id_prefix, self.model = stamp, id_prefix, model
         self.told_at = self.told_at or perf_counter()
+
+    def divert(self) -> None:
+        """Another model stands in: what it answers says nothing of what the asked model's answers are worth.
+
+        So nothing stored is compared with it, and flights that follow this one go their own way.
+        """
+        self.diverted = True
+        self.candidates = ()
+        for seat in self._seats:
+            if seat.follows:
+                seat.fail(_broken_off())
 
     def publish(self, chunk: Chunk) -> None:
         """Adds an event for all to read."""
@@ -220,6 +233,7 @@ class Flight:
         self.id_prefix = self.model = ""
         self.headers = ()
         self.journey = None
+        self.diverted = False
         self.sent = _SENT
         self.asked_at = self.told_at = 0.0
         self._lead(next(iter(heirs)))

@@ -92,9 +92,10 @@ class Flights:
 
         Only a flight that has asked the upstream can be followed. One that has not may itself end up with the answer
         to a third question, which nobody has compared with this one, or wait for the very flight that would follow it.
+        Nor can one be followed that another model answers than the one that was asked.
         """
         flight = self._table.get(key)
-        if flight is None or not flight.asked_at or not self._trusted(flight, request):
+        if flight is None or not flight.asked_at or flight.diverted or not self._trusted(flight, request):
             return None
         return flight.admit(request, follows=True)
 
