@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import orjson
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -124,6 +125,38 @@ async def test_tenants_take_turns() -> None:
     assert len({line.number for line in taken + await jobs.take_direct(20, 200.0)}) == 11
 
 
+@pytest.mark.parametrize("order", ["ab", "ba"])
+async def test_tenants_take_turns_where_there_is_room_for_one_at_a_time(order: str) -> None:
+    """A burst doesn't hold up another tenant's line or webhook when slots come free one by one."""
+    jobs, burst = store(), order[0]
+    for number in range(5):
+        await jobs.submit(_direct(f"{burst}{number}", f"tenant:{burst}"))
+        await jobs.submit(_told(f"told {burst}{number}", f"tenant:{burst}"))
+    await jobs.submit(_direct("alone", f"tenant:{order[1]}"))
+    await jobs.submit(_told("told alone", f"tenant:{order[1]}"))
+    lines = [await jobs.take_direct(1, 200.0) for _ in range(2)]
+    assert {orjson.loads(line.context)["caller"][0] for (line,) in lines} == {"tenant:a", "tenant:b"}
+    owners, busy = set(), list[int]()
+    for _ in range(2):
+        (delivery,), _ = await jobs.take_deliveries(busy, 1, 200.0)
+        busy.append(delivery.job)
+        owners.add(await jobs.owner(delivery.job))
+    assert {tenant for tenant, _ in filter(None, owners)} == {"tenant:a", "tenant:b"}
+
+
+async def test_a_broken_constraint_costs_its_own_operation_alone() -> None:
+    """What SQLite says of one statement isn't taken for a failing disk."""
+    jobs = store()
+
+    def twice(tables: JobTables, _: WorkTables) -> None:
+        tables.connection.execute("INSERT INTO jobs SELECT * FROM jobs LIMIT 1")
+
+    await jobs.submit(new_job("a"))
+    bad, good = await asyncio.gather(jobs._do(twice), jobs.submit(new_job("b")), return_exceptions=True)
+    assert isinstance(bad, sqlite3.IntegrityError)
+    assert not isinstance(good, BaseException)
+
+
 async def test_old_results_go_with_all_that_was_theirs() -> None:
     """After the retention nothing is left but what is still wanted; an undelivered webhook keeps its job."""
     jobs = store()
@@ -217,6 +250,10 @@ async def test_jobs_in_memory_work_and_say_so() -> None:
 def _direct(name: str, tenant: str) -> NewJob:
     job = new_job(name, tenant=tenant)
     return replace(job, line=replace(job.line, batched=False))
+
+
+def _told(name: str, tenant: str) -> NewJob:
+    return new_job(name, tenant=tenant, ready=ready(), webhook="https://x.example")
 
 
 def _large(name: str) -> NewJob:
@@ -345,4 +382,4 @@ class Lane(RuleBasedStateMachine):
 
 
 TestLane = Lane.TestCase
-TestLane.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestLane.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)

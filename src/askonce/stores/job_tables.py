@@ -90,7 +90,8 @@ class JobTables:
         self._open[new.tenant] = self._open.get(new.tenant, 0) + 1
         if new.webhook:
             self.connection.execute(
-                "INSERT INTO deliveries VALUES (?,?,'idle',0,0,'')", (cursor.lastrowid, new.webhook)
+                "INSERT INTO deliveries VALUES (?,?,?,'idle',0,0,'')",
+                (cursor.lastrowid, new.tenant, new.webhook),
             )
         answered = self.connection.execute(
             "SELECT 1 FROM lines WHERE number = ? AND state = 'answered'", (line,)

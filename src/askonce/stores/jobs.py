@@ -43,6 +43,10 @@ __all__ = ["SqliteJobs"]
 _T = TypeVar("_T")
 _PATIENCE_S: Final = 10.0
 _RETRY_S: Final = 5.0
+_OF_ONE_OPERATION: Final = (
+    sqlite3.DataError, sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError,
+)  # fmt: skip
+"""What SQLite says of values and statements; all else it says of the file."""
 _log = structlog.get_logger(__name__)
 
 
@@ -270,7 +274,7 @@ class SqliteJobs:
         connection.execute("SAVEPOINT operation")
         try:
             value = operation(*(self._tables or self._open(connection)))
-        except (sqlite3.DataError, UnicodeEncodeError) as error:  # a text that SQLite can't express
+        except _OF_ONE_OPERATION as error:
             failure: Exception = error
         except sqlite3.Error:
             raise

@@ -74,9 +74,10 @@ CREATE TABLE batches (
     model TEXT NOT NULL, state TEXT NOT NULL, remote_id TEXT NOT NULL, created_at REAL NOT NULL);
 CREATE INDEX batches_state ON batches (state);
 CREATE TABLE deliveries (
-    job INTEGER PRIMARY KEY, url TEXT NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL,
+    job INTEGER PRIMARY KEY, tenant TEXT NOT NULL, url TEXT NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL,
     due_at REAL NOT NULL, detail TEXT NOT NULL);
 CREATE INDEX deliveries_due_at ON deliveries (state, due_at);
+CREATE INDEX deliveries_tenant ON deliveries (state, tenant, due_at);
 """,
 )
 """What makes version 1 of an empty file, version 2 of version 1, and so on.

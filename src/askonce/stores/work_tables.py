@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from askonce.job import Batch, Delivery, DeliveryState, Group, JobTotals, Line, Pile
+from askonce.stores.turns import Turns
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 __all__ = ["WorkTables"]
 
@@ -34,6 +35,8 @@ class WorkTables:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
+        self._line_turns = Turns(connection, "lines", "direct")
+        self._delivery_turns = Turns(connection, "deliveries", _PENDING)
 
     def piles(self, now: float) -> list[Pile]:
         """What waits for a batch, by group."""
@@ -136,18 +139,7 @@ class WorkTables:
 
     def take_direct(self, count: int, now: float) -> list[Line]:
         """Lines to be sent one by one: of each tenant in turn, those that wait longest first."""
-        taken: list[Line] = []
-        waiting = list(self._tenants_waiting())
-        while waiting and len(taken) < count:
-            for tenant in list(waiting):
-                line = self._take_one(tenant, now)
-                if line is None:
-                    waiting.remove(tenant)
-                elif len(taken) < count:
-                    taken.append(line)
-                if len(taken) >= count:
-                    break
-        return taken
+        return self._line_turns.take(count, lambda tenant: self._take_one(tenant, now))
 
     def postpone(self, number: int, due_at: float) -> None:
         """A line that was sent failed for the moment."""
@@ -189,17 +181,23 @@ class WorkTables:
         return JobTotals(jobs, lines, batches, deliveries, oldest_at, size_bytes)
 
     def take_deliveries(self, busy: Sequence[int], count: int, now: float) -> list[Delivery]:
-        """Webhooks that are due, without those of the `busy` jobs."""
-        rows = self.connection.execute(
-            "SELECT job, url, state, attempts, due_at, detail FROM deliveries WHERE state = ? AND due_at <= ? "
-            "ORDER BY due_at LIMIT ?",
-            (_PENDING, now, count + len(busy)),
-        )
-        found = [
-            Delivery(job, url, DeliveryState(state), attempts, due_at, detail)
-            for job, url, state, attempts, due_at, detail in rows
-        ]
-        return [one for one in found if one.job not in busy][:count]
+        """Webhooks that are due, without those of the `busy` jobs: of each tenant in turn, the longest due first."""
+        chosen = set(busy)
+
+        def take_one(tenant: str) -> Delivery | None:
+            rows = self.connection.execute(
+                "SELECT job, url, state, attempts, due_at, detail FROM deliveries "
+                "WHERE state = ? AND tenant = ? AND due_at <= ? ORDER BY due_at LIMIT ?",
+                (_PENDING, tenant, now, len(chosen) + 1),
+            )
+            row = next((row for row in rows if row[0] not in chosen), None)
+            if row is None:
+                return None
+            job, url, state, attempts, due_at, detail = row
+            chosen.add(job)
+            return Delivery(job, url, DeliveryState(state), attempts, due_at, detail)
+
+        return self._delivery_turns.take(count, take_one)
 
     def next_delivery_at(self, now: float) -> float | None:
         """When the next webhook that isn't due yet will be; None where there is none."""
@@ -221,19 +219,6 @@ class WorkTables:
             "SELECT tenant, request_id FROM jobs WHERE number = ?", (job,)
         ).fetchone()
         return None if row is None else (row[0], row[1])
-
-    def _tenants_waiting(self) -> Iterator[str]:
-        """Tenants that have something to send, found by the index rather than by walking all lines."""
-        last = ""
-        while True:
-            row = self.connection.execute(
-                "SELECT tenant FROM lines WHERE state = 'direct' AND tenant > ? ORDER BY tenant LIMIT 1",
-                (last,),
-            ).fetchone()
-            if row is None:
-                return
-            last = row[0]
-            yield last
 
     def _take_one(self, tenant: str, now: float) -> Line | None:
         row = self.connection.execute(
