@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import IO, TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
-    from pathlib import Path
 
     from askonce.job import (
         Batch,
@@ -332,8 +331,8 @@ class JobStore(Protocol):
 class BatchApi(Protocol):
     """A provider that takes files of requests. Every call raises UpstreamFailure."""
 
-    async def upload(self, name: str, file: Path) -> str:
-        """Uploads a file of requests under a name; returns its id."""
+    async def upload(self, name: str, file: IO[bytes]) -> str:
+        """Uploads a file of requests under a name; returns its id. May close the file."""
         ...
 
     async def find_file(self, name: str) -> str | None:
@@ -357,7 +356,7 @@ class BatchApi(Protocol):
         ...
 
     def results(self, file_id: str) -> AsyncIterator[bytes]:
-        """The lines of a result file."""
+        """The lines of a result file, without those that are too large to be an answer."""
         ...
 
     async def delete_file(self, file_id: str) -> None:

@@ -71,7 +71,7 @@ async def test_identical_inputs_are_one_item(asker: openai.AsyncOpenAI, engine: 
 
 async def test_one_bad_input_fails_nobody_else(asker: openai.AsyncOpenAI) -> None:
     """The caller at fault is told what is wrong with its input; the others have their vectors."""
-    inputs = [*(f"fine {n}" for n in range(12)), ["good", ""]]
+    inputs: list[str | list[str]] = [*(f"fine {n}" for n in range(12)), ["good", ""]]
     answers = await asyncio.gather(
         *(asker.embeddings.create(model="m", input=one) for one in inputs), return_exceptions=True
     )

@@ -6,7 +6,7 @@ import asyncio
 import json
 import sqlite3
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from askonce.errors import Sharing, UpstreamFailure
 from askonce.gateway import Gateway, Parts
@@ -27,7 +27,6 @@ from fakes import POLICY, FakeClock, FakeObserver, FakeStore, served
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
 
 GROUP = Group("provider", "chat/completions", "sim-small")
 
@@ -105,8 +104,8 @@ class FakeBatchApi:
     trouble: dict[str, UpstreamFailure] = field(default_factory=dict)
     results_of: dict[str, list[bytes]] = field(default_factory=dict)
 
-    async def upload(self, name: str, file: Path) -> str:
-        return cast("str", await self._do("upload", lambda: self._upload(name, file.read_bytes())))
+    async def upload(self, name: str, file: IO[bytes]) -> str:
+        return cast("str", await self._do("upload", lambda: self._upload(name, file.read())))
 
     async def find_file(self, name: str) -> str | None:
         found = [identity for identity, (own, _) in self.files.items() if own == name]

@@ -273,6 +273,74 @@ async def test_a_bug_costs_a_pause_and_no_job(monkeypatch: pytest.MonkeyPatch) -
     await players.engine.close()
 
 
+NOISE = [
+    b"\xff\xfe", b"[]", b"null", b"{", b'{"custom_id": null}', b'{"custom_id": 7}', b'{"custom_id": "line-1_0"}',
+    b'{"custom_id": "line-999999999999999999999999"}', b'{"custom_id": "line-' + b"9" * 5_000 + b'"}',
+    b'{"custom_id": "line-77", "response": {"status_code": 200, "body": {}}}', b'{"custom_id": "theirs"}',
+]  # fmt: skip
+
+
+@virtual_time
+async def test_noise_in_a_result_file_costs_nobody_else() -> None:
+    """Lines that are garbage, of nobody, or of somebody again: the first answer counts, the others go on."""
+    players = Players()
+    players.engine.start()
+    for name in ("a", "b", "c"):
+        await players.submit(name)
+    (batch,) = await until_batches(players, 1)
+    players.api.end(batch, answer=lambda question: answered(question) if question != "c" else {"response": 5})
+    lines = players.api.results_of[f"out-{batch}"]
+    again = [orjson.dumps({**orjson.loads(lines[0]), **expired()})]
+    players.api.results_of[f"out-{batch}"] = [*NOISE, *lines, *again, *NOISE]
+    for one in await until_ended(players, "a", "b"):
+        assert one.answer is not None
+        assert f"About {one.request_id}".encode() in one.answer.fields
+    _, second = await until_batches(players, 2)
+    players.api.end(second)
+    await until_ended(players, "c")
+    assert players.api.handed_in == ["a", "b", "c", "c"]
+    await players.engine.close()
+
+
+@pytest.mark.parametrize("status", [401, 403, 302, 0])
+@virtual_time
+async def test_what_is_not_the_requests_fault_fails_no_job(status: int) -> None:
+    """The gateway's own key, or a status that says nothing: asked again, and the provider's words aren't shown."""
+    players = Players(wait_s=1.0)
+    players.engine.start()
+    await players.submit("a")
+    (first,) = await until_batches(players, 1)
+    body = {"error": {"message": "Incorrect API key provided: sk-ow**."}}
+    players.api.end(first, answer=lambda _: {"response": {"status_code": status, "body": body}})
+    _, second = await until_batches(players, 2)
+    players.api.end(second)
+    assert (await until_ended(players, "a"))[0].state is JobState.COMPLETED
+    await players.engine.close()
+
+
+@virtual_time
+async def test_a_bug_in_reading_one_result_costs_it_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others of its batch are answered, and the batch comes to its end."""
+    players = Players(wait_s=1.0)
+    read = players.results._answer
+
+    def failing(line: Any, body: bytes) -> Any:
+        if b"About a" in body:
+            raise ZeroDivisionError
+        return read(line, body)
+
+    monkeypatch.setattr(players.results, "_answer", failing)
+    players.engine.start()
+    await players.submit("a")
+    await players.submit("b")
+    (first,) = await until_batches(players, 1)
+    players.api.end(first)
+    assert (await until_ended(players, "b"))[0].state is JobState.COMPLETED
+    await until_batches(players, 2)
+    assert players.api.handed_in == ["a", "b", "a"]
+    await players.engine.close()
+
+
 @virtual_time
 async def test_an_idle_lane_sleeps() -> None:
     """With nothing open, no transaction is made but the rare one that forgets old jobs."""

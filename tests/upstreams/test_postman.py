@@ -18,7 +18,7 @@ PRIVATE = [
     "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.1.2.3", "224.0.0.1",
     "255.255.255.255", "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "ff02::1", "::ffff:127.0.0.1",
     "::ffff:169.254.169.254", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "2002:7f00:1::", "2001:0:4136:e378:8000:63bf:80ff:fffe",
-    "not an address", "",
+    "::7f00:1", "fec0::1", "64:ff9b:1::7f00:1", "::ffff:0:7f00:1", "5f00::1", "not an address", "",
 ]  # fmt: skip
 
 
@@ -85,7 +85,7 @@ async def server() -> AsyncIterator[tuple[str, list[str]]]:
         if request.path == "/moved":
             return web.Response(status=307, headers={"Location": "/ok"})
         if request.path == "/slow":
-            await asyncio.sleep(5)
+            await asyncio.sleep(1)
         return web.Response(status=204)
 
     app = web.Application()

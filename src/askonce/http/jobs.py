@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
@@ -32,6 +33,7 @@ _BEAT_S: Final = 5.0
 """Between two looks of an event stream: also what keeps its connection alive."""
 _PAGE: Final = 100
 _LONGEST_PAGE: Final = 1_000
+_NUMBER: Final = re.compile(r"[0-9]{1,9}")
 _LOOK_AGAIN_S: Final = 5
 
 
@@ -85,7 +87,7 @@ class _Jobs:
         if status is not None and status not in {state.value for state in JobState}:
             sentence = f"`status` is one of {', '.join(JobState)}."
             raise Refusal(400, "invalid_field", sentence, param="status")
-        if not limit.isascii() or not limit.isdigit() or not 0 < int(limit) <= _LONGEST_PAGE:
+        if not _NUMBER.fullmatch(limit) or not 0 < int(limit) <= _LONGEST_PAGE:
             sentence = f"`limit` must be a number from 1 to {_LONGEST_PAGE}."
             raise Refusal(400, "invalid_field", sentence, param="limit")
         state = None if status is None else JobState(status)

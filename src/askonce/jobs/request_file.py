@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import tempfile
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from askonce.job import Batch, Line
     from askonce.ports import JobStore
 
-__all__ = ["custom_id", "request_file"]
+__all__ = ["custom_id", "line_number", "request_file"]
 
 _AT_ONCE: Final = 200
+_NAME: Final = re.compile(r"line-([0-9]{1,18})")
 _STREAMING: Final = frozenset({"stream", "stream_options"})
 
 
@@ -28,24 +29,32 @@ def custom_id(line: Line) -> str:
     return f"line-{line.number}"
 
 
+def line_number(name: object) -> int | None:
+    """The number of the line of that name; None for what isn't the name of one."""
+    found = _NAME.fullmatch(name) if isinstance(name, str) else None
+    return int(found[1]) if found else None
+
+
 @asynccontextmanager
-async def request_file(jobs: JobStore, batch: Batch) -> AsyncIterator[Path | None]:
-    """The file of a batch, for as long as it is needed; None where none of its lines is wanted any more."""
-    folder = await asyncio.to_thread(tempfile.TemporaryDirectory, prefix="askonce-batch-")
+async def request_file(jobs: JobStore, batch: Batch) -> AsyncIterator[IO[bytes] | None]:
+    """The file of a batch, for as long as it is needed; None where none of its lines is wanted any more.
+
+    It has no name, so that a kill leaves nothing of what was asked on the disk.
+    """
+    file = await asyncio.to_thread(tempfile.TemporaryFile, prefix="askonce-batch-")
     try:
-        path = Path(folder.name) / "requests.jsonl"
-        after, written = 0, 0
+        after, empty = 0, True
         while lines := await jobs.lines(batch.number, after, _AT_ONCE):
-            await asyncio.to_thread(_append, path, lines)
-            after, written = lines[-1].number, written + len(lines)
-        yield path if written else None
+            await asyncio.to_thread(_append, file, lines)
+            after, empty = lines[-1].number, False
+        await asyncio.to_thread(file.seek, 0)
+        yield None if empty else file
     finally:
-        await asyncio.to_thread(folder.cleanup)
+        await asyncio.to_thread(file.close)
 
 
-def _append(path: Path, lines: Sequence[Line]) -> None:
-    with path.open("ab") as file:
-        file.writelines(_written(line) for line in lines)
+def _append(file: IO[bytes], lines: Sequence[Line]) -> None:
+    file.writelines(_written(line) for line in lines)
 
 
 def _written(line: Line) -> bytes:

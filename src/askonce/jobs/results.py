@@ -13,6 +13,7 @@ from askonce.errors import Refusal, Sharing, UpstreamFailure
 from askonce.job import JobState, LineResult
 from askonce.jobs.document import error_object
 from askonce.jobs.news import News
+from askonce.jobs.request_file import line_number
 from askonce.model import Bypass, Caller, Endpoint, Entry, Exact, Fresh, Joined, Semantic
 from askonce.pipeline.answers import parse_whole
 from askonce.ports import Record
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
 __all__ = ["Results"]
 
 _OK: Final = 200
-_MOMENTARY: Final = frozenset({408, 409, 425, 429})
-_SERVER_ERRORS: Final = range(500, 600)
+_CALLERS_ERRORS: Final = range(400, 500)
+_NOT_THE_REQUESTS: Final = frozenset({401, 402, 403, 408, 409, 425, 429})
+"""Refusals that say nothing of the request: of the gateway's own key, and of the moment."""
 _TO_LEARN: Final = 10_000
 _AT_ONCE: Final = 10
 """Lines that are read and worked on at a time: their bodies may be large."""
@@ -93,11 +95,14 @@ class Results:
 
     async def take(self, batch: Batch, raws: Sequence[bytes]) -> None:
         """Lines of a provider's result file: those still wanted get their results, momentary errors none."""
-        found = dict(filter(None, map(_numbered, raws)))
-        numbers, results = list(found), list[LineResult]()
-        for start in range(0, len(numbers), _AT_ONCE):
-            lines = await self._jobs.wanted(batch.number, numbers[start : start + _AT_ONCE])
-            results += filter(None, (self._result(line, found[line.number]) for line in lines))
+        found = list(filter(None, map(_numbered, raws)))
+        results = list[LineResult]()
+        for start in range(0, len(found), _AT_ONCE):
+            some = found[start : start + _AT_ONCE]
+            lines = {
+                line.number: line for line in await self._jobs.wanted(batch.number, [one for one, _ in some])
+            }
+            results += filter(None, (self._result(lines[one], said) for one, said in some if one in lines))
         # First the cache, then the jobs: whoever asks the same after a kill between them finds it there, or waits on.
         await self._gateway.parts.store.flush()
         await self.settle(results)
@@ -143,12 +148,13 @@ class Results:
             if status == _OK:
                 return LineResult(line.number, self._answer(line, orjson.dumps(body)))
             return _refused(line, status, body)
-        except UpstreamFailure as failure:
-            if failure.sharing is Sharing.TRANSIENT:
-                return None
-            return LineResult(line.number, None, error=error_object(failure), code=failure.code)
         except Refusal as refusal:
+            if isinstance(refusal, UpstreamFailure) and refusal.sharing is Sharing.TRANSIENT:
+                return None
             return LineResult(line.number, None, error=error_object(refusal), code=refusal.code)
+        except Exception:  # noqa: BLE001 - a bug in reading one result: it is asked again, the others go on
+            _log.exception("batch result failed", line=line.number)
+            return None
 
     def _answer(self, line: Line, body: bytes) -> Answer:
         """The answer of a line, kept for others too. Raises Refusal."""
@@ -193,15 +199,18 @@ def _numbered(raw: bytes) -> tuple[int, Json] | None:
     """A line of a result file by our number; None for what isn't ours."""
     try:
         found = orjson.loads(raw)
-        return int(str(found["custom_id"]).removeprefix("line-")), found
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+    except orjson.JSONDecodeError:
+        found = None
+    number = line_number(found.get("custom_id")) if isinstance(found, dict) else None
+    if number is None:
         _log.warning("batch result not understood", size_bytes=len(raw))
         return None
+    return number, found
 
 
 def _refused(line: Line, status: object, body: object) -> LineResult | None:
-    """A provider's refusal of one request, as its caller is told; None where it was the moment's."""
-    if not isinstance(status, int) or status in _MOMENTARY or status in _SERVER_ERRORS:
+    """A provider's refusal of one request, as its caller is told; None where it wasn't at fault."""
+    if not isinstance(status, int) or status not in _CALLERS_ERRORS or status in _NOT_THE_REQUESTS:
         return None
     error = body.get("error") if isinstance(body, dict) else None
     if not isinstance(error, dict):

@@ -6,7 +6,7 @@ No call is repeated here: whoever asks knows what may be asked twice.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import aiohttp
@@ -18,7 +18,6 @@ from askonce.upstreams.refusals import Refused, read_refusal, transient
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
-    from pathlib import Path
 
     from askonce.model import Json
     from askonce.ports import Clock
@@ -54,16 +53,12 @@ class OpenAIBatchApi:
         self._clock = clock
         self._session: aiohttp.ClientSession | None = None
 
-    async def upload(self, name: str, file: Path) -> str:
+    async def upload(self, name: str, file: IO[bytes]) -> str:
         """Uploads a file of requests; returns its id. Raises UpstreamFailure."""
-        opened = await asyncio.to_thread(file.open, "rb")
-        try:
-            form = aiohttp.FormData()
-            form.add_field("purpose", "batch")
-            form.add_field("file", opened, filename=name, content_type="application/jsonl")
-            return str((await self._call("POST", "files", data=form, timeout_s=_UPLOAD_S))["id"])
-        finally:
-            await asyncio.to_thread(opened.close)
+        form = aiohttp.FormData()
+        form.add_field("purpose", "batch")
+        form.add_field("file", file, filename=name, content_type="application/jsonl")
+        return str((await self._call("POST", "files", data=form, timeout_s=_UPLOAD_S))["id"])
 
     async def find_file(self, name: str) -> str | None:
         """The latest file of that name. Raises UpstreamFailure."""
@@ -99,20 +94,20 @@ class OpenAIBatchApi:
         await self._call("POST", f"batches/{quote(batch_id, safe='')}/cancel")
 
     async def results(self, file_id: str) -> AsyncIterator[bytes]:
-        """The lines of a result file. Raises UpstreamFailure, also where it breaks off."""
+        """The lines of a result file, without those that are too large. Raises UpstreamFailure, also where it breaks off."""
         response = await self._send("GET", f"files/{quote(file_id, safe='')}/content", None, _CALL_S)
-        rest = b""
+        line, most_bytes = bytearray(), self._server.max_response_bytes
         try:
             await self._check(response)
             while part := await self._part(response):
-                *lines, rest = (rest + part).split(b"\n")
-                if len(rest) > self._server.max_response_bytes:
-                    raise self._garbage("a result that is too large")
-                for line in lines:
-                    if line.strip():
-                        yield line
-            if rest.strip():
-                yield rest
+                first, *others = part.split(b"\n")
+                line += first[: max(0, most_bytes + 1 - len(line))]
+                for other in others:
+                    if line.strip() and len(line) <= most_bytes:
+                        yield bytes(line)
+                    line = bytearray(other)
+            if line.strip() and len(line) <= most_bytes:
+                yield bytes(line)
         finally:
             response.close()
 

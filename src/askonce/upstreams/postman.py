@@ -26,6 +26,8 @@ __all__ = ["HttpPostman", "is_public"]
 
 _MAX_URL: Final = 2_000
 _OK: Final = range(200, 300)
+_GLOBAL_UNICAST: Final = ipaddress.ip_network("2000::/3")
+"""All that RFC 4291 and the registries give to the internet: what is outside is local, translated or long deprecated."""
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -43,6 +45,8 @@ def is_public(text: str) -> bool:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         if inner is not None:
             return is_public(str(inner))
+        if address not in _GLOBAL_UNICAST:
+            return False
     return address.is_global and not address.is_multicast
 
 
