@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from askonce.model import Call, Endpoint, Lane
 from askonce.sending.batches.lists import EMBEDDINGS
 from askonce.sending.batches.pile import Load
-from askonce.sending.batching import BatchingRules
+from askonce.sending.batches.rules import BatchingRules
 from askonce.sending.limits import Limits
 from askonce.sending.line import Line
 from askonce.sending.ticket import Ticket

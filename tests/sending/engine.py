@@ -11,7 +11,7 @@ from askonce.errors import Sharing, UpstreamFailure
 from askonce.model import Call, Endpoint, Lane
 from askonce.sending.batches.lists import COMPLETIONS, EMBEDDINGS
 from askonce.sending.batches.pile import Load
-from askonce.sending.batching import BatchingRules
+from askonce.sending.batches.rules import BatchingRules
 from askonce.sending.limits import Limits
 from askonce.sending.line import Line
 from askonce.sending.ticket import Ticket

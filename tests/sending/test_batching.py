@@ -137,8 +137,12 @@ async def test_a_transient_failure_is_everybodys() -> None:
 
 
 @pytest.mark.parametrize("status", [400, 500])
-def test_no_tenant_reads_of_anothers_input_in_an_error(status: int) -> None:
-    """What fails a batch of several tenants is told without the upstream's words, which may quote one of them."""
+@pytest.mark.parametrize("tenants", [("a", "b", "c"), ("", "", "")])
+def test_no_tenant_reads_of_anothers_input_in_an_error(status: int, tenants: tuple[str, ...]) -> None:
+    """What fails a batch of several tenants is told without the upstream's words, which may quote one of them.
+
+    Callers of whom nothing is known are nobody's own either.
+    """
 
     @virtual_time
     async def check() -> None:
@@ -150,7 +154,7 @@ def test_no_tenant_reads_of_anothers_input_in_an_error(status: int) -> None:
         engine = Engine(failures=[error])
         sent = line(engine)
         told = await asyncio.gather(
-            *(vectors(sent, str(at), ticket(f"tenant {at}")) for at in range(3)), return_exceptions=True
+            *(vectors(sent, tenant, ticket(tenant)) for tenant in tenants), return_exceptions=True
         )
         assert engine.batches == [3]
         for failure in told:
@@ -403,6 +407,60 @@ async def test_a_full_pile_refuses_with_a_time_to_come_back() -> None:
         await vectors(sent, "one more", dimensions=7)
     assert (refused.value.status, refused.value.code) == (429, "queue_full")
     assert refused.value.retry_after_s is not None
+    await asyncio.gather(*tasks)
+    await at_rest(sent)
+
+
+@virtual_time
+async def test_a_full_pile_has_room_for_a_tenant_that_has_nobody_in_it() -> None:
+    """One tenant's burst fills the pile: its newest call is told so, whatever it asks, and another tenant's goes along."""
+    engine = Engine(fixed_s=2.0)
+    sent = line(engine, Limits(max_concurrency=1, min_concurrency=1), max_waiting=20)
+    first = asyncio.create_task(vectors(sent, "first", ticket("burst")))
+    await asyncio.sleep(0.1)
+    burst = [
+        asyncio.create_task(vectors(sent, str(at), ticket("burst"), dimensions=at % 2 or None))
+        for at in range(22)
+    ]
+    await asyncio.sleep(0)
+    single = asyncio.create_task(vectors(sent, "single", ticket("single")))
+    urgent = asyncio.create_task(vectors(sent, "late", ticket("late", Lane.RELAXED)))
+    ended = await asyncio.gather(first, *burst, return_exceptions=True)
+    told = [one.code for one in ended if isinstance(one, Refusal)]
+    assert told == ["queue_full"] * (sent.state().turned_away - 1)
+    assert len(told) >= 2
+    assert await single == ["single"]
+    with pytest.raises(Refusal, match="wait for engine already"):
+        await urgent
+    await at_rest(sent)
+
+
+@virtual_time
+async def test_who_would_join_a_wait_that_is_too_long_is_told_at_once() -> None:
+    """Those that wait for a paused upstream, or behind many batches, tell newcomers how long it takes."""
+    pause = UpstreamFailure(429, "slow", "Slow.", sharing=TRANSIENT, retry_after_s=30)
+    engine = Engine(failures=[pause])
+    sent = line(engine)
+    with pytest.raises(UpstreamFailure):
+        await vectors(sent, "refused")
+    patient = asyncio.create_task(vectors(sent, "patient"))
+    await asyncio.sleep(0.1)
+    began = now()
+    with pytest.raises(Refusal) as told:
+        await vectors(sent, "hasty", ticket(patience_s=10))
+    assert (told.value.code, now()) == ("deadline_unreachable", began)
+    assert told.value.retry_after_s == pytest.approx(30, rel=0.05)
+    assert sent.state().given_up == 1
+    assert await vectors(sent, "joins", ticket(patience_s=40)) == ["joins"]
+    assert await patient == ["patient"]
+    slow = Engine(fixed_s=2.0)
+    sent = line(slow, most=Load(5, 100_000, 2**20))
+    await vectors(sent, "so that the line knows how long calls take")
+    tasks = [asyncio.create_task(vectors(sent, str(at))) for at in range(31)]
+    await asyncio.sleep(0.1)
+    with pytest.raises(Refusal):
+        await vectors(sent, "hasty", ticket(patience_s=5))
+    assert await vectors(sent, "patient", ticket(patience_s=20)) == ["patient"]
     await asyncio.gather(*tasks)
     await at_rest(sent)
 

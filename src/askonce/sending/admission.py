@@ -14,6 +14,7 @@ from askonce.sending.key import GO, PAUSED, Key, Wait
 from askonce.sending.pool import KeyRing, Pool
 from askonce.sending.queue import Queue, Waiter
 from askonce.sending.quota import read_headers
+from askonce.sending.refusals import queue_full, unreachable
 from askonce.sending.state import LineState
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ _SWEEP_S: Final = 1.0
 """How often those that wait are looked through for deadlines that can't be met any more."""
 _SURE: Final = 0.8
 """The share of a waiting call's estimate that must outlast its deadline before it is given up: estimates waver."""
-_RETRY_S: Final = (1.0, 600.0)
 
 
 class Admission:
@@ -72,7 +72,7 @@ class Admission:
         return await self._wait(ticket, pool, now)
 
     def wait_s(self, ticket: Ticket, credential: str | None) -> float:
-        """Seconds that a call would wait for its turn, an estimate; 0 where it would go at once."""
+        """Seconds that a call would wait for its turn, or that one which waits still will: an estimate; 0 for none."""
         now = _now()
         pool = self._ring.pool(credential)
         if not self._queue and self._in_use < self._limit.value and pool.choose(ticket.tokens, now)[1] is GO:
@@ -256,11 +256,11 @@ class Admission:
         wait_s = self._estimate_s(pool, self._queue.ahead(ticket, pool), now)
         if now + wait_s > ticket.deadline:
             self._given_up += 1
-            raise self._unreachable(wait_s)
+            raise unreachable(self._name, wait_s)
 
     def _make_room(self, ticket: Ticket, pool: Pool, now: float) -> None:
         crowded_out = self._queue.crowded_out(ticket, pool)
-        full = self._full(pool, now)
+        full = queue_full(self._name, len(self._queue), self._estimate_s(pool, len(self._queue), now))
         self._turned_away += 1
         if crowded_out is None:
             raise full
@@ -279,7 +279,7 @@ class Admission:
             if now + wait_s * _SURE > waiter.ticket.deadline or now > waiter.ticket.deadline:
                 told += 1
                 self._given_up += 1
-                self._refuse(waiter, self._unreachable(wait_s))
+                self._refuse(waiter, unreachable(self._name, wait_s))
 
     def _keep_sweeping(self) -> None:
         if self._sweeping is None and self._queue:
@@ -289,30 +289,6 @@ class Admission:
         self._sweeping = None
         self._look_through(_now())
         self._keep_sweeping()
-
-    def _full(self, pool: Pool, now: float) -> Refusal:
-        wait_s = _retry_s(self._estimate_s(pool, len(self._queue), now))
-        return Refusal(
-            _TOO_MANY,
-            "queue_full",
-            f"{len(self._queue)} requests wait for {self._name} already; try again in {wait_s:.0f} s.",
-            retry_after_s=wait_s,
-        )
-
-    def _unreachable(self, wait_s: float) -> Refusal:
-        retry_s = _retry_s(wait_s)
-        return Refusal(
-            _TOO_MANY,
-            "deadline_unreachable",
-            f"{self._name} could be asked in about {retry_s:.0f} s, which is after this request's deadline; allow more "
-            "time with X-Askonce-Timeout, or try again then.",
-            retry_after_s=retry_s,
-        )
-
-
-def _retry_s(wait_s: float) -> float:
-    least, most = _RETRY_S
-    return max(least, min(wait_s, most))
 
 
 def _earlier(lane: Lane, other: Lane) -> bool:

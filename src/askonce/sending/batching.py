@@ -13,46 +13,26 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from askonce.errors import Refusal
-from askonce.sending.batches.pile import Carrier, Load, Member, Pile
+from askonce.sending.batches.pile import Carrier, Member, Pile, crowded_out
 from askonce.sending.batches.size import BatchSize
 from askonce.sending.batches.width import Width
 from askonce.sending.delivery import Delivery, Run
+from askonce.sending.refusals import queue_full, unreachable
 from askonce.sending.ticket import Ticket
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping
+    from collections.abc import Callable, Hashable
 
-    from askonce.model import Call, Endpoint, Lane
-    from askonce.sending.batches.form import Form, Part
+    from askonce.model import Call, Lane
+    from askonce.sending.batches.form import Part
+    from askonce.sending.batches.rules import BatchingRules
     from askonce.sending.batches.share import Share
     from askonce.sending.delivery import Gate
 
-__all__ = ["Batches", "BatchingRules"]
+__all__ = ["Batches"]
 
-_SHORTEST_RETRY_S: Final = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class BatchingRules:
-    """What may go together.
-
-    Attributes:
-        forms: How calls are joined, by endpoint; others go alone.
-        most: The largest batch.
-        in_flight: Batches of one group that may ever be under way at a time; see `Width`.
-        target_s: Seconds that a batch may take before smaller ones are tried.
-        linger_s: Seconds that calls of a lane wait for others; missing: none.
-        linger_items: Items beyond which nobody waits for more.
-        max_waiting: Calls that may wait, beside the one whose turn it is.
-    """
-
-    forms: Mapping[Endpoint, Form]
-    most: Load
-    in_flight: int = 4
-    target_s: float = 1.0
-    linger_s: Mapping[Lane, float] = field(default_factory=dict)
-    linger_items: int = 16
-    max_waiting: int = 1_000
+_SURE: Final = 0.8
+"""The share of a wait's estimate that must outlast a deadline before its call is turned away: estimates waver."""
 
 
 @dataclass(slots=True, eq=False)
@@ -68,10 +48,16 @@ class _Group:
 
 
 class Batches:
-    """Everything of one upstream and model that goes together. Belongs to one event loop; owns its carriers' tasks."""
+    """Everything of one upstream and model that goes together. Belongs to one event loop; owns its carriers' tasks.
+
+    Attributes:
+        turned_away: Calls that were told `queue_full`.
+        given_up: Calls that were told `deadline_unreachable` instead of joining others.
+    """
 
     def __init__(self, name: str, rules: BatchingRules, gate: Gate) -> None:
         """`name` is the upstream's, for what callers are told."""
+        self.turned_away = self.given_up = 0
         self._name = name
         self._rules = rules
         self._gate = gate
@@ -109,14 +95,15 @@ class Batches:
         """Waits for its turn, and for its share of the answer.
 
         Raises:
-            Refusal: 429 `queue_full`, or what the gate told the carrier that waited for it.
+            Refusal: 429 `queue_full` or `deadline_unreachable`, or what the gate told the carrier that waited for it.
             UpstreamFailure: the call failed.
         """
         loop = asyncio.get_running_loop()
-        if len(self._waiting) > self._rules.max_waiting:
-            raise self._queue_full(self._runs[part.call.endpoint])
-        group = self._group(part)
         now = loop.time()
+        self._check_deadline(part, ticket, now)
+        if len(self._waiting) > self._rules.max_waiting:
+            self._make_room(part, ticket)
+        group = self._group(part)
         member = Member(part, ticket, loop.create_future(), now, now + self._linger_s(ticket, now))
         if group.in_flight >= group.run.width.limit:
             member.reason = "concurrency"
@@ -273,10 +260,27 @@ class Batches:
         elif member.carrier is not None and all(other.share.done() for other in member.carrier.members):
             member.carrier.stop()
 
-    def _queue_full(self, run: Run) -> Refusal:
-        batches = len(self._waiting) / (run.size.items * run.width.limit)
-        wait_s = max(_SHORTEST_RETRY_S, batches * run.size.latency_s)
-        sentence = (
-            f"{len(self._waiting)} requests wait for {self._name} already; try again in {wait_s:.0f} s."
-        )
-        return Refusal(429, "queue_full", sentence, retry_after_s=wait_s)
+    def _check_deadline(self, part: Part, ticket: Ticket, now: float) -> None:
+        """Turns a call away that would join others which wait for longer than it can."""
+        group = self._groups.get(part.group)
+        if group is None:
+            return
+        wait_s = group.pile.items // group.run.size.items * group.run.round_s
+        if group.waiting is not None:
+            wait_s += self._gate.wait_s(part.call, group.waiting.ticket)
+        if now + wait_s * _SURE > ticket.deadline:
+            self.given_up += 1
+            raise unreachable(self._name, wait_s)
+
+    def _make_room(self, part: Part, ticket: Ticket) -> None:
+        """No more may wait: a newcomer, or somebody in its favour, is turned away."""
+        run, waiting = self._runs[part.call.endpoint], len(self._waiting)
+        full = queue_full(self._name, waiting, waiting / run.size.items * run.round_s)
+        self.turned_away += 1
+        leaves = crowded_out([group.pile for group in self._groups.values()], ticket)
+        if leaves is None:
+            raise full
+        group, _ = self._waiting[leaves.ticket]
+        self._take_out(group, leaves)
+        leaves.fail(full)
+        self._set_off(group)

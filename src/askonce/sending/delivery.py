@@ -10,6 +10,7 @@ from askonce.errors import AskonceError, Refusal, UpstreamFailure
 from askonce.model import Usage
 from askonce.sending.batches.form import Mismatch, blamed_field, mismatch
 from askonce.sending.batches.share import Share, WholeReply
+from askonce.sending.refusals import unreachable
 from askonce.sending.ticket import Ticket
 
 if TYPE_CHECKING:
@@ -37,6 +38,10 @@ class Gate(Protocol):
         """
         ...
 
+    def wait_s(self, call: Call, ticket: Ticket) -> float:
+        """Seconds that a call with this ticket waits for its turn, whether it waits already or not: an estimate."""
+        ...
+
     def hurry(self, ticket: Ticket, lane: Lane) -> None:
         """Moves a waiting ticket to an earlier lane; a later one changes nothing."""
         ...
@@ -50,6 +55,11 @@ class Run:
     size: BatchSize
     width: Width
 
+    @property
+    def round_s(self) -> float:
+        """Seconds between one batch's coming back and the next one's, where enough wait; 0 before the first."""
+        return self.size.latency_s / self.width.limit
+
 
 class _NobodyLeft(AskonceError):
     """All calls that were to go have left meanwhile."""
@@ -58,8 +68,9 @@ class _NobodyLeft(AskonceError):
 class _Load:
     """What goes with one upstream call, from the moment at which its turn has come."""
 
-    def __init__(self, run: Run, ticket: Ticket, take: Callable[[], Sequence[Member]]) -> None:
+    def __init__(self, name: str, run: Run, ticket: Ticket, take: Callable[[], Sequence[Member]]) -> None:
         self.run = run
+        self._name = name
         self.members: Sequence[Member] = ()
         self.sent_at = 0.0
         self._departure: Departure | None = None
@@ -74,7 +85,10 @@ class _Load:
         """The one call for all that is to go and still wanted. Raises _NobodyLeft."""
         self.sent_at = asyncio.get_running_loop().time()
         taken = self._take()
-        _tell([member for member in taken if member.ticket.deadline < self.sent_at], _too_late())
+        _tell(
+            [one for one in taken if one.ticket.deadline < self.sent_at],
+            unreachable(self._name, self.run.round_s),
+        )
         self.members = [member for member in taken if not member.share.done()]
         if not self.members:
             raise _NobodyLeft
@@ -153,7 +167,7 @@ class Delivery:
         Raises:
             Refusal: the gate refuses the ticket: nothing was taken.
         """
-        load = _Load(run, ticket, take)
+        load = _Load(self._name, run, ticket, take)
         try:
             passage = await self._gate.carry(first, ticket, load.call)
             try:
@@ -208,8 +222,12 @@ def _tell(members: Sequence[Member], error: Refusal) -> None:
 
 
 def _common(name: str, failure: UpstreamFailure, members: Sequence[Member]) -> UpstreamFailure:
-    """What all are told of a failure: where they are of several tenants, nothing that could quote one's request."""
-    if len({member.ticket.tenant for member in members}) == 1:
+    """What all are told of a failure: where they are of several tenants, nothing that could quote one's request.
+
+    Callers whose tenant isn't known are of several.
+    """
+    tenants = {member.ticket.tenant for member in members}
+    if len(members) == 1 or (len(tenants) == 1 and "" not in tenants):
         return failure
     field = blamed_field(failure)
     over = f" over `{field}`" if field else ""
@@ -221,13 +239,6 @@ def _common(name: str, failure: UpstreamFailure, members: Sequence[Member]) -> U
         retry_after_s=failure.retry_after_s,
         headers=failure.headers,
     )
-
-
-def _too_late() -> Refusal:
-    sentence = (
-        "The request's turn came after its deadline; allow more time with X-Askonce-Timeout, or try again."
-    )
-    return Refusal(429, "deadline_unreachable", sentence)
 
 
 def _pieces(members: Sequence[Member], count: int) -> list[Sequence[Member]]:

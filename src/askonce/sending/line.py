@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from askonce.errors import Refusal
     from askonce.model import Call, Lane
     from askonce.ports import Upstream
-    from askonce.sending.batching import BatchingRules
+    from askonce.sending.batches.rules import BatchingRules
     from askonce.sending.grant import Grant
     from askonce.sending.limits import Limits
     from askonce.sending.passage import Passage
@@ -121,4 +121,9 @@ class Line:
             return state
         piled = self._batches.depth()
         queued = {lane: max(0, count + piled[lane]) for lane, count in state.queued.items()}
-        return replace(state, queued=queued)
+        return replace(
+            state,
+            queued=queued,
+            turned_away=state.turned_away + self._batches.turned_away,
+            given_up=state.given_up + self._batches.given_up,
+        )

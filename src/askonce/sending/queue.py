@@ -187,9 +187,13 @@ class Queue:
         return None
 
     def ahead(self, ticket: Ticket, pool: Pool) -> int:
-        """Calls that would go before a newcomer with this ticket, as things stand."""
+        """Calls that go before one that waits, or would before a newcomer, as things stand."""
         number = _LANES.index(ticket.lane)
         lane = self._lanes[number]
+        waiter = self._waiters.get(ticket)
+        if waiter is not None and (flows := lane.flows(waiter.pool)) is not None:
+            before = list(flows.tenants[ticket.tenant]).index(waiter)
+            return self._before(number) + min(lane.count - 1, _place(lane, pool, before, known=True))
         own = self._own(lane, pool, ticket.tenant)
         return self._before(number) + min(lane.count, _place(lane, pool, own, known=own > 0))
 

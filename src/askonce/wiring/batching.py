@@ -10,7 +10,7 @@ from askonce.sending.batches.bodies import Bodies
 from askonce.sending.batches.chat import VllmChat
 from askonce.sending.batches.lists import COMPLETIONS, EMBEDDINGS
 from askonce.sending.batches.pile import Load
-from askonce.sending.batching import BatchingRules
+from askonce.sending.batches.rules import BatchingRules
 from askonce.upstreams.function import find_function
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -10,13 +10,13 @@ from askonce.model import Lane
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from askonce.sending.batches.form import Part
     from askonce.sending.batches.share import Share
     from askonce.sending.ticket import Ticket
 
-__all__ = ["Carrier", "Load", "Member", "Pile"]
+__all__ = ["Carrier", "Load", "Member", "Pile", "crowded_out"]
 
 _ORDER: Final = {lane: place for place, lane in enumerate(Lane)}
 
@@ -164,6 +164,10 @@ class Pile:
             taken.append(member)
         return taken
 
+    def lines(self, lane: Lane) -> Iterable[tuple[str, Sequence[Member]]]:
+        """The tenants of a lane, each with its calls in the order in which they came."""
+        return ((tenant, tuple(line)) for tenant, line in self._lanes[lane].items())
+
     def _line_up(self, member: Member) -> None:
         self._lanes[member.ticket.lane].setdefault(member.ticket.tenant, {})[member] = None
 
@@ -173,3 +177,24 @@ class Pile:
         del line[member]
         if not line:
             del tenants[member.ticket.tenant]
+
+
+def crowded_out(piles: Sequence[Pile], ticket: Ticket) -> Member | None:
+    """Who makes room for a ticket where no more may wait: the newest call of the tenant that has most of them waiting.
+
+    It comes from the last lane with anybody in it. In the ticket's own lane it is somebody who would have two more
+    waiting than the ticket's tenant; None where there is nobody of that kind. Lines have the same rule.
+    """
+    for lane in reversed(Lane):
+        lines = [line for pile in piles for line in pile.lines(lane)]
+        if lines:
+            counts: Counter[str] = Counter()
+            for tenant, members in lines:
+                counts[tenant] += len(members)
+            longest, count = counts.most_common(1)[0]
+            if lane is ticket.lane and count < 2 + counts[ticket.tenant]:
+                return None
+            return max((line[-1] for tenant, line in lines if tenant == longest), key=lambda one: one.since)
+        if lane is ticket.lane:
+            break
+    return None
