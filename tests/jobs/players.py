@@ -95,13 +95,14 @@ class FakeBatchApi:
     """A provider that remembers what it was asked, and does what it is told.
 
     `trouble` is raised by the named calls, once each, after they have had their effect (`after:create`) or before
-    (`create`).
+    (`create`). A batch is in the provider's list `shows_after_s` after it was made.
     """
 
     files: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     batches: dict[str, tuple[str, RemoteBatch]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     trouble: dict[str, UpstreamFailure] = field(default_factory=dict)
+    shows_after_s: float = 0.0
     results_of: dict[str, list[bytes]] = field(default_factory=dict)
 
     async def upload(self, name: str, file: IO[bytes]) -> str:
@@ -114,6 +115,7 @@ class FakeBatchApi:
     async def create(self, file_id: str, endpoint: str, intent: str) -> RemoteBatch:
         def create() -> RemoteBatch:
             identity = f"batch-{len(self.batches)}"
+            self.shown_at[identity] = asyncio.get_running_loop().time() + self.shows_after_s
             batch = RemoteBatch(identity, RemoteState.RUNNING, "validating", file_id, (), "")
             self.batches[identity] = intent, batch
             return batch
@@ -121,8 +123,12 @@ class FakeBatchApi:
         return cast("RemoteBatch", await self._do(f"create {endpoint}", create))
 
     async def find(self, intent: str) -> RemoteBatch | None:
-        found = next((one for own, one in self.batches.values() if own == intent), None)
-        return cast("RemoteBatch | None", await self._do("find", lambda: found))
+        def find() -> RemoteBatch | None:
+            now = asyncio.get_running_loop().time()
+            listed = (one for name, one in self.batches.items() if self.shown_at[name] <= now)
+            return next((one for own, one in listed if own == intent), None)
+
+        return cast("RemoteBatch | None", await self._do("find", find))
 
     async def retrieve(self, batch_id: str) -> RemoteBatch:
         return cast("RemoteBatch", await self._do("retrieve", lambda: self.batches[batch_id][1]))
@@ -179,6 +185,7 @@ class FakeBatchApi:
         return [line["body"]["messages"][-1]["content"] for line in lines]
 
     kept: dict[str, bytes] = field(default_factory=dict)
+    shown_at: dict[str, float] = field(default_factory=dict)
 
     def _upload(self, name: str, content: bytes) -> str:
         identity = f"file-{len(self.kept)}"

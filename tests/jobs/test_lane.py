@@ -213,8 +213,11 @@ async def test_a_batch_that_the_provider_will_not_have_is_not_insisted_on() -> N
     players.engine.start()
     players.api.trouble["create"] = broken(Sharing.FATAL, 400)
     await players.submit("a")
-    await until_batches(players, 1)
+    (batch,) = await until_batches(players, 1)
     assert players.api.asked.count("create chat/completions") == 2
+    assert [identity for identity, _ in players.api.files.items()] == [
+        players.api.batches[batch][1].input_file
+    ], "the refused file is deleted"
     await players.engine.close()
 
 
@@ -270,6 +273,71 @@ async def test_a_bug_costs_a_pause_and_no_job(monkeypatch: pytest.MonkeyPatch) -
     players.api.end(batch)
     assert (await until_ended(players, "a"))[0].state is JobState.COMPLETED
     assert players.api.handed_in == ["a"]
+    await players.engine.close()
+
+
+@virtual_time
+async def test_a_batch_that_shows_late_is_not_handed_in_again() -> None:
+    """The call that made it was cut off, and the provider's list knows of it half a minute later."""
+    api = FakeBatchApi(trouble={"after:create": broken()}, shows_after_s=15.0)
+    players = Players(api=api, wait_s=1.0)
+    players.engine.start()
+    await players.submit("a")
+    (batch,) = await until_batches(players, 1)
+    await asyncio.sleep(60)
+    api.end(batch)
+    assert (await until_ended(players, "a"))[0].state is JobState.COMPLETED
+    assert api.handed_in == ["a"]
+    await players.engine.close()
+
+
+@virtual_time
+async def test_a_batch_that_is_denied_once_is_asked_for_again() -> None:
+    """A provider that doesn't know its new batch for a moment is not handed another one; one that has lost it is."""
+    players = Players(wait_s=1.0)
+    players.engine.start()
+    players.api.trouble["retrieve"] = broken(Sharing.FATAL, 404)
+    await players.submit("a")
+    (batch,) = await until_batches(players, 1)
+    await asyncio.sleep(30)
+    assert len(players.api.batches) == 1
+
+    async def lost(_: str) -> Any:
+        raise broken(Sharing.FATAL, 404)
+
+    players.api.retrieve, retrieve = lost, players.api.retrieve  # type: ignore[method-assign]
+    for _ in range(100):
+        if len(players.api.batches) == 2:
+            break
+        await asyncio.sleep(1)
+    players.api.retrieve = retrieve  # type: ignore[method-assign]
+    players.api.end(list(players.api.batches)[-1])
+    assert (await until_ended(players, "a"))[0].state is JobState.COMPLETED
+    assert batch in players.api.batches
+    await players.engine.close()
+
+
+@virtual_time
+async def test_results_that_nobody_wants_are_not_fetched() -> None:
+    """A file that can't be read keeps a batch open only as long as somebody waits for it."""
+    players = Players(wait_s=1.0)
+    players.engine.start()
+    await players.submit("a")
+    (batch,) = await until_batches(players, 1)
+
+    async def unreadable(_: str) -> Any:
+        players.api.asked.append("results")
+        raise broken()
+        yield b""
+
+    players.api.results = unreadable  # type: ignore[method-assign,assignment]
+    players.api.end(batch)
+    await asyncio.sleep(30)
+    assert (await players.jobs.totals()).batches == {"submitted": 1}
+    await players.jobs.cancel(ACME, "a", players.clock.now())
+    await asyncio.sleep(30)
+    assert (await players.jobs.totals()).batches == {}
+    assert players.api.files == {}
     await players.engine.close()
 
 

@@ -41,7 +41,7 @@ async def request_file(jobs: JobStore, batch: Batch) -> AsyncIterator[IO[bytes] 
 
     It has no name, so that a kill leaves nothing of what was asked on the disk.
     """
-    file = await asyncio.to_thread(tempfile.TemporaryFile, prefix="askonce-batch-")
+    file = await asyncio.to_thread(_unnamed)
     try:
         after, empty = 0, True
         while lines := await jobs.lines(batch.number, after, _AT_ONCE):
@@ -51,6 +51,10 @@ async def request_file(jobs: JobStore, batch: Batch) -> AsyncIterator[IO[bytes] 
         yield None if empty else file
     finally:
         await asyncio.to_thread(file.close)
+
+
+def _unnamed() -> IO[bytes]:
+    return tempfile.TemporaryFile(prefix="askonce-batch-")
 
 
 def _append(file: IO[bytes], lines: Sequence[Line]) -> None:
