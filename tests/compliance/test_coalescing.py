@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import openai
@@ -81,16 +82,23 @@ async def test_a_late_joiner_gets_the_whole_stream(
     assert calls.new == 1
 
 
-@pytest.mark.parametrize("after_s", [0.05, 0.3, 0.6])
+async def aboard(server: Server, callers: int) -> None:
+    """Waits until so many callers are on flights."""
+    seen = partial(server.metric, "askonce_flight_callers")
+    await asyncio.to_thread(until, lambda: seen() == callers, f"{callers} callers aboard")
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.4, 0.7])
 async def test_a_leader_that_leaves_costs_its_followers_nothing(
-    aclient: openai.AsyncOpenAI, question: str, calls: CallCounter, after_s: float
+    plain: Server, aclient: openai.AsyncOpenAI, question: str, calls: CallCounter, after_s: float
 ) -> None:
     """The first caller disconnects before, during or late in the answer; the others get all of it, from one call."""
     request = chat(question, {"ttft_ms": 400, "tokens": 200})
     leader = asyncio.create_task(stream_text(aclient, **request))
-    await asyncio.sleep(0.02)
+    await aboard(plain, 1)
     followers = [asyncio.create_task(stream_text(aclient, **request)) for _ in range(5)]
     followers += [asyncio.create_task(plain_text(aclient, **request)) for _ in range(5)]
+    await aboard(plain, 11)
     await asyncio.sleep(after_s)
     leader.cancel()
     answers = await asyncio.gather(*followers)
