@@ -262,6 +262,10 @@ class JobStore(Protocol):
         """A line that was sent failed for the moment."""
         ...
 
+    async def dropped(self, numbers: Sequence[int]) -> list[int]:
+        """Those of these lines that nobody wants any more."""
+        ...
+
     async def recover(self, now: float) -> list[Batch]:
         """After a restart: nothing is being sent; returns the batches that haven't ended."""
         ...

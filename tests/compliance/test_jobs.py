@@ -7,9 +7,11 @@ import concurrent.futures
 import hashlib
 import hmac
 import json
+import signal
 import subprocess
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -390,6 +392,30 @@ def test_without_tenants_and_file_only_safe_jobs_are_taken(tmp_path: Path, batch
             "completed",
             "semantic",
         )
+
+
+def test_nobody_is_left_waiting_by_a_gateway_that_ends(tmp_path: Path, question: str) -> None:
+    """Whoever waits for a job hears at once how it stands, an event stream that it ends; the job outlives it all."""
+    config = (
+        f"store: sqlite://{tmp_path}/jobs.db\nupstreams: [{{type: simulated, ttft_ms: 60000}}]\n"
+        "embedder: {type: none}\nlimits: {drain_timeout: 30s}\n"
+    )
+    watched = {**ACME, "Accept": "text/event-stream"}
+    with gateway(tmp_path, config) as server, concurrent.futures.ThreadPoolExecutor(2) as pool:
+        body = chat(question) | {"model": "sim"}
+        assert server.post("/v1/chat/completions", body, {**BATCH, "X-Request-Id": "long"})[0] == 202
+        polled = pool.submit(server.send, "GET", "/v2/inference/long?wait=60", None, ACME)
+        streamed = pool.submit(server.send, "GET", "/v2/inference/long", None, watched)
+        until(
+            lambda: not polled.running() or find(server, "long", wait=0)[1]["status"] == "running", "a call"
+        )
+        time.sleep(0.2)
+        server.process.send_signal(signal.SIGTERM)
+        status, headers, polled_body = polled.result(8)
+        assert (status, json.loads(polled_body)["status"], headers["retry-after"]) == (202, "running", "5")
+        events = [line for line in streamed.result(8)[2].decode().split("\n") if line.startswith("event")]
+        assert events == ["event: status", "event: closing"]
+        server.stop(signal.SIGKILL)
 
 
 @pytest.mark.slow

@@ -259,7 +259,10 @@ class FakeSender:
         now = asyncio.get_running_loop().time()
         self.taken += [line.number for line in await self.jobs.take_direct(10, now)]
 
-    async def close(self) -> None:
+    def drain(self) -> None:
+        pass
+
+    async def close(self, _: float) -> None:
         pass
 
 

@@ -292,7 +292,7 @@ async def test_a_batch_that_shows_late_is_not_handed_in_again() -> None:
 
 
 @virtual_time
-async def test_a_batch_that_is_denied_once_is_asked_for_again() -> None:
+async def test_a_batch_that_is_denied_once_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A provider that doesn't know its new batch for a moment is not handed another one; one that has lost it is."""
     players = Players(wait_s=1.0)
     players.engine.start()
@@ -305,12 +305,13 @@ async def test_a_batch_that_is_denied_once_is_asked_for_again() -> None:
     async def lost(_: str) -> Any:
         raise broken(Sharing.FATAL, 404)
 
-    players.api.retrieve, retrieve = lost, players.api.retrieve  # type: ignore[method-assign]
+    retrieve = players.api.retrieve
+    monkeypatch.setattr(players.api, "retrieve", lost)
     for _ in range(100):
         if len(players.api.batches) == 2:
             break
         await asyncio.sleep(1)
-    players.api.retrieve = retrieve  # type: ignore[method-assign]
+    monkeypatch.setattr(players.api, "retrieve", retrieve)
     players.api.end(list(players.api.batches)[-1])
     assert (await until_ended(players, "a"))[0].state is JobState.COMPLETED
     assert batch in players.api.batches
@@ -318,7 +319,7 @@ async def test_a_batch_that_is_denied_once_is_asked_for_again() -> None:
 
 
 @virtual_time
-async def test_results_that_nobody_wants_are_not_fetched() -> None:
+async def test_results_that_nobody_wants_are_not_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that can't be read keeps a batch open only as long as somebody waits for it."""
     players = Players(wait_s=1.0)
     players.engine.start()
@@ -330,7 +331,7 @@ async def test_results_that_nobody_wants_are_not_fetched() -> None:
         raise broken()
         yield b""
 
-    players.api.results = unreadable  # type: ignore[method-assign,assignment]
+    monkeypatch.setattr(players.api, "results", unreadable)
     players.api.end(batch)
     await asyncio.sleep(30)
     assert (await players.jobs.totals()).batches == {"submitted": 1}

@@ -71,10 +71,8 @@ class World:
         return FakeReply(self, request)
 
 
-async def play(
-    world: World, names: list[str], *, seconds: float, batching: tuple[str, ...] = (), **changes: Any
-) -> tuple[Players, Callable[[str], Any]]:
-    """Hands jobs in and lets the sender work for a while."""
+def playing(world: World, batching: tuple[str, ...] = ()) -> tuple[Players, Sender]:
+    """A sender in a world."""
     players = Players()
     gateway = cast("Any", players.results)._gateway
     gateway.answer = world.answer
@@ -88,6 +86,14 @@ async def play(
         concurrency=2,
         batching=batching,
     )
+    return players, sender
+
+
+async def play(
+    world: World, names: list[str], *, seconds: float, batching: tuple[str, ...] = (), **changes: Any
+) -> tuple[Players, Callable[[str], Any]]:
+    """Hands jobs in and lets the sender work for a while."""
+    players, sender = playing(world, batching)
     now = players.clock.now()
     for name in names:
         job = new_job(name, created_at=now, deadline_at=now + 1_000, **changes)
@@ -171,6 +177,48 @@ async def test_a_restart_takes_up_what_was_being_asked() -> None:
     await players.jobs.recover(players.clock.now())
     assert (await found("a")).state is JobState.QUEUED
     assert len(await players.jobs.take_direct(5, players.clock.now())) == 1
+
+
+@virtual_time
+async def test_a_call_that_nobody_wants_any_more_is_let_go() -> None:
+    """The last job called off ends the call; one that others still want goes on."""
+    world = World(takes_s=5.0)
+    players, sender = playing(world)
+    now = players.clock.now()
+    for name in ("a", "b", "c"):
+        job = new_job(name, key=b"b" if name != "a" else None, created_at=now, deadline_at=now + 1_000)
+        await players.jobs.submit(replace(job, line=replace(job.line, batched=False)))
+    await sender.fill()
+    await asyncio.sleep(0.5)
+    await players.jobs.cancel(ACME, "a", now)
+    await players.jobs.cancel(ACME, "b", now)
+    await sender.fill()
+    await asyncio.sleep(0.5)
+    assert (world.running, world.left) == (1, 1)
+    await asyncio.sleep(5)
+    found = await players.jobs.find(ACME, "c")
+    assert found is not None
+    assert found.state is JobState.COMPLETED
+    await sender.close()
+
+
+@virtual_time
+async def test_an_orderly_end_waits_for_answers_that_are_paid_for() -> None:
+    """So long as it is given; nothing more is begun meanwhile, and what takes longer is taken up again."""
+    world = World(takes_s=5.0)
+    players, sender = playing(world)
+    now = players.clock.now()
+    for name in ("a", "b", "c"):
+        job = new_job(name, created_at=now, deadline_at=now + 1_000)
+        await players.jobs.submit(replace(job, line=replace(job.line, batched=False)))
+    await sender.fill()
+    await asyncio.sleep(0.5)
+    sender.drain()
+    await sender.close(10.0)
+    await sender.fill()
+    found = [await players.jobs.find(ACME, name) for name in ("a", "b", "c")]
+    assert [one.state for one in found if one] == [JobState.COMPLETED, JobState.COMPLETED, JobState.QUEUED]
+    assert len(world.asked) == 2
 
 
 @virtual_time

@@ -35,6 +35,12 @@ class App:
         self._settings = settings
         self._inference: dict[str, Inference] = {}
         self._rest = Starlette()
+        self._running: Running | None = None
+
+    def drain(self) -> None:
+        """The server takes no more requests: those that only wait come to their end."""
+        if self._running is not None:
+            self._running.drain()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -52,7 +58,7 @@ class App:
         """Starts with the server and ends with it."""
         await receive()
         try:
-            running = await open_gateway(self._settings)
+            running = self._running = await open_gateway(self._settings)
         except (OSError, ValueError) as error:
             await send({"type": "lifespan.startup.failed", "message": f"Can't start: {error}"})
             return

@@ -33,6 +33,8 @@ _BEAT_S: Final = 5.0
 """Between two looks of an event stream: also what keeps its connection alive."""
 _PAGE: Final = 100
 _LONGEST_PAGE: Final = 1_000
+_CLOSING: Final = b'event: closing\nretry: 1000\ndata: {"code":"shutting_down","message":"The gateway is shutting down; ask again."}\n\n'
+"""The last event of a stream that ends before its job: clients of event streams come back by themselves."""
 _NUMBER: Final = re.compile(r"[0-9]{1,9}")
 _LOOK_AGAIN_S: Final = 5
 
@@ -104,6 +106,9 @@ class _Jobs:
         """The job's states as they come, then its end."""
         told = None
         while not job.state.ended:
+            if self._desk.closing:
+                yield _CLOSING
+                return
             if job.state is not told:
                 yield _event("status", job)
                 told = job.state

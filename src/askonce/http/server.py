@@ -37,6 +37,19 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
+class _Server(uvicorn.Server):
+    """A server that tells its application when it begins to end."""
+
+    def __init__(self, config: uvicorn.Config, app: App) -> None:
+        super().__init__(config)
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Takes no more connections and waits for requests."""
+        self._app.drain()
+        await super().shutdown(sockets)
+
+
 def server(settings: Settings) -> uvicorn.Server:
     """The server, to be run on a bound socket.
 
@@ -44,9 +57,10 @@ def server(settings: Settings) -> uvicorn.Server:
     `limits.drain_timeout`; the last quarter is for flights that outlive their callers. Then it commits what is to be
     stored.
     """
-    return uvicorn.Server(
+    app = App(settings)
+    return _Server(
         uvicorn.Config(
-            App(settings),
+            app,
             loop="uvloop",
             http=BoundedProtocol,
             ws="none",
@@ -58,5 +72,6 @@ def server(settings: Settings) -> uvicorn.Server:
             backlog=_BACKLOG,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=max(1, round(settings.limits.drain_timeout_s * 3 / 4)),
-        )
+        ),
+        app,
     )

@@ -87,6 +87,11 @@ class Desk:
         """Whether jobs outlive the process."""
         return self._jobs.durable
 
+    @property
+    def closing(self) -> bool:
+        """Whether the gateway is about to end: nobody is left waiting."""
+        return self._results.news.closed
+
     async def submit(self, request: Request, headers: Mapping[bytes, bytes], request_id: str) -> Job:
         """Takes a job; once this returns it is kept.
 
@@ -109,7 +114,7 @@ class Desk:
         return receipt.job
 
     async def find(self, caller: Caller, request_id: str, wait_s: float = 0.0) -> Job:
-        """A caller's job, once it has ended or `wait_s` are over.
+        """A caller's job, once it has ended or `wait_s` are over, or the gateway is about to end.
 
         Raises:
             Refusal: 404, there is none of that name.

@@ -103,13 +103,18 @@ class Engine:
         self._awake.set()
         self._sender.wake.set()
 
-    async def close(self) -> None:
-        """Stops where it stands: the next start goes on from there."""
-        self._results.news.tell_all()
+    def drain(self) -> None:
+        """The gateway is about to end: nobody waits any longer, and nothing more is asked one by one."""
+        self._results.news.close()
+        self._sender.drain()
+
+    async def close(self, timeout_s: float = 0.0) -> None:
+        """Lets what is being asked one by one end, then stops where it stands: the next start goes on from there."""
+        self.drain()
+        await self._sender.close(timeout_s)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._sender.close()
         await self._courier.close()
         await self._jobs.close()
 

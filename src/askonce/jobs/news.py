@@ -17,15 +17,22 @@ _Name: TypeAlias = tuple[str, str]
 
 
 class News:
-    """Who waits for which job of this process's."""
+    """Who waits for which job of this process's.
+
+    Attributes:
+        closed: Whether this process waits no longer: whoever listens is told at once.
+    """
 
     def __init__(self) -> None:
+        self.closed = False
         self._waiting: dict[_Name, set[asyncio.Event]] = {}
 
     @contextmanager
     def about(self, tenant: str, request_id: str) -> Iterator[asyncio.Event]:
         """An event that is set once the job has ended: begin to listen before you look."""
         name, event = (tenant, request_id), asyncio.Event()
+        if self.closed:
+            event.set()
         self._waiting.setdefault(name, set()).add(event)
         try:
             yield event
@@ -42,8 +49,9 @@ class News:
             for event in self._waiting.get((one.tenant, one.request_id), ()):
                 event.set()
 
-    def tell_all(self) -> None:
+    def close(self) -> None:
         """Nobody has anything to wait for any more."""
+        self.closed = True
         for listeners in self._waiting.values():
             for event in listeners:
                 event.set()

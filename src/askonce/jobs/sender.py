@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -63,27 +64,39 @@ class Sender:
         self._clock = clock
         self._concurrency = concurrency
         self._batching = batching
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[int, asyncio.Task[None]] = {}
+        self._draining = False
         self.wake = asyncio.Event()
 
     async def fill(self) -> None:
-        """Takes as many lines as there is room for."""
+        """Lets go of lines that nobody wants any more, and takes as many as there is room for."""
+        if self._running:
+            for number in await self._jobs.dropped(list(self._running)):
+                if number in self._running:  # it may have ended meanwhile
+                    self._running[number].cancel()
         room = self._concurrency - len(self._running)
-        if room <= 0:
+        if room <= 0 or self._draining:
             return
         for line in await self._jobs.take_direct(room, self._clock.now()):
             task = asyncio.create_task(self._send(line), name="job-line")  # noqa: TID251 - ended by `close`
-            self._running.add(task)
-            task.add_done_callback(self._ended)
+            self._running[line.number] = task
+            task.add_done_callback(partial(self._ended, line.number))
 
-    async def close(self) -> None:
-        """Gives up what is under way: it is taken again after the next start."""
-        for task in self._running:
+    def drain(self) -> None:
+        """Takes no more lines."""
+        self._draining = True
+
+    async def close(self, timeout_s: float = 0.0) -> None:
+        """Waits so long for what is under way, then gives it up: it is taken again after the next start."""
+        tasks = list(self._running.values())
+        if tasks:
+            await asyncio.wait(tasks, timeout=timeout_s)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
+    def _ended(self, number: int, task: asyncio.Task[None]) -> None:
+        self._running.pop(number, None)
         self.wake.set()
         if not task.cancelled() and task.exception() is not None:
             _log.error("job line failed", error=type(task.exception()).__name__)

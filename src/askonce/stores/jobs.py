@@ -111,6 +111,10 @@ class SqliteJobs:
         """A line that was sent failed for the moment. Raises Refusal."""
         await self._do(lambda _, work: work.postpone(number, due_at))
 
+    async def dropped(self, numbers: Sequence[int]) -> list[int]:
+        """Those of these lines that nobody wants any more. Raises Refusal."""
+        return await self._do(lambda _, work: work.dropped(numbers))
+
     async def recover(self, now: float) -> list[Batch]:
         """What a restart finds: open batches; nothing is being sent. Raises Refusal."""
 

@@ -149,6 +149,11 @@ class WorkTables:
             (due_at, number),
         )
 
+    def dropped(self, numbers: Sequence[int]) -> list[int]:
+        """Those of these lines that nobody wants any more."""
+        state = "SELECT 1 FROM lines WHERE number = ? AND state = 'dropped'"
+        return [one for one in numbers if self.connection.execute(state, (one,)).fetchone() is not None]
+
     def recover(self) -> None:
         """After a restart nothing is being sent."""
         self.connection.execute("UPDATE lines SET state = 'direct' WHERE state = 'sending'")

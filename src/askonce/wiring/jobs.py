@@ -49,9 +49,9 @@ class Jobs:
         """Takes up what is open."""
         self.engine.start()
 
-    async def close(self) -> None:
-        """Stops where it stands."""
-        await self.engine.close()
+    async def close(self, timeout_s: float) -> None:
+        """Lets what is being asked one by one end in time, then stops where it stands."""
+        await self.engine.close(timeout_s)
         for api in self.apis.values():
             await api.close()
         await self.postman.close()

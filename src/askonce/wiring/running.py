@@ -47,13 +47,18 @@ class Running:
         self._settings = settings
         self._began = time.monotonic()
 
+    def drain(self) -> None:
+        """The server takes no more requests, and is about to close: nobody is left waiting for a job."""
+        self.jobs.engine.drain()
+
     async def close(self) -> None:
         """Lets flights end, commits what is to be stored, and closes everything."""
         self.ready = False
         log = structlog.get_logger("askonce")
         timeout_s = self._settings.limits.drain_timeout_s / 4
-        await self.jobs.close()
-        late = await self.gateway.flights.drain(timeout_s)
+        began = time.monotonic()
+        await self.jobs.close(timeout_s)
+        late = await self.gateway.flights.drain(max(0.0, began + timeout_s - time.monotonic()))
         if late:
             log.warning("flights cancelled", count=late)
         await self.semantics.close(timeout_s)
