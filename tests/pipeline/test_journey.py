@@ -177,6 +177,16 @@ async def test_what_isnt_the_moments_fault_is_not_tried_again() -> None:
 
 
 @virtual_time
+async def test_an_upstreams_own_codes_are_no_labels() -> None:
+    """Codes can be made up without end: calls are counted by what the gateway says of them, or else by their status."""
+    rules = replace(RULES, attempts=0)
+    desk = Desk(failure(503, "upstream_made_up"), failure(502, "upstream_unreachable"), rules=rules)
+    for number in range(2):
+        await desk.told(request(b"%d" % number))
+    assert [status for _, status, _ in desk.observer.upstream_calls] == ["503", "upstream_unreachable"]
+
+
+@virtual_time
 async def test_attempts_are_bounded_and_the_last_failure_is_told() -> None:
     """Two further calls, then the caller hears of it."""
     desk = Desk(DOWN, DOWN, DOWN)

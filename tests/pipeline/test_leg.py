@@ -18,14 +18,15 @@ async def test_a_probe_that_shared_a_failed_call_has_failed() -> None:
     """Of a batch one call is counted; where another one is the probe, its failure keeps the breaker open all the same."""
     breakers = Breakers(BreakerRules(failures=1, probe_interval_s=5))
     asked = request()
-    first = Leg(asked, breakers)
+    loop = asyncio.get_running_loop()
+    first = Leg(asked, breakers, loop.time())
     first.failed(FAILED)
     first.end()
     await asyncio.sleep(5)
-    probe = Leg(asked, breakers)
+    probe = Leg(asked, breakers, loop.time())
     probe.counts = False
     probe.failed(FAILED)
     probe.end()
     model = asked.ask.route.model
     assert dict(breakers.models())[model].state is BreakerState.OPEN
-    assert breakers.wait_s(model, asyncio.get_running_loop().time()) == 5
+    assert breakers.wait_s(model, loop.time()) == 5

@@ -158,16 +158,16 @@ class Journey:
     async def _attempt(self, request: Request) -> Refusal | None:
         """One call: None where the errand has taken its answer, else what went wrong."""
         outlet = self._stop.outlet
-        model = self._stop.route.model
-        unavailable = outlet.unavailable(model, _now())
+        model, now = self._stop.route.model, _now()
+        unavailable = outlet.unavailable(model, now)
         if unavailable is not None:
             return unavailable
-        leg = Leg(request, outlet.breakers)
+        leg = Leg(request, outlet.breakers, now)
         began, status = perf_counter(), "cancelled"
         try:
-            await self._send(leg)
+            await self._send(leg, now)
         except UpstreamFailure as failure:
-            status = failure.code if failure.code.startswith("upstream_") else str(failure.status)
+            status = failure.code if failure.code in _CAUSES else str(failure.status)
             leg.counts = outlet.is_new(failure)
             leg.failed(failure)
             outlet.dismiss(model, _now())
@@ -185,8 +185,8 @@ class Journey:
                 took_s = perf_counter() - began - leg.queued_s
                 self._observer.upstream_call(outlet.name, status, took_s)
 
-    async def _send(self, leg: Leg) -> None:
-        errand, stop, request, began = self._errand, self._stop, leg.request, _now()
+    async def _send(self, leg: Leg, began: float) -> None:
+        errand, stop, request = self._errand, self._stop, leg.request
         call = stop.call(request)
         self._ticket = Ticket(
             tenant=request.caller.tenant or "",

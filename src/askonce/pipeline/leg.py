@@ -71,14 +71,14 @@ class Leg:
 
     __slots__ = ("_breakers", "_given", "_told", "counts", "queued_s", "request", "waited_s", "way")
 
-    def __init__(self, request: Request, breakers: Breakers) -> None:
+    def __init__(self, request: Request, breakers: Breakers, now: float) -> None:
         self.request = request
         self.counts = True
         self.queued_s = 0.0
         self.way = ""
         self.waited_s = 0.0
         self._breakers = breakers
-        self._given = breakers.enter(request.ask.route.model, asyncio.get_running_loop().time())
+        self._given = breakers.enter(request.ask.route.model, now)
         self._told = False
 
     def answered(self) -> None:

@@ -124,7 +124,8 @@ class Admission:
         seconds, target = now - grant.shot.at, self._limits.target_latency_s
         if bounded or target is None or seconds <= target:
             self._limit.latency(seconds, grant.shot.at, grant.level, now)
-            self._pump(now)
+            if self._queue:
+                self._pump(now)
 
     def failed(self, grant: Grant, failure: UpstreamFailure, now: float) -> None:
         """A call has failed: see `Grant.failed`."""
