@@ -166,15 +166,21 @@ class Gateway:
             self.parts.semantic.forget(key)
         return len(keys)
 
+    def shared_key(self, request: Request) -> bytes | None:
+        """The key under which identical requests that wait are one; None where nobody may share this one's answer."""
+        ask, policy = request.ask, request.policy
+        key = None if ask.unshared else ask.exact_key
+        if key is None or not (policy.inflight and policy.store) or policy.only_if_cached:
+            return None
+        if policy.max_age_s is not None:
+            key = hashlib.sha256(key + b"max-age" + repr(policy.max_age_s).encode()).digest()
+        return self.parts.equivalence.flight_key(request, key)
+
     def _board(self, request: Request) -> Seat:
         """A seat on a flight: shared with identical requests wherever policy and headers allow it."""
         ask, policy = request.ask, request.policy
         alone = ask.unshared or ("" if policy.store else "no-store")
-        key = ask.exact_key if policy.inflight and not policy.only_if_cached and not alone else None
-        if key is not None and policy.max_age_s is not None:
-            key = hashlib.sha256(key + b"max-age" + repr(policy.max_age_s).encode()).digest()
-        if key is not None:
-            key = self.parts.equivalence.flight_key(request, key)
+        key = self.shared_key(request)
         source: Fresh | Bypass = Fresh("miss" if policy.read else "no-cache")
         if alone or ask.hot:
             source = Bypass(alone or "high-temperature")

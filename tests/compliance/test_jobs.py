@@ -164,6 +164,13 @@ def test_identical_jobs_are_asked_once(lane: Server, batched: Server, question: 
     assert batched.json("/stats")["batches"]["repeated_lines"] == 0
 
 
+def test_jobs_that_accept_different_answers_are_asked_apart(lane: Server, question: str) -> None:
+    """As in flight: who wants none older than so and so doesn't depend on what another one accepts."""
+    for name, more in (("any", {}), ("young", {"Cache-Control": "max-age=5"})):
+        lane.post("/v1/chat/completions", chat(question), {**BATCH, **more, "X-Request-Id": name})
+    assert [find(lane, name)[1]["outcome"] for name in ("any", "young")] == ["fresh", "fresh"]
+
+
 def test_other_endpoints_and_the_native_one_make_jobs_too(lane: Server, question: str) -> None:
     """Completions, embeddings, and a prompt with `lane: batch`, whose job shows its text."""
     lane.post("/v1/completions", {"model": "cheap", "prompt": question}, {**BATCH, "X-Request-Id": "text"})
@@ -250,6 +257,7 @@ def test_jobs_can_be_called_off_and_listed(lane: Server, question: str) -> None:
     _, _, body = lane.send("GET", "/v2/inference", None, OTHER)
     assert json.loads(body)["data"] == []
     assert lane.send("GET", "/v2/inference?status=lost", None, ACME)[0] == 400
+    assert lane.send("GET", "/v2/inference?limit=" + "9" * 5_000, None, ACME)[0] == 400
 
 
 def test_events_tell_how_a_job_goes(lane: Server, question: str) -> None:

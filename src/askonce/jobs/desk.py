@@ -227,7 +227,7 @@ class Desk:
             fallback_at=now + window_s - min(terms.fallback_before_deadline_s, window_s / 2),
             webhook=own.webhook if own is not None else "",
             line=NewLine(
-                key=_shared_key(request),
+                key=self._gateway.shared_key(request) if ask.joinable and request.policy.read else None,
                 group=group,
                 context=_context(caller, headers),
                 body=ask.raw,
@@ -235,13 +235,6 @@ class Desk:
             ),
             ready=ready,
         )
-
-
-def _shared_key(request: Request) -> bytes | None:
-    """The key under which identical jobs are one, by the rules of identical requests in flight."""
-    ask, policy = request.ask, request.policy
-    shares = policy.inflight and policy.read and policy.store and ask.joinable and not ask.unshared
-    return ask.exact_key if shares else None
 
 
 def _context(caller: Caller, headers: Mapping[bytes, bytes]) -> bytes:

@@ -78,7 +78,7 @@ class Results:
         self._price_factor = price_factor
         self._observer = observer
         self._told = told
-        self._to_learn: deque[tuple[Request, Entry]] = deque(maxlen=_TO_LEARN)
+        self._to_learn: deque[Request] = deque(maxlen=_TO_LEARN)
         self._something_to_learn = asyncio.Event()
 
     def request(self, line: Line) -> Request:
@@ -129,10 +129,10 @@ class Results:
         while True:
             await self._something_to_learn.wait()
             while self._to_learn:
-                request, entry = self._to_learn.popleft()
+                request = self._to_learn.popleft()
                 # What can't be embedded now (the embedder is loading, or busy) the tier embeds once it can be.
                 question = await parts.semantic.describe(request) or parts.semantic.question(request)
-                kept = parts.store.peek(entry.key)
+                kept = parts.store.peek(question.key) if question is not None else None
                 if question is not None and kept is not None and kept.link is None:
                     parts.store.put(kept.entry, question)
                     parts.semantic.add(question)
@@ -191,7 +191,8 @@ class Results:
         )
         parts.store.put(entry, None)
         if ask.text is not None and parts.semantic.applies(request):
-            self._to_learn.append((request, entry))
+            # Thousands may wait, for a while: without their bodies.
+            self._to_learn.append(request._replace(ask=ask._replace(raw=b"", body={})))
             self._something_to_learn.set()
 
 
