@@ -1,0 +1,86 @@
+"""What is told to metrics and logs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from askonce.model import Outcome, Usage
+
+__all__ = ["Observer", "Record"]
+
+
+class Record(NamedTuple):
+    """What there is to say of one finished request.
+
+    Attributes:
+        request_id: As sent to the caller.
+        endpoint: Path below `/v1/`.
+        tenant: The tenant's label.
+        feature: The feature.
+        model: The model as asked.
+        outcome: How it was answered; None where it was refused.
+        status: HTTP status.
+        code: The error's code, "" for answers.
+        duration_s: From the request's first byte to the answer's last.
+        first_byte_s: From the request's first byte to the answer's first.
+        overhead_s: The part of it that wasn't the upstream's; None for callers that waited on others.
+        usage: Tokens of the answer, where known.
+        spent_nanousd: What this request cost; None where the price isn't known.
+        saved_nanousd: What it didn't cost; None where the price isn't known.
+    """
+
+    request_id: str
+    endpoint: str
+    tenant: str
+    feature: str
+    model: str
+    outcome: Outcome | None
+    status: int
+    code: str
+    duration_s: float
+    first_byte_s: float
+    overhead_s: float | None
+    usage: Usage | None
+    spent_nanousd: int | None
+    saved_nanousd: int | None
+
+
+class Observer(Protocol):
+    """Told after the fact; must neither wait nor raise."""
+
+    def request(self, record: Record) -> None:
+        """A request has ended."""
+        ...
+
+    def upstream_call(self, upstream: str, status: str, duration_s: float) -> None:
+        """An upstream call has ended; `status` is `ok`, a status code, `timeout`, `cancelled`."""
+        ...
+
+    def waited(self, upstream: str, lane: str, reason: str, wait_s: float) -> None:
+        """A request has waited for its turn; `reason` is a stable reason code."""
+        ...
+
+    def batch(self, upstream: str, size: int) -> None:
+        """An upstream call has been accepted that so many requests share."""
+        ...
+
+    def retry(self, upstream: str, cause: str) -> None:
+        """A request's call has failed and is sent again; `cause` is a stable reason code."""
+        ...
+
+    def fallback(self, upstream: str, stand_in: str, cause: str) -> None:
+        """A request goes on from one upstream to another; `cause` is a stable reason code."""
+        ...
+
+    def semantic(self, feature: str, mode: str, reason: str) -> None:
+        """The semantic tier has decided on a request; `reason` is a stable reason code."""
+        ...
+
+    def audit(self, feature: str, source: str, verdict: str, judge: str) -> None:
+        """An audit has ended with a verdict, or without one (`undecided`)."""
+        ...
+
+    def audit_dropped(self, reason: str) -> None:
+        """An audit has ended before its verdict; `reason` is a stable reason code."""
+        ...
