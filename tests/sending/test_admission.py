@@ -237,6 +237,23 @@ async def test_tokens_are_estimated_before_and_settled_after() -> None:
 
 
 @virtual_time
+async def test_a_request_that_names_a_huge_answer_keeps_nobody_waiting() -> None:
+    """What the upstream refused took no tokens; what it answers is counted as a minute's worth until its true count."""
+    refused = UpstreamFailure(400, "too_long", "No.", sharing=Sharing.FATAL)
+    line = Line(ScriptedUpstream([refused]), "m", Limits(tokens_per_minute=60_000))
+    with pytest.raises(UpstreamFailure):
+        await line.open(CALL, ticket(tokens=10**7))
+    began = asyncio.get_running_loop().time()
+    await closed(asyncio.create_task(line.open(CALL, ticket(tokens=100))))
+    assert asyncio.get_running_loop().time() - began < 0.2
+    huge = await line.open(CALL, ticket(tokens=10**7))
+    passage = await line.open(CALL, ticket(tokens=100))
+    assert asyncio.get_running_loop().time() - began < 70
+    await passage.aclose()
+    await huge.aclose()
+
+
+@virtual_time
 async def test_keys_are_used_by_what_is_left_of_each() -> None:
     """Two keys bear twice what one does, and one that is refused leaves the calls to the other."""
     upstream = ScriptedUpstream()

@@ -93,6 +93,10 @@ class Admission:
         for waiter in self._queue.waiters():
             self._refuse(waiter, refusal())
 
+    def counted(self, tokens: int) -> int:
+        """What an estimate counts as: a minute's worth at most, lest a wrong one keep others waiting for long."""
+        return int(min(tokens, self._limits.tokens_per_minute or tokens))
+
     @property
     def idle(self) -> bool:
         """Whether nothing is under way and nothing waits."""
@@ -159,10 +163,10 @@ class Admission:
         self._pump(now)
 
     def _grant(self, pool: Pool, key: Key, ticket: Ticket, now: float) -> Grant:
+        tokens = self.counted(ticket.tokens)
         self._in_use += 1
-        self._mean_tokens += 0.05 * (ticket.tokens - self._mean_tokens)
-        shot = key.send(ticket.tokens, now)
-        return Grant(self, pool, key, shot, tokens=ticket.tokens, level=self._in_use)
+        self._mean_tokens += 0.05 * (tokens - self._mean_tokens)
+        return Grant(self, pool, key, key.send(tokens, now), tokens=tokens, level=self._in_use)
 
     async def _wait(self, ticket: Ticket, pool: Pool, now: float) -> Grant:
         self._check_deadline(ticket, pool, now)

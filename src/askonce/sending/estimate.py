@@ -9,7 +9,7 @@ from askonce.model import Endpoint
 if TYPE_CHECKING:
     from askonce.model import Ask
 
-__all__ = ["estimated_tokens"]
+__all__ = ["estimated_tokens", "text_tokens"]
 
 _BYTES_PER_TOKEN: Final = 4
 """Of English text; the rule of thumb that providers give."""
@@ -17,20 +17,26 @@ _COMPLETION_TOKENS: Final = 256
 """What an answer is taken to have where the request sets no limit."""
 _IMAGE_TOKENS: Final = 1_000
 """What an image, a sound or a file is taken to have, whatever its encoding takes."""
+_MOST_TOKENS: Final = 10_000_000
+"""More than any answer has, whatever limit a request names."""
 _PLAIN_BYTES: Final = 16_384
 """Bodies up to this size are taken for text; larger ones are looked into."""
 
 
+def text_tokens(size_bytes: int) -> int:
+    """About how many tokens a text of so many bytes has, at least 1."""
+    return max(1, size_bytes // _BYTES_PER_TOKEN)
+
+
 def estimated_tokens(ask: Ask) -> int:
-    """Prompt and completion tokens together, an estimate."""
-    prompt = len(ask.raw) if len(ask.raw) <= _PLAIN_BYTES else _text_bytes(ask.body)
-    tokens = prompt // _BYTES_PER_TOKEN
+    """Prompt and completion tokens together, an estimate; at least 1, whatever the request says."""
+    tokens = text_tokens(len(ask.raw) if len(ask.raw) <= _PLAIN_BYTES else _text_bytes(ask.body))
     if ask.endpoint is Endpoint.EMBEDDINGS:
         return tokens
     body = ask.body
     limit = body.get("max_completion_tokens") or body.get("max_tokens") or _COMPLETION_TOKENS
     count = body.get("n") or 1
-    return tokens + int(limit * count)
+    return tokens + int(max(0, min(limit * count, _MOST_TOKENS)))
 
 
 def _text_bytes(value: Any) -> int:

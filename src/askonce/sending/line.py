@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from askonce.errors import UpstreamFailure
+from askonce.errors import Sharing, UpstreamFailure
 from askonce.model import Endpoint
 from askonce.sending.admission import Admission
 from askonce.sending.batching import Batches
@@ -79,7 +79,7 @@ class Line:
         except BaseException:
             grant.release(sent=False)
             raise
-        grant.settle(ticket.tokens)
+        grant.settle(self._admission.counted(ticket.tokens))
         return await self._send(call, grant)
 
     async def _send(self, call: Call, grant: Grant) -> Passage:
@@ -87,6 +87,8 @@ class Line:
             reply = await self._upstream.open(grant.address(call))
         except BaseException as failure:
             if isinstance(failure, UpstreamFailure):
+                if failure.sharing is not Sharing.TRANSIENT:
+                    grant.settle(0)  # refused before a token was spent
                 grant.failed(failure)
             grant.release()
             raise

@@ -15,12 +15,12 @@ from askonce.errors import Sharing, UpstreamFailure
 from askonce.sending.batches.form import (
     Mismatch,
     Part,
-    estimated_tokens,
     read_fields,
     read_list,
     write_fields,
     write_list,
 )
+from askonce.sending.estimate import text_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +50,7 @@ class Bodies:
     def read(self, call: Call) -> Part:
         """What a call adds to a batch."""
         group = (call.endpoint, call.model, call.credential, call.headers)
-        return Part(call, group, {}, (call.body,), (estimated_tokens(call.body),))
+        return Part(call, group, {}, (call.body,), (text_tokens(len(call.body)),))
 
     def join(self, parts: Sequence[Part]) -> Call:
         """The one call for several parts of the same group."""

@@ -13,13 +13,13 @@ from askonce.sending.batches.form import (
     Mismatch,
     Part,
     blames_item,
-    estimated_tokens,
     group_of,
     read_fields,
     write_fields,
     write_list,
 )
 from askonce.sending.batches.shares import split_results
+from askonce.sending.estimate import text_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +53,7 @@ class VllmChat:
         if not supported or fields.get("n", b"null") not in _ONE or not messages.startswith(b"["):
             return None
         group = group_of(call, "chat", fields, "messages")
-        return Part(call, group, fields, (messages,), (estimated_tokens(messages),))
+        return Part(call, group, fields, (messages,), (text_tokens(len(messages)),))
 
     def join(self, parts: Sequence[Part]) -> Call:
         """The one call for several parts of the same group."""

@@ -27,7 +27,6 @@ __all__ = [
     "blamed_field",
     "blames_item",
     "by_index",
-    "estimated_tokens",
     "group_of",
     "mismatch",
     "read_fields",
@@ -45,7 +44,6 @@ _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LIST: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _OBJECTS: Final = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 _WHOLE_NUMBER: Final = msgspec.json.Decoder(int)
-_BYTES_PER_TOKEN: Final = 4
 _FIELD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.\[\]]{0,63}")
 _ITEM_AT_FAULT: Final = frozenset({400, 413, 422})
 """Statuses by which an upstream may refuse a batch for one of its items, or for its size."""
@@ -143,11 +141,6 @@ def group_of(call: Call, kind: str, fields: Fields, asked: str) -> Hashable:
     """
     shared = tuple(sorted((name, raw) for name, raw in fields.items() if name != asked))
     return (call.endpoint, kind, call.model, call.credential, call.headers, shared)
-
-
-def estimated_tokens(item: bytes) -> int:
-    """About how many tokens an item has: a quarter of a text's bytes."""
-    return max(1, len(item) // _BYTES_PER_TOKEN)
 
 
 def by_index(results: Sequence[Fields], count: int) -> list[Fields]:

@@ -12,7 +12,6 @@ from askonce.sending.batches.form import (
     Mismatch,
     Part,
     blames_item,
-    estimated_tokens,
     group_of,
     read_fields,
     read_list,
@@ -21,6 +20,7 @@ from askonce.sending.batches.form import (
     write_list,
 )
 from askonce.sending.batches.shares import split_results
+from askonce.sending.estimate import text_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +59,7 @@ class ListForm:
             return None
         if not items or choices < 1:
             return None
-        tokens = tuple(item.count(b",") + 1 if kind is _TOKENS else estimated_tokens(item) for item in items)
+        tokens = tuple(item.count(b",") + 1 if kind is _TOKENS else text_tokens(len(item)) for item in items)
         return Part(call, group_of(call, kind, fields, self.asked), fields, items, tokens, choices)
 
     def join(self, parts: Sequence[Part]) -> Call:
