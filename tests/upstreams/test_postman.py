@@ -85,7 +85,7 @@ async def server() -> AsyncIterator[tuple[str, list[str]]]:
         if request.path == "/moved":
             return web.Response(status=307, headers={"Location": "/ok"})
         if request.path == "/slow":
-            await asyncio.sleep(1)
+            await asyncio.sleep(0.5)
         return web.Response(status=204)
 
     app = web.Application()

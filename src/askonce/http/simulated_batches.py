@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from email.message import Message
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs
@@ -21,6 +22,7 @@ __all__ = ["batch_api"]
 _MAX_BYTES: Final = 220 * 10**6
 _TIMEOUT_S: Final = 600.0
 _MAX_PAGE: Final = 100
+_NUMBER: Final = re.compile(r"[0-9]{1,9}")
 
 
 async def batch_api(batches: SimulatedBatches, scope: Scope, receive: Receive) -> Json | bytes | None:
@@ -47,7 +49,7 @@ async def batch_api(batches: SimulatedBatches, scope: Scope, receive: Receive) -
         return batches.file(identity)[0] if kind == "files" else batches.batch(identity)
     query = {name: values[-1] for name, values in parse_qs(scope["query_string"].decode()).items()}
     limit = query.get("limit", "20")
-    if not limit.isascii() or not limit.isdigit() or not 0 < int(limit) <= _MAX_PAGE:
+    if not _NUMBER.fullmatch(limit) or not 0 < int(limit) <= _MAX_PAGE:
         raise invalid("'limit' is a number from 1 to 100.", "limit")
     listed = batches.files if kind == "files" else batches.batches
     return listed(query.get("after", ""), int(limit))
