@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Engine", "Gathering"]
 
 _TICK_S: Final = 1.0
+_SHORTEST_TICK_S: Final = 0.05
 _COUNT_S: Final = 5.0
 _PURGE_S: Final = 300.0
 _PURGED_AT_ONCE: Final = 500
@@ -123,7 +124,8 @@ class Engine:
             self._carry(batch, certain=False)
         self._awake.set()
         self._own(self._repeat(_TICK_S, self._keep_time), "jobs-deadlines")
-        self._own(self._repeat(_TICK_S, self._gather), "jobs-batches")
+        gather_s = min(_TICK_S, max(_SHORTEST_TICK_S, self._gathering.wait_s))
+        self._own(self._repeat(gather_s, self._gather), "jobs-batches")
         self._own(self._repeat(_COUNT_S, self._count), "jobs-totals")
         self._own(self._repeat(_PURGE_S, self._purge, while_idle=True), "jobs-retention")
         for work, name in (
