@@ -1,6 +1,6 @@
 """Configuration: YAML to frozen, checked `Settings`, or a `ConfigError` that lists everything wrong by line.
 
-`document` reads YAML with its lines, `forms` and `units` check single values, `section`, `policy`, `upstream` and
+`document` reads YAML with its lines, `forms` and `units` check single values, `section`, `policy`, `upstream`, `service` and
 `settings` are the models, `problems` words the errors, `loading` puts these together, `advice` warns.
 
 Durations are seconds, sizes bytes, shares numbers between 0 and 1. Attributes of durations end in `_s`, their
@@ -15,13 +15,10 @@ from askonce.config.jobs import JobSettings, WebhookSettings
 from askonce.config.loading import default_settings, load, loads
 from askonce.config.policy import PolicySettings
 from askonce.config.problems import ConfigError, Problem
+from askonce.config.service import CacheSettings, EmbedderSettings, LimitSettings, LogSettings
 from askonce.config.settings import (
     DEFAULT_FEATURE,
     AdminSettings,
-    CacheSettings,
-    EmbedderSettings,
-    LimitSettings,
-    LogSettings,
     PriceSettings,
     Settings,
     TenantSettings,

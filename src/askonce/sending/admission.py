@@ -6,7 +6,6 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from askonce.errors import Refusal, Sharing
-from askonce.model import Lane
 from askonce.sending.concurrency import ConcurrencyLimit
 from askonce.sending.drain import Drain
 from askonce.sending.grant import Grant
@@ -14,13 +13,14 @@ from askonce.sending.key import GO, PAUSED, Key, Wait
 from askonce.sending.pool import KeyRing, Pool
 from askonce.sending.queue import Queue, Waiter
 from askonce.sending.quota import read_headers
-from askonce.sending.refusals import queue_full, unreachable
+from askonce.sending.refusals import in_vain, queue_full, unreachable
 from askonce.sending.state import LineState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from askonce.errors import UpstreamFailure
+    from askonce.model import Lane
     from askonce.sending.limits import Limits
     from askonce.sending.ticket import Ticket
 
@@ -32,8 +32,6 @@ _OVERLOADED: Final = frozenset({502, 503, 504, 529})
 _REFUSED_KEY_S: Final = 60.0
 _SWEEP_S: Final = 1.0
 """How often those that wait are looked through for deadlines that can't be met any more."""
-_SURE: Final = 0.8
-"""The share of a waiting call's estimate that must outlast its deadline before it is given up: estimates waver."""
 
 
 class Admission:
@@ -85,7 +83,7 @@ class Admission:
         if waiter is not None:
             self._queue.hurry(waiter, lane)
             self._reconsider(waiter.pool)
-        elif _earlier(lane, ticket.lane):
+        elif ticket.is_behind(lane):
             ticket.lane = lane
 
     def dismiss(self, refusal: Callable[[], Refusal]) -> None:
@@ -281,7 +279,7 @@ class Admission:
         told = 0
         for waiter, ahead in sorted(self._queue.places(), key=lambda one: one[1]):
             wait_s = self._estimate_s(waiter.pool, max(0, ahead - told), now)
-            if now + wait_s * _SURE > waiter.ticket.deadline or now > waiter.ticket.deadline:
+            if in_vain(wait_s, waiter.ticket.deadline, now):
                 told += 1
                 self._given_up += 1
                 self._refuse(waiter, unreachable(self._name, wait_s))
@@ -294,11 +292,6 @@ class Admission:
         self._sweeping = None
         self._look_through(_now())
         self._keep_sweeping()
-
-
-def _earlier(lane: Lane, other: Lane) -> bool:
-    order = list(Lane)
-    return order.index(lane) < order.index(other)
 
 
 def _now() -> float:

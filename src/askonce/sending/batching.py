@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from askonce.errors import Refusal
 from askonce.sending.batches.pile import Carrier, Member, Pile, crowded_out
 from askonce.sending.batches.size import BatchSize
 from askonce.sending.batches.width import Width
 from askonce.sending.delivery import Delivery, Run
-from askonce.sending.refusals import queue_full, unreachable
+from askonce.sending.refusals import in_vain, queue_full, unreachable
 from askonce.sending.ticket import Ticket
 
 if TYPE_CHECKING:
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from askonce.sending.delivery import Gate
 
 __all__ = ["Batches"]
-
-_SURE: Final = 0.8
-"""The share of a wait's estimate that must outlast a deadline before its call is turned away: estimates waver."""
 
 
 @dataclass(slots=True, eq=False)
@@ -268,7 +265,7 @@ class Batches:
         wait_s = group.pile.items // group.run.size.items * group.run.round_s
         if group.waiting is not None:
             wait_s += self._gate.wait_s(part.call, group.waiting.ticket)
-        if now + wait_s * _SURE > ticket.deadline:
+        if in_vain(wait_s, ticket.deadline, now):
             self.given_up += 1
             raise unreachable(self._name, wait_s)
 

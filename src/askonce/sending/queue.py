@@ -149,7 +149,7 @@ class Queue:
 
     def hurry(self, waiter: Waiter, lane: Lane) -> None:
         """Moves to an earlier lane; a later one changes nothing."""
-        if _LANES.index(lane) < _LANES.index(waiter.ticket.lane):
+        if waiter.ticket.is_behind(lane):
             self._remove(waiter, rotate=False)
             waiter.ticket.lane = lane
             self.push(waiter)

@@ -6,11 +6,19 @@ from typing import Final
 
 from askonce.errors import Refusal
 
-__all__ = ["queue_full", "unreachable"]
+__all__ = ["in_vain", "queue_full", "unreachable"]
 
 _TOO_MANY: Final = 429
 _RETRY_S: Final = (1.0, 600.0)
 """The shortest and the longest time after which a caller is asked to come back, in seconds."""
+
+_SURE: Final = 0.8
+"""The share of a wait's estimate that must outlast a deadline before its call is given up: estimates waver."""
+
+
+def in_vain(wait_s: float, deadline: float, now: float) -> bool:
+    """Whether a wait of about so many seconds will not be over by the deadline."""
+    return now + wait_s * _SURE > deadline
 
 
 def queue_full(name: str, waiting: int, wait_s: float) -> Refusal:

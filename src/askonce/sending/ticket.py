@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Final
 
-if TYPE_CHECKING:
-    from askonce.model import Lane
+from askonce.model import Lane
 
 __all__ = ["Ticket"]
+
+_ORDER: Final = {lane: place for place, lane in enumerate(Lane)}
 
 
 @dataclass(slots=True, eq=False)
@@ -26,3 +27,7 @@ class Ticket:
     lane: Lane
     tokens: int
     deadline: float
+
+    def is_behind(self, lane: Lane) -> bool:
+        """Whether calls of that lane go before this one."""
+        return _ORDER[lane] < _ORDER[self.lane]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from askonce.model import Lane
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from askonce.sending.ticket import Ticket
 
 __all__ = ["Carrier", "Load", "Member", "Pile", "crowded_out"]
-
-_ORDER: Final = {lane: place for place, lane in enumerate(Lane)}
 
 
 @dataclass(slots=True, eq=False)
@@ -136,7 +134,7 @@ class Pile:
 
     def hurry(self, member: Member, lane: Lane) -> None:
         """Moves a call to an earlier lane; a later one changes nothing."""
-        if _ORDER[lane] < _ORDER[member.ticket.lane]:
+        if member.ticket.is_behind(lane):
             self._step_out(member)
             member.ticket.lane = lane
             self._line_up(member)
