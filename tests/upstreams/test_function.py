@@ -143,6 +143,19 @@ async def test_a_refusal_that_is_raised_is_told_to_all() -> None:
 
 
 @virtual_time
+async def test_each_call_has_a_failure_of_its_own() -> None:
+    """A function that raises one and the same exception fails each time anew: what is shared counts once."""
+    always = UpstreamFailure(503, "busy", "Busy.", sharing=Sharing.TRANSIENT, retry_after_s=2)
+
+    async def busy(_: list[Call]) -> list[object]:
+        raise always
+
+    first, second = await failure(busy), await failure(busy)
+    assert first is not second
+    assert (first.status, first.code, first.retry_after_s) == (503, "busy", 2)
+
+
+@virtual_time
 async def test_a_function_that_takes_too_long_is_cancelled() -> None:
     """After its time it is cancelled; one that won't be is left to itself, and holds nobody up."""
     cancelled = []

@@ -148,9 +148,20 @@ class FunctionUpstream:
         return body
 
     def _failure(self, error: BaseException) -> UpstreamFailure:
-        """What a caller is told of an exception: all of a Refusal, of another one only that there was one."""
+        """What a caller is told of an exception: all of a Refusal, of another one only that there was one.
+
+        It is always a new one: calls that share a failure count as one call, and functions may raise the same for ever.
+        """
         if isinstance(error, UpstreamFailure):
-            return error
+            return UpstreamFailure(
+                error.status,
+                error.code,
+                error.message,
+                sharing=error.sharing,
+                retry_after_s=error.retry_after_s,
+                body=error.body,
+                headers=error.headers,
+            )
         if isinstance(error, Refusal):
             passing = error.status in _TRANSIENT or error.status >= _SERVER_ERROR
             sharing = Sharing.TRANSIENT if passing else Sharing.FATAL
