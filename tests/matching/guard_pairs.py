@@ -38,6 +38,8 @@ what does `Map` do in the loop | what does map do in the loop
 what does `ls -l` show | what does `ls -a` show
 foo_bar function docs | foo_baz function docs
 delete ~/tmp/a | delete ~/tmp/b
+explain what arr[1:] does | explain what arr[:1] does
+np.zeros((3, 4)): how many rows | np.zeros((4, 3)): how many rows
 git push --force origin | git push --force-with-lease origin
 """),
     "direction-differs": _pairs("""
@@ -47,6 +49,9 @@ lock the door before the window opens | the window opens before lock the door
 add the eggs then the milk | add the milk then the eggs
 first wash the rice, then boil it | first boil the rice, then wash it
 Did Ann sue Bob? | Did Bob sue Ann?
+Which bank did Santander buy? | Which bank bought Santander?
+who do doctors teach | who teaches the doctors
+Which teams depend on the billing service? | Which teams does the billing service depend on?
 Did Google sue Oracle? | Did Oracle sue Google?
 Is Mount Etna higher than Mont Blanc? | Is Mont Blanc higher than Mount Etna?
 what do I owe you | what do you owe me
@@ -148,6 +153,7 @@ Write tests for the parser in Go | Write tests for the lexer in Go
     "symbol-differs": _pairs("""
 is 2 < 3 | is 2 > 3
 what does x++ do | what does ++x do
+does && short-circuit in bash | does & short-circuit in bash
 """),
     "unit-differs": _pairs("""
 how far is 5 km in feet | how far is 5 miles in feet
@@ -163,6 +169,11 @@ what is on https://a.example/1 | what is on https://a.example/2
 """Reason → pairs that it forbids."""
 
 HARMLESS: Final = _pairs("""
+Which countries does France border? | Which countries border France?
+What time does the shop close | what time the shop closes
+What documents do I need for a loan | what documents needed for a loan
+Who does the cleaning at the clinic | who cleans the clinic
+np.zeros((3, 4)) shape | np.zeros((3,4)) shape
 what does `git reset --hard` do | what does git reset --hard do
 The screen says "payment pending". Why? | why does the screen say that my payment is pending
 How much is 15% of my salary? | how much is fifteen percent of my salary

@@ -4,15 +4,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from askonce.matching.lexicon import listed
 from askonce.matching.pair import left_over
-from askonce.matching.terms import Kind
+from askonce.matching.terms import Kind, is_light
+from askonce.matching.words import key_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from askonce.matching.analysis import Analysis
     from askonce.matching.pair import Pair
 
-__all__ = ["choice", "negation", "persons", "quantifiers", "question"]
+__all__ = ["choice", "inversion", "negation", "persons", "quantifiers", "question"]
 
 _OTHER_WORDS: Final = 2
+_WHO_WHAT: Final = frozenset({"who", "what"})
+_SUPPORT: Final = frozenset({"do", "does", "did"})
+_HELPING: Final = _SUPPORT | listed("""
+    is are am was were be been being has have had will would can could should must may might shall to by""")
+"""Where one of these stands, the word order alone doesn't tell who does it."""
+_MUTUAL: Final = frozenset(
+    key_of(word)
+    for word in listed("""
+        border mix match work pair go fit differ conflict compete interact overlap play meet marry resemble equal share
+        agree communicate trade combine connect collaborate cooperate integrate rhyme contrast intersect correspond
+        coincide compare mean cost""")
+)
+"""What one does to another the other does as well, or can't do at all."""
+_LATEST_SUPPORT: Final = 6
 _WHO_WHEN_WHERE: Final = frozenset({"when", "where", "who"})
 
 
@@ -48,6 +67,35 @@ def persons(pair: Pair) -> str | None:
         return "person-differs"
     swapped = set(asked) == set(stored) and pair.alignment.arrangement.disorder == 0.0 and not left_over(pair)
     return "direction-differs" if swapped else None
+
+
+def inversion(pair: Pair) -> str | None:
+    """`Which bank did Santander buy` isn't `Which bank bought Santander`: asked is who does it, or to whom it is done."""
+    asked, stored = pair.asked, pair.stored
+    if asked.grammar.question != stored.grammar.question or asked.grammar.question not in _WHO_WHAT:
+        return None
+    if not all(term.kind is Kind.PARTICLE or is_light(term) for term in left_over(pair)):
+        return None
+    helped, plain = (asked, stored) if not _SUPPORT.isdisjoint(asked.normal) else (stored, asked)
+    acting = _acting(helped)
+    if not acting or not _HELPING.isdisjoint(plain.normal):
+        return None
+    first = next((key for key in _keys(plain, plain.normal) if key in acting), acting[0])
+    return "direction-differs" if first != acting[0] and _MUTUAL.isdisjoint(acting) else None
+
+
+def _acting(one: Analysis) -> list[str]:
+    """Subject matter from the subject of an early `do`, `does`, `did` on (`[santander, buy]`); none behind a pronoun."""
+    head = one.normal[:_LATEST_SUPPORT]
+    place = next((place for place, word in enumerate(head, 1) if word in _SUPPORT), len(one.normal))
+    return _keys(one, one.normal[place:]) if _keys(one, one.normal[place : place + 1]) else []
+
+
+def _keys(one: Analysis, words: Sequence[str]) -> list[str]:
+    """Keys of the words that are subject matter."""
+    matter = {term.key for term in one.terms}
+    keys = [word if word in matter else key_of(word) for word in words]
+    return [key for key in keys if key in matter]
 
 
 def choice(pair: Pair) -> str | None:

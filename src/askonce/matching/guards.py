@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from askonce.matching.grammar_guards import choice, negation, persons, quantifiers, question
+from askonce.matching.grammar_guards import choice, inversion, negation, persons, quantifiers, question
 from askonce.matching.lexicon import listed
 from askonce.matching.lexicon.antonyms import ANTONYM_PAIRS, NEGATING_PREFIXES, NEGATING_SUFFIXES
 from askonce.matching.lexicon.entities import ORDINARY_NAMES
@@ -55,7 +55,7 @@ _FLOATING: Final = frozenset(
         "exactly currently possibly maybe now today tomorrow usually always often still already ever"
     )
 )
-_OPERATORS: Final = frozenset("+*=<>^~|\\±\N{MULTIPLICATION SIGN}÷≤≥≠√∑")
+_OPERATORS: Final = frozenset({*"+*=<>^~|\\±\N{MULTIPLICATION SIGN}÷≤≥≠√∑", "&&", "||"})
 _ORDINARY_UNITS: Final = listed(
     "second minute hour day night week month year decade century degree cup bit stone token"
 )
@@ -265,6 +265,7 @@ GUARDS: Final[tuple[Callable[[Pair], str | None], ...]] = (
     entities,
     direction,
     exchange,
+    inversion,
     persons,
     choice,
     question,

@@ -56,7 +56,10 @@ _TOKEN: Final = re.compile(
     |(?P<path>(?<![\w/.])(?:~|\.{1,2})?(?:/[\w.-]+)+/?)
     |(?P<handle>[@\#]\w+)
     |(?P<number>(?<![\w-])\d{4}-\d\d-\d\d(?![\w-])|(?<!\w)-?\d+(?:[.,:/]\d+)*[^\W\d_]*(?![\w])|\.\d+)
-    |(?P<code>\w+(?:\.\w+)*\(\)|[^\W\d_]\w*(?:\.[a-z_]\w*)+|\w*(?<=\w)_\w+|_+[^\W_]\w*|[a-z]+[A-Z]\w*)
+    |(?P<operator>&&|\|\|)
+    |(?P<code>[^\W\d]\w*(?:\.\w+)*(?:\[(?=[^\[\]\s]*[^\[\]\s\d])[^\[\]\s]{1,40}\])+
+        |[^\W\d]\w*(?:\.\w+)+\((?:[^()\n]|\([^()\n]{0,80}\)){1,80}\)
+        |\w+(?:\.\w+)*\(\)|[^\W\d_]\w*(?:\.[a-z_]\w*)+|\w*(?<=\w)_\w+|_+[^\W_]\w*|[a-z]+[A-Z]\w*)
     |(?P<word>\w+(?:'[^\W\d_]+)*)
     |(?P<symbol>[^\w\s])
     """,
@@ -163,7 +166,7 @@ def _literal(kind: str, surface: str) -> Token:
         return (
             Token(word, surface, "word")
             if (word,) in REWRITES
-            else Token(surface.removesuffix("()"), surface, kind)
+            else Token("".join(surface.removesuffix("()").split()), surface, kind)
         )
     if kind == "url":
         return Token(_url(surface), surface, kind)
@@ -187,6 +190,8 @@ def _scan(text: str) -> list[Token]:
             sign = _sign(match, text)
             if sign is not None:
                 tokens.append(sign)
+        elif kind == "operator":
+            tokens.append(Token(match.group(), match.group(), "symbol"))
         else:
             tokens.append(_literal(kind, match.group()))
     return tokens
