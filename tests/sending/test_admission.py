@@ -237,6 +237,18 @@ async def test_tokens_are_estimated_before_and_settled_after() -> None:
 
 
 @virtual_time
+async def test_without_a_count_the_estimate_stands() -> None:
+    """An upstream that doesn't say what it took hasn't worked for nothing: its limit is kept to all the same."""
+    line = Line(ScriptedUpstream(), "m", Limits(tokens_per_minute=60_000))
+    began = asyncio.get_running_loop().time()
+    for _ in range(3):
+        passage = await line.open(CALL, ticket(tokens=30_000))
+        passage.settle(Usage())
+        await passage.aclose()
+    assert asyncio.get_running_loop().time() - began > 45
+
+
+@virtual_time
 async def test_a_request_that_names_a_huge_answer_keeps_nobody_waiting() -> None:
     """What the upstream refused took no tokens; what it answers is counted as a minute's worth until its true count."""
     refused = UpstreamFailure(400, "too_long", "No.", sharing=Sharing.FATAL)

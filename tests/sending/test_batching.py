@@ -534,6 +534,8 @@ async def test_the_true_count_of_tokens_is_settled_for_all() -> None:
     assert key._tokens_sent == 33
     passages[1].settle(Usage(prompt_tokens=3, completion_tokens=4))
     assert key._tokens_sent == 30
+    passages[2].settle(Usage())
+    assert key._tokens_sent == 30
 
 
 @virtual_time

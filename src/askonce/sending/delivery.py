@@ -144,7 +144,7 @@ class _Settlement:
         self._at = at
 
     def __call__(self, usage: Usage) -> None:
-        self._tokens[self._at] = usage.prompt_tokens + usage.completion_tokens
+        self._tokens[self._at] = usage.prompt_tokens + usage.completion_tokens or self._tokens[self._at]
         self._passage.settle(Usage(prompt_tokens=sum(self._tokens)))
 
 

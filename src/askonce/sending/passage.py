@@ -35,7 +35,7 @@ class Passage(Protocol):
     counts: bool
 
     def settle(self, usage: Usage) -> None:
-        """Corrects the estimate of tokens by the true count; the last word counts."""
+        """Corrects the estimate of tokens by the true count; the last word counts. Without any count it stands."""
         ...
 
     async def aclose(self) -> None:
@@ -57,8 +57,9 @@ class OwnPassage:
         self._grant = grant
 
     def settle(self, usage: Usage) -> None:
-        """Corrects the estimate of tokens by the true count; the last word counts."""
-        self._grant.settle(usage.prompt_tokens + usage.completion_tokens)
+        """Corrects the estimate of tokens by the true count; the last word counts. Without any count it stands."""
+        if tokens := usage.prompt_tokens + usage.completion_tokens:
+            self._grant.settle(tokens)
 
     async def aclose(self) -> None:
         """Closes the reply and gives the slot back; safe to call again."""
