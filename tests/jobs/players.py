@@ -253,6 +253,7 @@ class FakeSender:
     def __init__(self, jobs: SqliteJobs) -> None:
         self.jobs = jobs
         self.taken: list[int] = []
+        self.busy = False
         self.wake = asyncio.Event()
 
     async def fill(self) -> None:

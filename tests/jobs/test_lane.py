@@ -422,14 +422,14 @@ async def test_an_idle_lane_sleeps() -> None:
     await until_ended(players, "a")
     await asyncio.sleep(20)
     made = 0
-    transactions = players.jobs._transactions
+    transactions = players.jobs._operations._transactions
 
     def counted(work: Any) -> Any:
         nonlocal made
         made += 1
         return transactions.run(work)
 
-    players.jobs._transactions = replace(transactions, run=counted)
+    players.jobs._operations._transactions = replace(transactions, run=counted)
     await asyncio.sleep(3_000)
     assert made <= 12
     await players.submit("b")

@@ -152,7 +152,9 @@ async def test_a_broken_constraint_costs_its_own_operation_alone() -> None:
         tables.connection.execute("INSERT INTO jobs SELECT * FROM jobs LIMIT 1")
 
     await jobs.submit(new_job("a"))
-    bad, good = await asyncio.gather(jobs._do(twice), jobs.submit(new_job("b")), return_exceptions=True)
+    bad, good = await asyncio.gather(
+        jobs._operations.do(twice), jobs.submit(new_job("b")), return_exceptions=True
+    )
     assert isinstance(bad, sqlite3.IntegrityError)
     assert not isinstance(good, BaseException)
 

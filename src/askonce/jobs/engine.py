@@ -257,7 +257,7 @@ class Engine:
         before = self._submissions
         totals = self.totals = await self._jobs.totals()
         idle = not totals.jobs.get("open") and not totals.batches and not self._carried
-        if idle and before == self._submissions:
+        if idle and not self._sender.busy and before == self._submissions:
             self._awake.clear()
 
     async def _purge(self) -> None:

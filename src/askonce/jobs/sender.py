@@ -68,6 +68,11 @@ class Sender:
         self._draining = False
         self.wake = asyncio.Event()
 
+    @property
+    def busy(self) -> bool:
+        """Whether any line is being asked."""
+        return bool(self._running)
+
     async def fill(self) -> None:
         """Lets go of lines that nobody wants any more, and takes as many as there is room for."""
         if self._running:
