@@ -112,11 +112,11 @@ def simulator(folder: Path, *options: str) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def gateway(folder: Path, config: str) -> Iterator[Server]:
+def gateway(folder: Path, config: str, environment: dict[str, str] | None = None) -> Iterator[Server]:
     """A gateway with this configuration (YAML without `listen`)."""
     file = folder / "askonce.yaml"
     file.write_text(f"listen: 127.0.0.1:0\n{config}")
-    with running("serve", "-c", str(file), log=folder / "gateway.log") as server:
+    with running("serve", "-c", str(file), log=folder / "gateway.log", environment=environment) as server:
         yield server
 
 
