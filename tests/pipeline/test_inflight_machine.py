@@ -488,7 +488,7 @@ def test_flights_keep_their_promises_through_random_histories() -> None:
         run_state_machine_as_test(
             InflightMachine,
             settings=settings(
-                max_examples=400,
+                max_examples=200,
                 stateful_step_count=40,
                 deadline=None,
                 derandomize=True,
