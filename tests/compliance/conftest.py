@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,23 @@ upstreams:
 defaults: {{semantic: "off"}}
 """
 """Failures are told as they are: what is made of them is `test_sending.py`'s."""
+JOBS = """\
+store: sqlite://{folder}/jobs.db
+upstreams:
+  - {{name: own, base_url: "{batched}", api_key: sk-own, models: ["direct-*"]}}
+  - {{name: provider, base_url: "{batched}", api_key: sk-own, batch_api: on, aliases: {{cheap: sim-small}}}}
+tenants:
+  - {{name: acme, keys: ["sha256:{acme}"], features: [default, slow]}}
+  - {{name: other, keys: ["sha256:{other}"]}}
+features: {{slow: {{lane: batch}}}}
+defaults: {{semantic: "off"}}
+jobs:
+  batch_wait: 50ms
+  poll_interval: 50ms
+  max_poll_interval: 100ms
+  max_open_per_tenant: 12
+  webhooks: {{allow_private: on, allowed_hosts: ["127.0.0.1"], first_retry: 50ms, max_attempts: 3}}
+"""
 _numbers = itertools.count()
 
 
@@ -37,6 +55,22 @@ def plain(tmp_path_factory: pytest.TempPathFactory, provider: Server) -> Iterato
     """A gateway with exact cache and coalescing, without the semantic tier."""
     folder = tmp_path_factory.mktemp("plain")
     with gateway(folder, PLAIN.format(upstream=provider.base_url)) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def batched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A provider with a Batch API."""
+    with simulator(tmp_path_factory.mktemp("batched"), "--batch-delay", "0.2") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def lane(tmp_path_factory: pytest.TempPathFactory, batched: Server) -> Iterator[Server]:
+    """A gateway with a batch lane, for the tenants acme and other."""
+    folder = tmp_path_factory.mktemp("lane")
+    keys = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("acme", "other")}
+    with gateway(folder, JOBS.format(folder=folder, batched=batched.base_url, **keys)) as server:
         yield server
 
 

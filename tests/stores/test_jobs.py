@@ -22,10 +22,10 @@ from askonce.stores.transactions import Transactions, volatile_transactions
 from jobs.players import ANSWER, GROUP, new_job, ready, store
 
 if TYPE_CHECKING:
-    from askonce.stores.work_tables import WorkTables
     from pathlib import Path
 
     from askonce.job import Delivery, NewJob
+    from askonce.stores.work_tables import WorkTables
 
 ACME = "tenant:acme"
 MANY = (1_000, 2**30)
