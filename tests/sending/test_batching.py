@@ -48,6 +48,16 @@ async def test_an_idle_line_sends_at_once_and_byte_for_byte() -> None:
     await at_rest(sent)
 
 
+def test_a_carriers_own_way_is_no_wait() -> None:
+    """On a clock that never stands still too, a call that nothing kept back has waited for nothing."""
+
+    async def once() -> tuple[float, str]:
+        passage = await ask(line(Engine(fixed_s=0, per_item_s=0)), embedding("a"))
+        return passage.waited_s, passage.waited_for
+
+    assert asyncio.run(once()) == (0, "")
+
+
 @virtual_time
 async def test_what_waits_anyway_goes_together() -> None:
     """While one call is under way all others pile up, and leave as one; everybody gets their own."""

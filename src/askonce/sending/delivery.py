@@ -125,8 +125,8 @@ class _Load:
                 member.fail(own)
             elif not member.share.done():
                 settle = _Settlement(passage, tokens, at)
-                waited_s = self.sent_at - member.since
-                waited_for = (passage.waited_for or member.reason) if waited_s > 0 else ""
+                waited_for = passage.waited_for or member.reason
+                waited_s = self.sent_at - member.since if waited_for else 0.0
                 reply = WholeReply(own, passage.reply)
                 share = Share(reply, waited_s, waited_for, len(bodies), settle, counts=not counted)
                 member.share.set_result(share)
