@@ -597,6 +597,22 @@ async def test_calls_that_failed_as_one_go_as_one_again() -> None:
 
 
 @virtual_time
+async def test_who_leaves_the_queue_has_made_no_call() -> None:
+    """Calls are counted that went out: one that was given up before is none, one that was given up under way is."""
+    desk = Desk(FakeReply([30.0, *whole().script]))
+    desk.outlet.line("gpt")._admission._limit._value = 1.0
+    for key in (b"under way", b"queued"):
+        asked = request(key, linger_s=0.001)
+        desk.flights.board(asked, key, Fresh("miss"), join=True)
+        await asyncio.sleep(0.1)
+    for flight in reversed(list(desk.flights._tasks)):
+        flight.lead.leave()
+        await asyncio.sleep(0.1)
+    assert [status for _, status, _ in desk.observer.upstream_calls] == ["cancelled"]
+    assert len(desk.main.calls) == 1
+
+
+@virtual_time
 async def test_a_patient_joiner_keeps_a_call_in_its_line() -> None:
     """The one who asked first can't wait any longer; the one who joined can, and is answered."""
     desk = Desk(FakeReply([30.0, *whole().script]), whole())

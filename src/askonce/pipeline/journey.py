@@ -188,17 +188,20 @@ class Journey:
     async def _send(self, leg: Leg, began: float) -> None:
         errand, stop, request = self._errand, self._stop, leg.request
         call = stop.call(request)
-        self._ticket = Ticket(
+        ticket = self._ticket = Ticket(
             tenant=request.caller.tenant or "",
             lane=errand.lane,
             tokens=estimated_tokens(request.ask),
             deadline=errand.deadline,
         )
         line = stop.outlet.line(stop.route.model)
-        if self._more and (wait_s := line.wait_s(call, self._ticket)) > stop.outlet.rules.cap_s:
+        if self._more and (wait_s := line.wait_s(call, ticket)) > stop.outlet.rules.cap_s:
             raise _busy(stop.outlet.name, wait_s)
         try:
-            passage = await line.open(call, self._ticket)
+            passage = await line.open(call, ticket)
+        except asyncio.CancelledError:
+            leg.counts = ticket.sent
+            raise
         finally:
             self._ticket = None
         try:

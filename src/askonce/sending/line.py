@@ -62,7 +62,9 @@ class Line:
         """
         if self._batches is not None and (part := self._batches.read(call)) is not None:
             return await self._batches.open(part, ticket)
-        return await self._send(call, await self._admission.admit(ticket, call.credential))
+        grant = await self._admission.admit(ticket, call.credential)
+        ticket.sent = True
+        return await self._send(call, grant)
 
     async def carry(self, first: Call, ticket: Ticket, load: Callable[[], Call]) -> Passage:
         """Waits for the turn of `ticket` with the key that `first` would take, and sends what `load` then gives.

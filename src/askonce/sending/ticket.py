@@ -21,12 +21,14 @@ class Ticket:
         lane: How soon the answer is wanted. May be raised while the ticket waits, through `Line.hurry` alone.
         tokens: Estimated prompt and completion tokens.
         deadline: Event-loop time by which an answer is wanted.
+        sent: Whether the call went out, by itself rather than with others.
     """
 
     tenant: str
     lane: Lane
     tokens: int
     deadline: float
+    sent: bool = False
 
     def is_behind(self, lane: Lane) -> bool:
         """Whether calls of that lane go before this one."""
