@@ -331,5 +331,5 @@ class Players:
         now = self.clock.now()
         times = {"created_at": now, "looked_at": now, "fallback_at": now + 900, "deadline_at": now + 1_000}
         receipt = await self.jobs.submit(new_job(name, **{**times, **changes}))
-        self.results.announce(receipt.ended)
+        await self.results.announce(receipt.ended)
         self.engine.submitted()

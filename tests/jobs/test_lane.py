@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
 
-from askonce.job import JobState
+from askonce.job import Ended, JobState
 from jobs.players import FakeBatchApi, Players, broken
 from jobs.waits import ACME, job, until_batches, until_ended
 from virtual_time import virtual_time
@@ -168,4 +169,51 @@ async def test_an_idle_lane_sleeps() -> None:
     assert made <= 12
     await players.submit("b")
     await until_batches(players, 2)
+    await players.engine.close()
+
+
+@virtual_time
+async def test_thousands_of_jobs_that_end_together_hold_up_nobody() -> None:
+    """One answer may end them all: others have their turn while they are recorded."""
+    players = Players()
+    ended = [
+        Ended(
+            number, ACME, f"job {number}", "acme", "default", "sim-small", 0.0, JobState.COMPLETED, "joined", 0, 1, ""
+        )
+        for number in range(900)
+    ]  # fmt: skip
+    telling = asyncio.create_task(players.results.announce(ended))
+    seen = set[int]()
+    while not telling.done():
+        seen.add(len(players.observer.records))
+        await asyncio.sleep(0)
+    assert len(seen) >= 9
+    assert len(players.observer.records) == 900
+
+
+@pytest.mark.parametrize("first", range(0, 16, 3))
+@virtual_time
+async def test_a_disk_that_fails_for_a_while_loses_and_doubles_nothing(first: int) -> None:
+    """Wherever it begins to fail: the steps are taken again once it works, and the provider is asked once."""
+    players = Players()
+    players.engine.start()
+    for name in ("a", "b", "c"):
+        await players.submit(name)
+    transactions, made = players.jobs._operations._transactions, 0
+
+    def run(work: Any) -> Any:
+        nonlocal made
+        made += 1
+        if first <= made < first + 12:
+            return transactions.run(lambda _: (_ for _ in ()).throw(sqlite3.OperationalError("disk full")))
+        return transactions.run(work)
+
+    players.jobs._operations._transactions = replace(transactions, run=run)
+    for _ in range(240):
+        await asyncio.sleep(1)
+        for identity, (_, batch) in list(players.api.batches.items()):
+            if batch.status == "validating":
+                players.api.end(identity)
+    assert [one.state for one in await until_ended(players, "a", "b", "c")] == [JobState.COMPLETED] * 3
+    assert sorted(players.api.handed_in) == ["a", "b", "c"]
     await players.engine.close()

@@ -160,6 +160,8 @@ async def test_results_that_break_off_are_a_failure(provider: Provider, how: str
         (b"<html>", 200, "upstream_garbage", Sharing.TRANSIENT),
         (b"[]", 200, "upstream_garbage", Sharing.TRANSIENT),
         (b"{}", 200, "upstream_garbage", Sharing.TRANSIENT),
+        (b'{"data":[]}', 200, "upstream_garbage", Sharing.TRANSIENT),
+        (b'{"id":null,"status":"validating"}', 200, "upstream_garbage", Sharing.TRANSIENT),
         (b"{}", 503, "upstream_503", Sharing.TRANSIENT),
         (
             b'{"error":{"message":"Slow down.","code":"rate_limit_exceeded"}}',

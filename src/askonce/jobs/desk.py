@@ -108,7 +108,7 @@ class Desk:
         now = self._clock.now()
         ready = await self._ready(request, request_id)
         receipt = await self._jobs.submit(self._job(request, headers, request_id, now, ready))
-        self._results.announce(receipt.ended)
+        await self._results.announce(receipt.ended)
         if receipt.new:
             self._submitted()
         return receipt.job
@@ -139,7 +139,7 @@ class Desk:
         """Calls a job off; one that has ended stays as it is. Raises Refusal: 404."""
         ended = await self._jobs.cancel(caller.tenant or "", request_id, self._clock.now())
         if ended is not None:
-            self._results.announce([ended])
+            await self._results.announce([ended])
         return await self.find(caller, request_id)
 
     async def page(self, caller: Caller, state: JobState | None, after: str, count: int) -> list[Job]:

@@ -185,7 +185,7 @@ class Engine:
             await self._jobs.set_back(now)
             self._courier.wake()
         self._looked_at = now
-        self._results.announce(await self._jobs.due(now, _LATE))
+        await self._results.announce(await self._jobs.due(now, _LATE))
 
     async def _gather(self) -> None:
         """Makes batches of piles that are ready, until none is."""

@@ -19,7 +19,7 @@ from askonce.pipeline.answers import parse_whole
 from askonce.ports import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from askonce.gateway import Gateway
     from askonce.job import Batch, Ended, Line
@@ -36,6 +36,7 @@ _NOT_THE_REQUESTS: Final = frozenset({401, 402, 403, 408, 409, 425, 429})
 _TO_LEARN: Final = 10_000
 _AT_ONCE: Final = 10
 """Lines that are read and worked on at a time: their bodies may be large."""
+_RECORDED_AT_ONCE: Final = 100
 _OUTCOMES: Final[dict[str, Outcome]] = {
     "fresh": Fresh("batch-lane"),
     "joined": Joined(),
@@ -110,17 +111,18 @@ class Results:
     async def settle(self, results: Sequence[LineResult]) -> None:
         """Ends lines and their jobs, and says so."""
         if results:
-            self.announce(await self._jobs.settle(results, self._gateway.parts.clock.now()))
+            await self.announce(await self._jobs.settle(results, self._gateway.parts.clock.now()))
 
-    def announce(self, ended: Iterable[Ended]) -> None:
-        """Jobs have ended."""
-        ended = list(ended)
+    async def announce(self, ended: Sequence[Ended]) -> None:
+        """Jobs have ended: one line may have had thousands, over which nobody else waits."""
         if not ended:
             return
         self.news.tell(ended)
         self._told()
         now = self._gateway.parts.clock.now()
-        for one in ended:
+        for index, one in enumerate(ended):
+            if index % _RECORDED_AT_ONCE == _RECORDED_AT_ONCE - 1:
+                await asyncio.sleep(0)
             self._observer.request(_record(one, now))
 
     async def learn(self) -> None:

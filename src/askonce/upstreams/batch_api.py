@@ -58,7 +58,7 @@ class OpenAIBatchApi:
         form = aiohttp.FormData()
         form.add_field("purpose", "batch")
         form.add_field("file", file, filename=name, content_type="application/jsonl")
-        return str((await self._call("POST", "files", data=form, timeout_s=_UPLOAD_S))["id"])
+        return str((await self._one("POST", "files", data=form, timeout_s=_UPLOAD_S))["id"])
 
     async def find_file(self, name: str) -> str | None:
         """The latest file of that name. Raises UpstreamFailure."""
@@ -75,7 +75,7 @@ class OpenAIBatchApi:
             "completion_window": _WINDOW,
             "metadata": {_MARK: intent},
         }
-        return _remote(await self._call("POST", "batches", data=orjson.dumps(wanted)))
+        return _remote(await self._one("POST", "batches", data=orjson.dumps(wanted)))
 
     async def find(self, intent: str) -> RemoteBatch | None:
         """The batch of that intent. Raises UpstreamFailure."""
@@ -87,7 +87,7 @@ class OpenAIBatchApi:
 
     async def retrieve(self, batch_id: str) -> RemoteBatch:
         """How a batch stands. Raises UpstreamFailure."""
-        return _remote(await self._call("GET", f"batches/{quote(batch_id, safe='')}"))
+        return _remote(await self._one("GET", f"batches/{quote(batch_id, safe='')}"))
 
     async def cancel(self, batch_id: str) -> None:
         """Asks for a batch to be cancelled. Raises UpstreamFailure."""
@@ -127,7 +127,10 @@ class OpenAIBatchApi:
             parameters = {**query, "limit": str(_PAGE), **({"after": after} if after else {})}
             query_text = "&".join(f"{name}={quote(value, safe='')}" for name, value in parameters.items())
             page = await self._call("GET", f"{path}?{query_text}")
-            found = [one for one in page.get("data") or [] if isinstance(one, dict) and one.get("id")]
+            listed = page.get("data")
+            if not isinstance(listed, list):
+                raise self._garbage("no list")
+            found = [one for one in listed if isinstance(one, dict) and one.get("id")]
             for one in found:
                 yield one
             if not page.get("has_more") or not found:
@@ -143,8 +146,15 @@ class OpenAIBatchApi:
             raise self._garbage("something that isn't JSON") from None
         finally:
             response.release()
-        if not isinstance(body, dict) or not (body.get("id") or isinstance(body.get("data"), list)):
+        if not isinstance(body, dict):
             raise self._garbage("JSON of another shape")
+        return body
+
+    async def _one(self, method: str, path: str, *, data: Any = None, timeout_s: float = _CALL_S) -> Json:
+        """A call that is answered with one file or batch."""
+        body = await self._call(method, path, data=data, timeout_s=timeout_s)
+        if not isinstance(body.get("id"), str) or not body["id"]:
+            raise self._garbage("an object without id")
         return body
 
     async def _check(self, response: aiohttp.ClientResponse) -> None:
