@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Outlet"]
 
-_LINES: Final = 1_000
+_LINES: Final = 256
 """Models whose lines are kept; beyond them the longest unused that is idle is forgotten."""
 _RETRIES: Final = RetryRules()
 _BREAKER: Final = BreakerRules()
