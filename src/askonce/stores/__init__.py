@@ -5,6 +5,8 @@
   in groups and copes with a failing disk, `reader` answers what memory doesn't know, `uses` counts hits.
   `database` is the file, opened and closed (`files` is what lies around it), `contents` what is in it (`schema` its
   tables, `rows` and `audits` their SQL).
+- `jobs.SqliteJobs` keeps the batch lane's jobs in the same file: `operations` commits in groups what is asked together,
+  `job_tables` is what callers do, `work_tables` what there is to do for them, `turns` whose turn it is.
 - `vectors.PartitionedIndex` finds near questions: partitions are lists of `chunks`, whose rows keep
   a question's `tokens` packed.
 
