@@ -64,11 +64,6 @@ class Pace:
         """Calls per second; None where nothing was learned."""
         return self._bucket.rate if self._bucket is not None else None
 
-    @property
-    def cut_at(self) -> float:
-        """When a refusal last lowered it: event-loop time."""
-        return self._cut_at
-
     def wait_s(self, now: float) -> float:
         """Seconds until the next call may go."""
         return self._bucket.wait_s(1, now) if self._bucket is not None else 0.0

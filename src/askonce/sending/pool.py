@@ -10,7 +10,7 @@ from askonce.sending.key import GO, Key, Wait
 
 if TYPE_CHECKING:
     from asyncio import TimerHandle
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from askonce.sending.limits import Limits
 
@@ -99,11 +99,6 @@ class KeyRing:
         else:
             self._others.move_to_end(digest)
         return found
-
-    def pools(self) -> Iterator[Pool]:
-        """All pools."""
-        yield self._own
-        yield from self._others.values()
 
     @property
     def own(self) -> Pool:
