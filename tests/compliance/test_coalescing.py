@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import openai
 import pytest
 
-from servers import gateway, until
+from servers import PATIENCE_S, gateway, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -227,7 +227,7 @@ def test_shutdown_drains_flights(tmp_path: Path, provider: Server, question: str
         server.process.terminate()
         text += "".join(choice.delta.content or "" for chunk in stream for choice in chunk.choices)
         assert len(text.split()) > 100
-        assert server.stop() == 0
+        assert server.process.wait(PATIENCE_S) == 0
 
 
 def test_the_last_caller_leaving_lets_the_answer_finish_when_told_so(
