@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Observation", "send_all"]
 
+_PATIENCE_S = 60.0
+"""For each step of a request, connecting too: the client's own 5 s for that are short on a busy machine."""
 _SYSTEM = "You are the help desk of a maker of home routers. Answer in a few sentences."
 MODEL = "sim-support"
 
@@ -50,7 +52,7 @@ async def send_all(
     seen: Callable[[Observation], None],
 ) -> list[Observation]:
     """Sends each request at its time; `seen` hears of each as it ends."""
-    async with AsyncOpenAI(base_url=base_url, api_key="demo-key", max_retries=0) as client:
+    async with AsyncOpenAI(base_url=base_url, api_key="demo-key", max_retries=0, timeout=_PATIENCE_S) as client:
         began = time.monotonic()
 
         async def at_its_time(planned: PlannedRequest) -> Observation:
