@@ -6,7 +6,7 @@ A maintainer runs it and commits what it writes; users and the test suite never 
     build/verifier/bin/pip install torch==2.13.0 -e .
     build/verifier/bin/python -m scripts.train_verifier
 
-It takes a quarter of an hour on two idle cores. Teachers (the same network with other seeds and other draws of the
+It takes less than half an hour on two cores. Teachers (the same network with other seeds and other draws of the
 data) are trained on labels; the student that ships learns their mean log odds on all pairs, so that one small model has
 the judgement of several (Hinton et al. 2015, arXiv 1503.02531). Trained on: PAWS-Wiki's training split, the synthetic
 pairs' training split, near neighbours within CLINC150's and BANKING77's training questions, edits of their texts

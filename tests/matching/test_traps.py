@@ -1,7 +1,8 @@
 """The trap suite under the packaged verifier: what is served of look-alikes and of their true paraphrases.
 
-No pair of the suite trains anything, and the guards were written without it. The changes that the training recipe makes
-of other texts were extended once after a look at what it caught.
+No pair of the suite trains anything. The changes that the training recipe makes of other texts were extended once after a
+look at what was served of it, and so were two guards (who does it to whom, code without marks); the written questions that
+the recipe learns from were written without sight of it.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def test_a_new_feature_serves_hardly_any_trap(error_rate: float) -> None:
 def test_traps_and_paraphrases_are_told_apart() -> None:
     """Served shares at equal caution; without a word's help similarity alone serves 47 % of the traps at recall 60 %."""
     traps, paraphrases = _probabilities()
-    for served, least in ((0.01, 0.30), (0.03, 0.60), (0.10, 0.75)):
+    for served, least in ((0.01, 0.60), (0.03, 0.70), (0.10, 0.80)):
         threshold = np.quantile(traps, 1 - served)
         assert (paraphrases > threshold).mean() >= least
 
