@@ -191,7 +191,8 @@ def measure(name: str, options: argparse.Namespace, sets: dict[str, Questions]) 
             return {"budgets": rows}
         curve = partial(curves_on, sets[name], system.calibration, options.length)
         seeds = range(CURVE_SEEDS_FROM, CURVE_SEEDS_FROM + options.curves)
-        return {"budgets": rows, "curves": print_curves(name, list(workers.map(curve, seeds)))}
+        curves = list(workers.map(curve, seeds))
+        return {"budgets": rows, "curves": print_curves(name, curves) if curves else []}
 
 
 def main() -> None:
