@@ -6,7 +6,10 @@ import json
 import subprocess
 import sys
 
+import pytest
 
+
+@pytest.mark.slow
 def test_the_demo_saves_most_calls_and_gets_nothing_wrong() -> None:
     """A burst through the official client: every request answered, every kind of sharing seen, no wrong hit."""
     command = [sys.executable, "-m", "askonce", "demo", "--once", "--json", "--requests", "400"]

@@ -102,7 +102,7 @@ def test_compressed_bodies_are_refused(plain: Server) -> None:
     [
         ({"status": 400}, openai.BadRequestError, 400),
         ({"status": 422}, openai.UnprocessableEntityError, 422),
-        ({"status": 429, "retry_after_s": 3}, openai.RateLimitError, 429),
+        ({"status": 429, "retry_after_s": 1}, openai.RateLimitError, 429),
         ({"status": 500}, openai.InternalServerError, 500),
         ({"status": 503}, openai.InternalServerError, 503),
         ({"html": True}, openai.InternalServerError, 502),
@@ -122,7 +122,7 @@ def test_upstream_errors_are_mapped_honestly(
         assert caught.value.status_code == status
         assert caught.value.request_id
         if "retry_after_s" in directive:
-            assert caught.value.response.headers["retry-after"] == "3"
+            assert caught.value.response.headers["retry-after"] == "1"
     assert calls.new == 2
 
 

@@ -220,7 +220,7 @@ def settle(server: Server) -> None:
     "kind",
     [
         "refuse",
-        "500",
+        pytest.param("500", marks=pytest.mark.slow),
         pytest.param("reset", marks=pytest.mark.slow),
         pytest.param("hang", marks=pytest.mark.slow),
     ],

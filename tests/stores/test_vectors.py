@@ -221,6 +221,7 @@ async def test_a_large_partition_is_quantised_and_still_right(monkeypatch: pytes
     index.close()
 
 
+@pytest.mark.slow
 async def test_a_search_in_its_thread_survives_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     """While threads scan, rows come, go and are replaced: nothing torn, removed or foreign is ever returned."""
     monkeypatch.setattr(vectors, "_INLINE_ROWS", 0)
