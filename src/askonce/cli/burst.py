@@ -52,7 +52,9 @@ async def send_all(
     seen: Callable[[Observation], None],
 ) -> list[Observation]:
     """Sends each request at its time; `seen` hears of each as it ends."""
-    async with AsyncOpenAI(base_url=base_url, api_key="demo-key", max_retries=0, timeout=_PATIENCE_S) as client:
+    async with AsyncOpenAI(
+        base_url=base_url, api_key="demo-key", max_retries=0, timeout=_PATIENCE_S
+    ) as client:
         began = time.monotonic()
 
         async def at_its_time(planned: PlannedRequest) -> Observation:
