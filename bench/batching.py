@@ -29,10 +29,11 @@ from askonce.sending.batches.rules import BatchingRules
 from askonce.sending.limits import Limits
 from askonce.sending.line import Line
 from askonce.sending.ticket import Ticket
+from askonce.sending.whole import WholeReply
 from processes import Process, gateway, simulator
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator
 
     from askonce.model import Json
     from askonce.sending.batches.form import Part
@@ -45,29 +46,6 @@ OFF = 'defaults: {semantic: "off", exact: "off"}\n'
 
 
 @dataclass
-class Reply:
-    """A whole answer."""
-
-    content: bytes
-    streamed: bool = False
-    no_store: bool = False
-    max_age_s: float | None = None
-    headers: Sequence[tuple[str, str]] = ()
-    finished: bool = True
-
-    async def body(self) -> bytes:
-        """The whole body."""
-        return self.content
-
-    async def read(self) -> Sequence[bytes]:
-        """No events."""
-        return ()
-
-    async def aclose(self) -> None:
-        """Holds nothing."""
-
-
-@dataclass
 class Engine:
     """Takes 10 ms for a call and 1 ms for each text in it; `serial`: one call after another."""
 
@@ -77,7 +55,7 @@ class Engine:
     name: str = "engine"
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def open(self, call: Call) -> Reply:
+    async def open(self, call: Call) -> WholeReply:
         """Embeds every text as the same vector."""
         self.calls += 1
         count = call.body.count(b'"text')
@@ -85,7 +63,7 @@ class Engine:
             await asyncio.sleep(self.fixed_s + PER_ITEM_S * count)
         data = b",".join(b'{"index":%d,"embedding":[0.5]}' % at for at in range(count))
         usage = b'{"prompt_tokens":%d,"total_tokens":%d}' % (count, count)
-        return Reply(b'{"object":"list","data":[' + data + b'],"usage":' + usage + b"}")
+        return WholeReply(b'{"object":"list","data":[' + data + b'],"usage":' + usage + b"}")
 
     async def models(self, credential: str | None) -> list[Json]:  # noqa: ARG002 - the port's shape
         """None."""

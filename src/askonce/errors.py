@@ -13,7 +13,9 @@ AskonceError
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,6 +81,10 @@ class Refusal(AskonceError):
         unknown = "invalid_request_error" if self.status < 500 else "server_error"  # noqa: PLR2004 - HTTP's classes
         return _TYPES.get(self.status, unknown)
 
+    def error_object(self) -> dict[str, Any]:
+        """What callers are told, in the shape that OpenAI's SDKs know."""
+        return {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
+
 
 class Sharing(StrEnum):
     """Whom an upstream failure concerns."""
@@ -115,6 +121,10 @@ class UpstreamFailure(Refusal):
         self.sharing = sharing
         self.body = body
         self.headers = headers
+
+    def error_object(self) -> dict[str, Any]:
+        """The same, with what the upstream's own error object says in its place."""
+        return super().error_object() | (orjson.loads(self.body) if self.body is not None else {})
 
 
 class EmbedderUnavailable(AskonceError):

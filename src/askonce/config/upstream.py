@@ -15,6 +15,12 @@ from askonce.config.sending import SendingLimits
 
 __all__ = ["OpenAIUpstream", "PythonUpstream", "SimulatedUpstream", "UpstreamSettings"]
 
+Limits = Annotated[
+    SendingLimits, Field(description="How much it is sent: requests, tokens, calls at a time.")
+]
+Retries = Annotated[RetrySettings, Field(description="How failed calls are sent again.")]
+Breaker = Annotated[BreakerSettings, Field(description="When it is left alone, and how it is tried again.")]
+Batching = Annotated[BatchingSettings, Field(description="Which requests go together in one call.")]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -91,16 +97,10 @@ class OpenAIUpstream(Section):
         default="respect",
         description="Whether the upstream's `Cache-Control` header may forbid or shorten keeping.",
     )
-    limits: SendingLimits = Field(
-        default=SendingLimits(), description="How much it is sent: requests, tokens, calls at a time."
-    )
-    retries: RetrySettings = Field(default=RetrySettings(), description="How failed calls are sent again.")
-    breaker: BreakerSettings = Field(
-        default=BreakerSettings(), description="When it is left alone, and how it is tried again."
-    )
-    batching: BatchingSettings = Field(
-        default=BatchingSettings(), description="Which requests go together in one call."
-    )
+    limits: Limits = SendingLimits()
+    retries: Retries = RetrySettings()
+    breaker: Breaker = BreakerSettings()
+    batching: Batching = BatchingSettings()
 
     @field_validator("api_keys", mode="after")
     @classmethod
@@ -178,16 +178,10 @@ class SimulatedUpstream(Section):
         default=None,
         description="A JSON Lines file of `question` and `answer` texts to answer from; absent: made-up text.",
     )
-    limits: SendingLimits = Field(
-        default=SendingLimits(), description="How much it is sent: requests, tokens, calls at a time."
-    )
-    retries: RetrySettings = Field(default=RetrySettings(), description="How failed calls are sent again.")
-    breaker: BreakerSettings = Field(
-        default=BreakerSettings(), description="When it is left alone, and how it is tried again."
-    )
-    batching: BatchingSettings = Field(
-        default=BatchingSettings(), description="Which requests go together in one call."
-    )
+    limits: Limits = SendingLimits()
+    retries: Retries = RetrySettings()
+    breaker: Breaker = BreakerSettings()
+    batching: Batching = BatchingSettings()
 
     @property
     def presents_own_key(self) -> bool:
@@ -213,13 +207,9 @@ class PythonUpstream(Section):
         default={}, description="Further model names that callers may use, and what each is called there."
     )
     timeout_s: Seconds = Field(default=600.0, description="How long it may take to answer.")
-    limits: SendingLimits = Field(
-        default=SendingLimits(), description="How much it is sent: requests, tokens, calls at a time."
-    )
-    retries: RetrySettings = Field(default=RetrySettings(), description="How failed calls are sent again.")
-    breaker: BreakerSettings = Field(
-        default=BreakerSettings(), description="When it is left alone, and how it is tried again."
-    )
+    limits: Limits = SendingLimits()
+    retries: Retries = RetrySettings()
+    breaker: Breaker = BreakerSettings()
     batching: BatchingSettings = Field(
         default=BatchingSettings(),
         description="How many requests it is given at a time. All endpoints are batched: `embeddings`, `completions` and "

@@ -8,11 +8,8 @@ from typing import TYPE_CHECKING, Final
 import orjson
 from starlette.responses import Response
 
-from askonce.errors import UpstreamFailure
-
 if TYPE_CHECKING:
     from askonce.errors import Refusal
-    from askonce.model import Json
 
 __all__ = ["error_body", "error_headers", "error_response"]
 
@@ -22,15 +19,7 @@ _UNREAD: Final = frozenset({408, 413, 431})
 
 def error_body(refusal: Refusal, request_id: str) -> bytes:
     """The JSON body: the upstream's own error object where it sent one, with this request's id added."""
-    error: Json = {
-        "message": refusal.message,
-        "type": refusal.type,
-        "param": refusal.param,
-        "code": refusal.code,
-    }
-    if isinstance(refusal, UpstreamFailure) and refusal.body is not None:
-        error |= orjson.loads(refusal.body)
-    return orjson.dumps({"error": {**error, "request_id": request_id}})
+    return orjson.dumps({"error": {**refusal.error_object(), "request_id": request_id}})
 
 
 def error_headers(refusal: Refusal, request_id: str, size_bytes: int) -> list[tuple[bytes, bytes]]:

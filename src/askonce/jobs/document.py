@@ -8,16 +8,14 @@ from urllib.parse import quote
 
 import orjson
 
-from askonce.errors import UpstreamFailure
 from askonce.job import DeliveryState, JobState
 from askonce.pipeline.answers import Envelope, Stamp
 
 if TYPE_CHECKING:
-    from askonce.errors import Refusal
     from askonce.job import Job
     from askonce.model import Answer, Json
 
-__all__ = ["document", "error_object", "native_fields"]
+__all__ = ["document", "native_fields"]
 
 _PATH: Final = "/v2/inference/"
 
@@ -72,19 +70,6 @@ def native_fields(body: Json) -> Json:
         "finish_reason": choice.get("finish_reason"),
         "usage": body.get("usage"),
     }
-
-
-def error_object(refusal: Refusal) -> bytes:
-    """The JSON of an error in the shape that OpenAI's SDKs know."""
-    error: Json = {
-        "message": refusal.message,
-        "type": refusal.type,
-        "param": refusal.param,
-        "code": refusal.code,
-    }
-    if isinstance(refusal, UpstreamFailure) and refusal.body is not None:
-        error |= orjson.loads(refusal.body)
-    return orjson.dumps(error)
 
 
 def _envelope(job: Job, answer: Answer) -> Envelope:

@@ -11,10 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import orjson
 import structlog
 
 from askonce.errors import Refusal
-from askonce.jobs.document import error_object
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -34,8 +34,10 @@ _COUNT_S: Final = 5.0
 _PURGE_S: Final = 300.0
 _PURGED_AT_ONCE: Final = 500
 _AFTER_A_BUG_S: Final = 30.0
-_LATE: Final = error_object(
-    Refusal(504, "deadline_exceeded", "No answer before the job's deadline; submit it again with more time.")
+_LATE: Final = orjson.dumps(
+    Refusal(
+        504, "deadline_exceeded", "No answer before the job's deadline; submit it again with more time."
+    ).error_object()
 )
 _log = structlog.get_logger("askonce.jobs")
 

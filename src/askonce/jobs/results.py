@@ -11,7 +11,6 @@ import structlog
 
 from askonce.errors import Refusal, Sharing, UpstreamFailure
 from askonce.job import JobState, LineResult
-from askonce.jobs.document import error_object
 from askonce.jobs.news import News
 from askonce.jobs.request_file import line_number
 from askonce.model import Bypass, Caller, Endpoint, Entry, Exact, Fresh, Joined, Semantic
@@ -153,7 +152,9 @@ class Results:
         except Refusal as refusal:
             if isinstance(refusal, UpstreamFailure) and refusal.sharing is Sharing.TRANSIENT:
                 return None
-            return LineResult(line.number, None, error=error_object(refusal), code=refusal.code)
+            return LineResult(
+                line.number, None, error=orjson.dumps(refusal.error_object()), code=refusal.code
+            )
         except Exception:  # noqa: BLE001 - a bug in reading one result: it is asked again, the others go on
             _log.exception("batch result failed", line=line.number)
             return None

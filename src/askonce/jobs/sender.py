@@ -7,11 +7,11 @@ import dataclasses
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+import orjson
 import structlog
 
 from askonce.errors import CallerGone, Refusal, Sharing, UpstreamFailure
 from askonce.job import LineResult
-from askonce.jobs.document import error_object
 from askonce.model import Bypass, Lane
 
 if TYPE_CHECKING:
@@ -156,4 +156,4 @@ def _passes(refusal: Refusal) -> bool:
 
 
 def _failed(line: Line, refusal: Refusal) -> LineResult:
-    return LineResult(line.number, None, error=error_object(refusal), code=refusal.code)
+    return LineResult(line.number, None, error=orjson.dumps(refusal.error_object()), code=refusal.code)

@@ -19,5 +19,6 @@ Admission, whose turn it is:
 Batching, what goes together:
 
 - `batching`: calls that wait pile up, and a carrier waits for a turn on their behalf. `delivery`: one batch's way.
+- `whole`: an answer that is there as a whole, nothing to wait for.
 - `batches`: how bodies are joined and answers split, and how large and how many batches are (see there).
 """

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Final, Protocol
 from askonce.errors import AskonceError, Refusal, UpstreamFailure
 from askonce.model import Usage
 from askonce.sending.batches.form import Mismatch, blamed_field, mismatch
-from askonce.sending.batches.share import Share, WholeReply
+from askonce.sending.batches.share import Share
 from askonce.sending.refusals import unreachable
 from askonce.sending.ticket import Ticket
+from askonce.sending.whole import WholeReply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -23,6 +23,7 @@ import structlog
 from askonce.errors import Refusal, Sharing, UpstreamFailure
 from askonce.sending.batches.bodies import read_bodies, write_outcomes
 from askonce.sending.batches.form import Mismatch, read_fields
+from askonce.sending.whole import WholeReply
 from askonce.upstreams.refusals import transient
 
 if TYPE_CHECKING:
@@ -76,17 +77,15 @@ class FunctionUpstream:
         """The name in the configuration."""
         return self._name
 
-    async def open(self, call: Call) -> FunctionReply:
+    async def open(self, call: Call) -> WholeReply:
         """Has a call answered, or several whose bodies come as a list. Raises UpstreamFailure."""
         bodies = read_bodies(call.body)
         if bodies is None:
             (outcome,) = await self._outcomes([call])
             if isinstance(outcome, UpstreamFailure):
                 raise outcome
-            return FunctionReply(outcome)
-        return FunctionReply(
-            write_outcomes(await self._outcomes([replace(call, body=body) for body in bodies]))
-        )
+            return WholeReply(outcome)
+        return WholeReply(write_outcomes(await self._outcomes([replace(call, body=body) for body in bodies])))
 
     async def models(self, credential: str | None) -> list[Json]:  # noqa: ARG002 - the port's shape
         """The models that it is said to answer."""
@@ -182,30 +181,3 @@ def _place(error: BaseException) -> str:
     """Where it was raised. Its text is left out: it may hold a prompt."""
     frames = traceback.extract_tb(error.__traceback__)
     return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
-
-
-class FunctionReply:
-    """A whole answer."""
-
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-        self.streamed = False
-        self.no_store = False
-        self.max_age_s: float | None = None
-        self.headers: Sequence[tuple[str, str]] = ()
-
-    @property
-    def finished(self) -> bool:
-        """Whether all of it is there."""
-        return True
-
-    async def body(self) -> bytes:
-        """The whole body."""
-        return self._body
-
-    async def read(self) -> Sequence[bytes]:
-        """No events: a function answers whole, also where events were asked for."""
-        return ()
-
-    async def aclose(self) -> None:
-        """Holds nothing."""

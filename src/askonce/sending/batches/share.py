@@ -5,41 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from askonce.model import Usage
     from askonce.ports import UpstreamReply
+    from askonce.sending.whole import WholeReply
 
-__all__ = ["Share", "WholeReply"]
-
-
-class WholeReply:
-    """A reply whose body is there already; headers and keeping are as the upstream said to all of the batch."""
-
-    __slots__ = ("_body", "headers", "max_age_s", "no_store", "streamed")
-
-    def __init__(self, body: bytes, reply: UpstreamReply) -> None:
-        self._body = body
-        self.streamed = False
-        self.no_store = reply.no_store
-        self.max_age_s = reply.max_age_s
-        self.headers: Sequence[tuple[str, str]] = reply.headers
-
-    @property
-    def finished(self) -> bool:
-        """Whether all of it is there."""
-        return True
-
-    async def body(self) -> bytes:
-        """The whole body."""
-        return self._body
-
-    async def read(self) -> Sequence[bytes]:
-        """No events: what is asked for as a stream goes alone, or is answered whole."""
-        return ()
-
-    async def aclose(self) -> None:
-        """Holds nothing."""
+__all__ = ["Share"]
 
 
 class Share:
