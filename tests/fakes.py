@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from askonce.errors import UpstreamFailure
     from askonce.model import Audit, Call, Entry, Json, Link, Question
-    from askonce.ports import Record
+    from askonce.ports import Charge, Record
 
 POLICY = Policy(
     feature="default",
@@ -269,6 +269,7 @@ class FakeObserver:
     """An observer that remembers."""
 
     records: list[Record] = field(default_factory=list)
+    charges: list[Charge] = field(default_factory=list)
     upstream_calls: list[tuple[str, str, float]] = field(default_factory=list)
     waits: list[tuple[str, str, str, float]] = field(default_factory=list)
     batches: list[tuple[str, int]] = field(default_factory=list)
@@ -280,6 +281,9 @@ class FakeObserver:
 
     def request(self, record: Record) -> None:
         self.records.append(record)
+
+    def charged(self, charge: Charge) -> None:
+        self.charges.append(charge)
 
     def upstream_call(self, upstream: str, status: str, duration_s: float) -> None:
         self.upstream_calls.append((upstream, status, duration_s))

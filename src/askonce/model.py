@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,6 +36,7 @@ __all__ = [
     "Policy",
     "Question",
     "Request",
+    "RetainText",
     "Route",
     "Scope",
     "Semantic",
@@ -50,6 +51,9 @@ Json: TypeAlias = dict[str, Any]
 """A parsed JSON object."""
 Vector: TypeAlias = "NDArray[np.float32]"
 """A unit vector of shape (dimensions,)."""
+
+_ACCOUNT_LENGTH: Final = 16
+"""`key:` and twelve hexadecimal digits."""
 
 
 class Endpoint(StrEnum):
@@ -94,6 +98,15 @@ class Lane(StrEnum):
     """May wait for hours, at the provider's price for that."""
 
 
+class RetainText(StrEnum):
+    """What is kept of questions' texts outside the answer cache."""
+
+    NONE = "none"
+    HASHED = "hashed"
+    """Enough to see that one was asked again, not what it said."""
+    FULL = "full"
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who asks, once authenticated.
@@ -111,6 +124,14 @@ class Caller:
     features: tuple[str, ...]
     credential: str | None
     identity: bytes
+
+    @property
+    def account(self) -> str:
+        """Whose costs these are in the ledger: the tenant's name, or the start of a passed-through credential's hash."""
+        if self.tenant is None or self.tenant == f"tenant:{self.label}":
+            return self.label
+        key, _, named = self.tenant.partition("/")
+        return f"{key[:_ACCOUNT_LENGTH]}/{named}" if named else key[:_ACCOUNT_LENGTH]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +157,7 @@ class Policy:
     max_flight_age_s: float
     audit_share: float = 0.02
     """The share of semantic hits that is audited, in [0, 1]."""
+    retain_text: RetainText = RetainText.HASHED
     lane: Lane = Lane.INTERACTIVE
     read: bool = True
     """False for `Cache-Control: no-cache`: stored and running answers are not used."""

@@ -73,6 +73,11 @@ class PolicySettings(Section):
         le=1,
         description="Cosine similarity below which a stored question isn't even considered.",
     )
+    retain_text: Annotated[Literal["none", "hashed", "full"], one_of("none", "hashed", "full")] = Field(
+        default="hashed",
+        description="What is kept of questions' texts outside the answer cache, for reports and the dashboard: nothing, "
+        "a keyed hash, or the text.",
+    )
     lane: Annotated[Literal["interactive", "relaxed", "batch"], one_of("interactive", "relaxed", "batch")] = (
         Field(
             default="interactive",

@@ -91,7 +91,7 @@ def _inference(running: Running, settings: Settings) -> dict[str, Inference]:
     return {
         path: Inference(
             running.gateway,
-            running.metrics,
+            running.observer,
             dialect,
             running.jobs.desk,
             max_body_bytes=limits.max_body_bytes,

@@ -227,4 +227,5 @@ class _Exchange:
             usage=answer.usage if answer is not None else None,
             spent_nanousd=reply.spent_nanousd if reply is not None else None,
             saved_nanousd=reply.saved_nanousd if reply is not None else None,
+            request=request,
         )

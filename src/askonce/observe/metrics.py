@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
-    from askonce.ports import Record
+    from askonce.ports import Charge, Record
 
 __all__ = ["Metrics", "Reading"]
 
@@ -131,6 +131,9 @@ class Metrics:
         self._tallies.count(Kind(record.endpoint, record.tenant, record.feature, name, reason), record)
         if self._log_requests or record.status >= _SERVER_ERROR:
             self._write(record, name, reason)
+
+    def charged(self, charge: Charge) -> None:
+        """An upstream call is paid for."""
 
     def upstream_call(self, upstream: str, status: str, duration_s: float) -> None:
         """An upstream call has ended."""

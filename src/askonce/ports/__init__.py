@@ -1,25 +1,35 @@
-"""The plug points: what the pipeline asks of upstreams, stores, indexes, embedders, clocks and observers."""
+"""The plug points: what the pipeline asks of upstreams, stores, indexes, embedders, clocks, observers and the ledger."""
 
 from askonce.ports.clock import Clock
 from askonce.ports.jobs import BatchApi, JobStore, Postman
-from askonce.ports.observers import Observer, Record
+from askonce.ports.ledger import Act, Books, Latency, Ledger, Span, Sums, TopQuestion
+from askonce.ports.observers import Charge, Observer, Record, Share
 from askonce.ports.semantics import Embedder, EmbedderState, Embedding, Index
 from askonce.ports.stores import Store, StoreHealth
 from askonce.ports.upstreams import Upstream, UpstreamReply
 
 __all__ = [
+    "Act",
     "BatchApi",
+    "Books",
+    "Charge",
     "Clock",
     "Embedder",
     "EmbedderState",
     "Embedding",
     "Index",
     "JobStore",
+    "Latency",
+    "Ledger",
     "Observer",
     "Postman",
     "Record",
+    "Share",
+    "Span",
     "Store",
     "StoreHealth",
+    "Sums",
+    "TopQuestion",
     "Upstream",
     "UpstreamReply",
 ]

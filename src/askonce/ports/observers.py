@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from askonce.model import Outcome, Usage
+    from askonce.model import Outcome, Request, Usage
 
-__all__ = ["Observer", "Record"]
+__all__ = ["Charge", "Observer", "Record", "Share"]
 
 
 class Record(NamedTuple):
@@ -28,6 +28,7 @@ class Record(NamedTuple):
         usage: Tokens of the answer, where known.
         spent_nanousd: What this request cost; None where the price isn't known.
         saved_nanousd: What it didn't cost; None where the price isn't known.
+        request: The request as understood; None where it was refused before, and for jobs.
     """
 
     request_id: str
@@ -44,6 +45,52 @@ class Record(NamedTuple):
     usage: Usage | None
     spent_nanousd: int | None
     saved_nanousd: int | None
+    request: Request | None = None
+
+
+class Share(NamedTuple):
+    """One account's part of what an upstream call cost.
+
+    Attributes:
+        tenant: The account (`Caller.account`).
+        feature: The feature.
+        outcome: How its caller was answered: `fresh`, `bypass`, `joined`; `abandoned` where nobody was left who waited,
+            `audit` where the gateway asked on its own account, `batch` for a provider's batch.
+        nanousd: Its part; 0 where the price isn't known.
+    """
+
+    tenant: str
+    feature: str
+    outcome: str
+    nanousd: int
+
+
+class Charge(NamedTuple):
+    """What an upstream call that went out came to: told once for each, when it is over.
+
+    Attributes:
+        call: Its id, as sent to the upstream (`X-Client-Request-Id`).
+        at: Unix seconds at which it ended.
+        upstream: Who was asked.
+        model: The upstream's own name of the model.
+        usage: The tokens that the upstream says it took; None where it didn't get to say so (cut off, cancelled).
+        estimate: Tokens that it may have taken, where `usage` is None.
+        cost_nanousd: What `usage` (or `estimate`) costs; None where the price isn't known.
+        saved_prompt_cache_nanousd: What the provider's prompt cache took off the price.
+        saved_batch_nanousd: What the provider's batch price took off.
+        shares: Who pays: their `nanousd` add up to the cost. The tokens are the first one's.
+    """
+
+    call: str
+    at: float
+    upstream: str
+    model: str
+    usage: Usage | None
+    estimate: Usage
+    cost_nanousd: int | None
+    saved_prompt_cache_nanousd: int
+    saved_batch_nanousd: int
+    shares: tuple[Share, ...]
 
 
 class Observer(Protocol):
@@ -51,6 +98,10 @@ class Observer(Protocol):
 
     def request(self, record: Record) -> None:
         """A request has ended."""
+        ...
+
+    def charged(self, charge: Charge) -> None:
+        """An upstream call is paid for, or would have to be."""
         ...
 
     def upstream_call(self, upstream: str, status: str, duration_s: float) -> None:

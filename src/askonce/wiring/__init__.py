@@ -30,6 +30,7 @@ async def open_gateway(settings: Settings) -> Running:
     clock = SystemClock()
     adapters = choose(settings, clock)
     await adapters.store.start()
+    adapters.ledger.start()
     secret = await adapters.store.secret()
     priced = prices(settings)
     matching = semantics(settings, adapters, priced, clock)

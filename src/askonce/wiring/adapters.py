@@ -23,8 +23,9 @@ from askonce.config import (
 )
 from askonce.embedders.minilm import MiniLMEmbedder
 from askonce.embedders.packaged import packaged_projection
-from askonce.model import HighTemperature, Lane, Policy, Route, Scope, SemanticMode
+from askonce.model import HighTemperature, Lane, Policy, RetainText, Route, Scope, SemanticMode
 from askonce.observe.metrics import Metrics
+from askonce.observe.observers import Observers
 from askonce.pipeline.dispatch import Dispatcher, Fallback, Served
 from askonce.pipeline.identity import Identity, Tenant
 from askonce.pipeline.prices import Price, Prices
@@ -33,6 +34,7 @@ from askonce.sending.limits import Limits
 from askonce.sending.line import Line
 from askonce.sending.outlet import Outlet
 from askonce.sending.retries import RetryRules
+from askonce.stores.ledger import SqliteLedger, ledger_path
 from askonce.stores.memory import MemoryStore
 from askonce.stores.sqlite import SqliteStore
 from askonce.stores.vectors import PartitionedIndex
@@ -43,7 +45,7 @@ from askonce.wiring.batching import batching_rules
 
 if TYPE_CHECKING:
     from askonce.config import PolicySettings, Settings, UpstreamSettings
-    from askonce.ports import Clock, Store, Upstream
+    from askonce.ports import Clock, Observer, Store, Upstream
 
 __all__ = ["Adapters", "choose", "identity", "policy", "prices", "server"]
 
@@ -59,6 +61,8 @@ class Adapters:
     embedder: MiniLMEmbedder | None
     dispatcher: Dispatcher
     metrics: Metrics
+    ledger: SqliteLedger
+    observer: Observer
 
 
 def choose(settings: Settings, clock: Clock) -> Adapters:
@@ -88,14 +92,19 @@ def choose(settings: Settings, clock: Clock) -> Adapters:
             commit_interval_s=cache.commit_interval_s,
         )
     metrics = Metrics(log_requests=settings.log.requests)
+    kept_at = None if isinstance(settings.store, MemoryStoreSettings) else ledger_path(settings.store.path)
+    ledger = SqliteLedger(kept_at, clock)
+    observer = Observers([metrics, ledger])
     return Adapters(
         store=store,
         index=PartitionedIndex(_VECTOR_DIMENSIONS, index_bytes),
         embedder=embedder,
         dispatcher=Dispatcher(
-            [_served(one, settings, clock) for one in settings.upstreams], metrics, _fallbacks(settings)
+            [_served(one, settings, clock) for one in settings.upstreams], observer, _fallbacks(settings)
         ),
         metrics=metrics,
+        ledger=ledger,
+        observer=observer,
     )
 
 
@@ -214,6 +223,7 @@ def policy(settings: Settings, feature: str) -> Policy:
         linger_s=chosen.linger_s,
         max_flight_age_s=chosen.max_flight_age_s,
         audit_share=chosen.audit_share,
+        retain_text=RetainText(chosen.retain_text),
         lane=Lane(chosen.lane),
     )
 

@@ -81,7 +81,7 @@ def jobs(settings: Settings, gateway: Gateway, adapters: Adapters, prices: Price
         count=adapters.metrics.webhook,
         limits=(hooks.concurrency, hooks.max_attempts),
     )
-    results = Results(gateway, store, prices, chosen.price_factor, adapters.metrics, told=courier.wake)
+    results = Results(gateway, store, prices, chosen.price_factor, adapters.observer, told=courier.wake)
     engine = Engine(
         store,
         _carriers(chosen, store, apis, results, clock),

@@ -30,6 +30,8 @@ class Running:
         semantics: What decides, audits and accounts for semantic hits.
         jobs: The batch lane.
         metrics: What `/metrics` shows.
+        observer: Told of what happens: the metrics, the ledger and whoever else wants to know.
+        ledger: What was spent and saved.
         admin_digests: SHA-256 digests of the administrators' keys.
         ready: Whether requests can be served.
     """
@@ -41,6 +43,8 @@ class Running:
         self.semantics = semantics
         self.jobs = jobs
         self.metrics = adapters.metrics
+        self.observer = adapters.observer
+        self.ledger = adapters.ledger
         self.admin_digests = settings.admin.keys
         self.ready = True
         self._adapters = adapters
@@ -64,6 +68,7 @@ class Running:
         await self.semantics.close(timeout_s)
         self._adapters.index.close()
         await self._adapters.dispatcher.close()
+        await self._adapters.ledger.close()
         await self._adapters.store.close()
         log.info("stopped")
 

@@ -83,7 +83,7 @@ class Semantics:
 
 def semantics(settings: Settings, adapters: Adapters, prices: Prices, clock: Clock) -> Semantics:
     """All parts, wired to one another, nothing started."""
-    store, embedder, observer = adapters.store, adapters.embedder, adapters.metrics
+    store, embedder, observer = adapters.store, adapters.embedder, adapters.observer
     verifier, records = packaged_verifier(), Records()
     promises = {name: Budget(settings.policy_settings(name).error_budget) for name in settings.feature_names}
     engine = f"{embedder.engine if embedder is not None else 'none'}/{_digest(verifier.calibration)}"

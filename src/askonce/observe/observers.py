@@ -1,0 +1,70 @@
+"""Several observers as one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from askonce.ports import Charge, Observer, Record
+
+__all__ = ["Observers"]
+
+
+class Observers:
+    """Tells each of several observers, in order."""
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self._observers = tuple(observers)
+        self._requests = tuple(one.request for one in observers)
+
+    def request(self, record: Record) -> None:
+        """A request has ended."""
+        for tell in self._requests:
+            tell(record)
+
+    def charged(self, charge: Charge) -> None:
+        """An upstream call is paid for."""
+        for one in self._observers:
+            one.charged(charge)
+
+    def upstream_call(self, upstream: str, status: str, duration_s: float) -> None:
+        """An upstream call has ended."""
+        for one in self._observers:
+            one.upstream_call(upstream, status, duration_s)
+
+    def waited(self, upstream: str, lane: str, reason: str, wait_s: float) -> None:
+        """A request has waited for its turn."""
+        for one in self._observers:
+            one.waited(upstream, lane, reason, wait_s)
+
+    def batch(self, upstream: str, size: int) -> None:
+        """An upstream call has been accepted that so many requests share."""
+        for one in self._observers:
+            one.batch(upstream, size)
+
+    def retry(self, upstream: str, cause: str) -> None:
+        """A failed call is sent again."""
+        for one in self._observers:
+            one.retry(upstream, cause)
+
+    def fallback(self, upstream: str, stand_in: str, cause: str) -> None:
+        """A request goes on from one upstream to another."""
+        for one in self._observers:
+            one.fallback(upstream, stand_in, cause)
+
+    def semantic(self, feature: str, mode: str, reason: str) -> None:
+        """The semantic tier has decided."""
+        for one in self._observers:
+            one.semantic(feature, mode, reason)
+
+    def audit(self, feature: str, source: str, verdict: str, judge: str) -> None:
+        """An audit has ended."""
+        for one in self._observers:
+            one.audit(feature, source, verdict, judge)
+
+    def audit_dropped(self, reason: str) -> None:
+        """An audit has ended before its verdict."""
+        for one in self._observers:
+            one.audit_dropped(reason)
