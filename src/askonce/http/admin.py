@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +14,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from askonce.http.admin_access import AdminAccess
     from askonce.matching.bounds import Interval
     from askonce.model import Audit, Json
     from askonce.pipeline.budgets import Standing
@@ -27,9 +26,9 @@ _AUDITS: Final = 100
 _MOST_AUDITS: Final = 1_000
 
 
-def admin_routes(running: Running) -> list[Route]:
+def admin_routes(running: Running, access: AdminAccess) -> list[Route]:
     """All routes under `/admin/`."""
-    admin = _Admin(running)
+    admin = _Admin(running, access)
     return [
         Route("/admin/cache/invalidate", refusing(admin.invalidate), methods=["POST"]),
         Route("/admin/budgets", refusing(admin.budgets)),
@@ -40,12 +39,13 @@ def admin_routes(running: Running) -> list[Route]:
 
 
 class _Admin:
-    def __init__(self, running: Running) -> None:
+    def __init__(self, running: Running, access: AdminAccess) -> None:
         self._running = running
+        self._access = access
 
     async def invalidate(self, request: Request) -> Response:
         """Forgets answers by tag: `{"tags": [...]}`."""
-        self._authorise(request)
+        self._access.authorise(request)
         tags = (await json_body(request)).get("tags")
         if not isinstance(tags, list) or not tags or not all(isinstance(tag, str) for tag in tags):
             raise Refusal(
@@ -55,7 +55,7 @@ class _Admin:
 
     async def budgets(self, request: Request) -> Response:
         """Every feature's promise and how it is kept."""
-        self._authorise(request)
+        self._access.authorise(request)
         semantics = self._running.semantics
         return json_response(
             {
@@ -70,7 +70,7 @@ class _Admin:
 
     async def order(self, request: Request) -> Response:
         """Serves a feature again whose budget is breached: `{"action": "resume"}`."""
-        self._authorise(request)
+        self._access.authorise(request)
         if (await json_body(request)).get("action") != "resume":
             raise Refusal(400, "invalid_field", '`action` must be "resume".', param="action")
         feature = request.path_params["feature"]
@@ -81,7 +81,7 @@ class _Admin:
 
     async def audits(self, request: Request) -> Response:
         """The latest audits, newest first: `?feature=&limit=`."""
-        self._authorise(request)
+        self._access.authorise(request)
         feature = request.query_params.get("feature")
         latest: deque[Audit] = deque(maxlen=_limit(request.query_params.get("limit", str(_AUDITS))))
         async for audits in self._running.gateway.parts.store.audits(feature or None):
@@ -90,17 +90,8 @@ class _Admin:
 
     async def upstreams(self, request: Request) -> Response:
         """What each upstream is sent and bears, and what becomes of its failures."""
-        self._authorise(request)
+        self._access.authorise(request)
         return json_response({"upstreams": self._running.upstreams()})
-
-    def _authorise(self, request: Request) -> None:
-        scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        digest = hashlib.sha256(key.strip().encode("latin-1", "replace")).digest()
-        known = any(hmac.compare_digest(digest, one) for one in self._running.admin_digests)
-        if scheme.lower() != "bearer" or not known:
-            raise Refusal(
-                401, "invalid_admin_key", "Send an administrator's key; `admin.keys` in the configuration."
-            )
 
 
 def _limit(text: str) -> int:

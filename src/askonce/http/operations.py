@@ -9,6 +9,7 @@ from starlette.routing import Route
 
 from askonce.errors import Refusal
 from askonce.http.admin import admin_routes
+from askonce.http.admin_access import AdminAccess
 from askonce.http.headers import joined
 from askonce.http.jobs import job_routes
 from askonce.http.rest import json_body, json_response, refusing
@@ -24,7 +25,7 @@ __all__ = ["routes"]
 
 def routes(running: Running) -> list[Route]:
     """All routes but the inference endpoints."""
-    operations = _Operations(running)
+    operations, access = _Operations(running), AdminAccess(running)
     return [
         Route("/metrics", operations.metrics),
         Route("/healthz", operations.health),
@@ -33,7 +34,7 @@ def routes(running: Running) -> list[Route]:
         Route("/v1/models/{model:path}", refusing(operations.model)),
         Route("/v1/askonce/feedback", refusing(operations.feedback), methods=["POST"]),
         *job_routes(running),
-        *admin_routes(running),
+        *admin_routes(running, access),
     ]
 
 
