@@ -138,8 +138,19 @@ class Books(Protocol):
         """How often the semantic tier decided what: by feature, mode and reason code."""
         ...
 
+    def reasons(self, span: Span) -> dict[tuple[str, str, str], int]:
+        """Why requests were not answered from the store or by joining: by feature, outcome and reason code.
+
+        Outcomes are `fresh`, `bypass`, `semantic`, `semantic-joined` and `refused` (the error's code).
+        """
+        ...
+
     def questions(self, span: Span, count: int, where: Mapping[str, str] | None = None) -> list[TopQuestion]:
         """The questions that saved most, whole days."""
+        ...
+
+    def covered(self) -> Span | None:
+        """From the first hour that anything is written of to the last; None where nothing is."""
         ...
 
     def acts(self, count: int) -> list[Act]:

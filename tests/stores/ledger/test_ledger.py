@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from askonce.model import Exact, Usage
+from askonce.model import Bypass, Exact, Fresh, Usage
 from askonce.ports import Charge, Record, Share, Span
 from askonce.stores.ledger import SqliteLedger, open_books
 from fakes import FakeClock
@@ -74,3 +74,29 @@ async def test_unpriced_and_unsettled_are_counted_as_such() -> None:
     assert sums[()].unpriced == 1
     assert (sums[()].unsettled, sums[()].unsettled_tokens, sums[()].unsettled_nanousd) == (1, 120, 61)
     assert (sums[()].spent_nanousd, sums[()].calls) == (0, 0)
+
+
+async def test_reasons_say_why_the_upstream_was_asked() -> None:
+    """What wasn't answered from the store is counted by feature, outcome and reason; refused requests by their code."""
+    ledger = SqliteLedger(None, FakeClock(7_200.0))
+    ledger.request(_hit())
+    ledger.request(_hit()._replace(outcome=Bypass("high-temperature")))
+    ledger.request(_hit()._replace(outcome=Fresh("miss")))
+    ledger.request(_hit()._replace(outcome=Fresh("miss")))
+    ledger.request(_hit()._replace(outcome=None, code="rate_limited"))
+    reasons = await ledger.read(lambda books: books.reasons(_ALL))
+    covered = await ledger.read(lambda books: books.covered())
+    await ledger.close()
+    assert reasons == {
+        ("support", "bypass", "high-temperature"): 1,
+        ("support", "fresh", "miss"): 2,
+        ("support", "refused", "rate_limited"): 1,
+    }
+    assert covered == Span(2, 3)
+
+
+async def test_empty_books_cover_nothing() -> None:
+    """Nothing told, nothing covered."""
+    ledger = SqliteLedger(None, FakeClock())
+    assert await ledger.read(lambda books: books.covered()) is None
+    await ledger.close()

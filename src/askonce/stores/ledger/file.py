@@ -44,12 +44,19 @@ def ledger_path(store: Path) -> Path:
 
 @contextmanager
 def open_books(path: Path) -> Iterator[SqliteBooks]:
-    """The books of a file, read while a gateway may write them. Raises OSError, sqlite3.Error."""
-    if not path.exists():
+    """The books of a file, read while a gateway may write them.
+
+    Raises OSError for a file that isn't there or has no books of this version; sqlite3.Error where it can't be read.
+    """
+    if not path.is_file():
         raise FileNotFoundError(f"there are no books at {path}")
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_TIMEOUT_S)
     try:
-        schema.version_of(connection)
+        version = schema.version_of(connection)
+        if version != schema.VERSION:
+            raise OSError(
+                f"it has schema {version}, not {schema.VERSION}: a gateway of this version brings it up to date"
+            )
         yield SqliteBooks(connection)
     finally:
         connection.close()
@@ -108,6 +115,10 @@ def _write(connection: sqlite3.Connection, page: Page) -> None:
         connection.executemany(
             "INSERT INTO decisions VALUES (?,?,?,?,?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
             [(*key, count) for key, count in page.decisions.items()],
+        )
+        connection.executemany(
+            "INSERT INTO reasons VALUES (?,?,?,?,?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
+            [(*key, count) for key, count in page.reasons.items()],
         )
         connection.executemany(
             _INSERT_QUESTION,

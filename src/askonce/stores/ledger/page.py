@@ -21,6 +21,7 @@ _SAVED_BY: Final = {
     "semantic": "saved_semantic_nanousd",
     "semantic-joined": "saved_semantic_nanousd",
 }
+_ONE_REASON: Final = frozenset({"exact", "joined"})
 _BUCKETS: Final = len(BOUNDS_S) + 1
 
 
@@ -100,6 +101,7 @@ class Page:
         lines: Sums.
         histograms: By hour, feature, outcome and measure.
         decisions: By hour, feature, mode and reason.
+        reasons: By hour, feature, outcome and reason; outcomes that have but one reason are left out.
         questions: By day, tenant, feature and key.
         unsettled: Charges without usage.
         acts: What administrators did.
@@ -109,6 +111,7 @@ class Page:
         self.lines: dict[Whose, Line] = {}
         self.histograms: dict[tuple[int, str, str, str], _Histogram] = {}
         self.decisions: dict[tuple[int, str, str, str], int] = {}
+        self.reasons: dict[tuple[int, str, str, str], int] = {}
         self.questions: dict[tuple[int, str, str, bytes], _Asked] = {}
         self.unsettled: list[Charge] = []
         self.acts: list[Act] = []
@@ -120,6 +123,9 @@ class Page:
         tenant = record.tenant if request is None else request.caller.account
         line = self.line(Whose(hour, tenant, record.feature, record.model, name))
         line.requests += 1
+        if name not in _ONE_REASON:
+            why = (hour, record.feature, name, record.code if outcome is None else outcome.reason)
+            self.reasons[why] = self.reasons.get(why, 0) + 1
         self._observe((hour, record.feature, name), "duration", record.duration_s)
         if outcome is None:
             return

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import orjson
 
-from askonce.ports import Act, Latency, Sums, TopQuestion
+from askonce.ports import Act, Latency, Span, Sums, TopQuestion
 from askonce.ports.ledger import BOUNDS_S
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping, Sequence
-
-    from askonce.ports import Span
 
 __all__ = ["SqliteBooks"]
 
@@ -67,6 +65,19 @@ class SqliteBooks:
         query = "SELECT feature, mode, reason, sum(count) FROM decisions WHERE hour >= ? AND hour < ? GROUP BY 1, 2, 3"
         rows = self._connection.execute(query, span)
         return {(feature, mode, reason): count for feature, mode, reason, count in rows}
+
+    def reasons(self, span: Span) -> dict[tuple[str, str, str], int]:
+        """Why requests were not answered from the store or by joining."""
+        query = "SELECT feature, outcome, reason, sum(count) FROM reasons WHERE hour >= ? AND hour < ? GROUP BY 1, 2, 3"
+        rows = self._connection.execute(query, span)
+        return {(feature, outcome, reason): count for feature, outcome, reason, count in rows}
+
+    def covered(self) -> Span | None:
+        """From the first hour that anything is written of to the last."""
+        first, last = self._connection.execute(
+            "SELECT (SELECT min(hour) FROM hours), (SELECT max(hour) FROM hours)"
+        ).fetchone()
+        return None if first is None else Span(first, last + 1)
 
     def questions(self, span: Span, count: int, where: Mapping[str, str] | None = None) -> list[TopQuestion]:
         """The questions that saved most, whole days."""

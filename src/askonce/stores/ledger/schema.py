@@ -40,6 +40,11 @@ CREATE TABLE keys (
     ) WITHOUT ROWID;
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 """,
+    """
+CREATE TABLE reasons (
+    hour INTEGER NOT NULL, feature TEXT NOT NULL, outcome TEXT NOT NULL, reason TEXT NOT NULL, count INTEGER NOT NULL,
+    PRIMARY KEY (hour, feature, outcome, reason)) WITHOUT ROWID;
+""",
 )
 """What makes version 1 of an empty file, version 2 of version 1, and so on.
 
