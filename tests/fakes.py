@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from askonce.errors import UpstreamFailure
     from askonce.model import Audit, Call, Entry, Json, Link, Question
-    from askonce.ports import Charge, Record
+    from askonce.ports import Charge, Record, UpstreamCall
 
 POLICY = Policy(
     feature="default",
@@ -270,7 +270,7 @@ class FakeObserver:
 
     records: list[Record] = field(default_factory=list)
     charges: list[Charge] = field(default_factory=list)
-    upstream_calls: list[tuple[str, str, float]] = field(default_factory=list)
+    calls: list[UpstreamCall] = field(default_factory=list)
     waits: list[tuple[str, str, str, float]] = field(default_factory=list)
     batches: list[tuple[str, int]] = field(default_factory=list)
     retries: list[tuple[str, str]] = field(default_factory=list)
@@ -285,8 +285,13 @@ class FakeObserver:
     def charged(self, charge: Charge) -> None:
         self.charges.append(charge)
 
-    def upstream_call(self, upstream: str, status: str, duration_s: float) -> None:
-        self.upstream_calls.append((upstream, status, duration_s))
+    def upstream_call(self, call: UpstreamCall) -> None:
+        self.calls.append(call)
+
+    @property
+    def upstream_calls(self) -> list[tuple[str, str, float]]:
+        """Upstream, status and seconds of the calls that count."""
+        return [(call.upstream, call.status, call.duration_s) for call in self.calls if call.counts]
 
     def waited(self, upstream: str, lane: str, reason: str, wait_s: float) -> None:
         self.waits.append((upstream, lane, reason, wait_s))

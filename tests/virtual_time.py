@@ -74,7 +74,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
 
 _STOPWATCHES: Final = tuple(
-    f"askonce.pipeline.{stage}.perf_counter" for stage in ("fetch", "flight", "journey")
+    f"askonce.pipeline.{stage}.perf_counter" for stage in ("fetch", "flight", "leg")
 )
 """Where durations are measured rather than waited for: they run on virtual time too."""
 

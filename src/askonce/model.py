@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from askonce.trace import Trace
+
 __all__ = [
     "Answer",
     "Ask",
@@ -234,7 +236,8 @@ class Request(NamedTuple):
     """One caller's request with all that was decided about it: what a flight carries, and may be led by.
 
     `headers` are the caller's request headers that travel to the upstream; `submitted_as` is the request id that a
-    native submission carries in its body. With `terms`, the caller wants a job rather than an answer.
+    native submission carries in its body. With `terms`, the caller wants a job rather than an answer. `trace` is where it
+    stands in its caller's trace, where requests are traced; no key knows of it.
     """
 
     ask: Ask
@@ -243,6 +246,7 @@ class Request(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
     submitted_as: str | None = None
     terms: JobTerms | None = None
+    trace: Trace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +261,7 @@ class Call:
         credential: The caller's key, where it is passed through.
         headers: Further request headers to pass on.
         path: Path below `/v1/` where it isn't the endpoint's own.
+        trace: The call's own span, which the upstream may go on from; calls that go together share the first one's.
     """
 
     endpoint: Endpoint
@@ -266,6 +271,7 @@ class Call:
     credential: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
     path: str | None = None
+    trace: Trace | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,13 +17,14 @@ from askonce.http.lane import job_terms
 from askonce.ports import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from askonce.gateway import Gateway
     from askonce.jobs.desk import Desk
     from askonce.model import Endpoint, Request
     from askonce.pipeline.reply import Reply
     from askonce.ports import Observer
+    from askonce.trace import Trace
 
 __all__ = ["Dialect", "Inference", "OpenAIDialect"]
 
@@ -87,17 +88,22 @@ class Inference:
         *,
         max_body_bytes: int,
         body_timeout_s: float,
+        begin_trace: Callable[[Mapping[bytes, bytes]], Trace] | None = None,
     ) -> None:
+        """`begin_trace` makes a request's span of its headers, where requests are traced."""
         self._gateway = gateway
         self._desk = desk
         self._observer = observer
         self._dialect = dialect
         self._max_body_bytes = max_body_bytes
         self._body_timeout_s = body_timeout_s
+        self._begin_trace = begin_trace
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request, with an answer or with an error."""
         exchange = _Exchange(self._dialect.name, joined(scope["headers"]))
+        if self._begin_trace is not None:
+            exchange.trace = self._begin_trace(exchange.headers)
         try:
             await self._serve(exchange, receive, send)
         except Refusal as refusal:
@@ -123,7 +129,10 @@ class Inference:
                 415, "unsupported_encoding", "Send the body as plain JSON, without Content-Encoding."
             )
         raw = await read_body(receive, self._max_body_bytes, self._body_timeout_s)
-        request = exchange.request = self._dialect.understand(self._gateway, exchange.headers, raw)
+        request = self._dialect.understand(self._gateway, exchange.headers, raw)
+        if exchange.trace is not None:
+            request = request._replace(trace=exchange.trace)
+        exchange.request = request
         if request.terms is not None:
             await self._submit(exchange, request, send)
             return
@@ -185,6 +194,7 @@ class _Exchange:
 
     __slots__ = (
         "_began", "_first", "code", "headers", "id", "name", "reply", "request", "status", "streaming",
+        "trace",
     )  # fmt: skip
 
     def __init__(self, name: str, headers: Mapping[bytes, bytes]) -> None:
@@ -195,6 +205,7 @@ class _Exchange:
         self.id = request_id(headers)
         self.request: Request | None = None
         self.reply: Reply | None = None
+        self.trace: Trace | None = None
         self.status = 200
         self.code = ""
         self.streaming = False
@@ -228,4 +239,7 @@ class _Exchange:
             spent_nanousd=reply.spent_nanousd if reply is not None else None,
             saved_nanousd=reply.saved_nanousd if reply is not None else None,
             request=request,
+            answer_model=answer.model if answer is not None else "",
+            trace=self.trace,
+            answered_by=reply.answered_by if reply is not None else None,
         )

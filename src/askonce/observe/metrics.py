@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
-    from askonce.ports import Charge, Record
+    from askonce.ports import Charge, Record, UpstreamCall
 
 __all__ = ["Metrics", "Reading"]
 
@@ -135,10 +135,11 @@ class Metrics:
     def charged(self, charge: Charge) -> None:
         """An upstream call is paid for."""
 
-    def upstream_call(self, upstream: str, status: str, duration_s: float) -> None:
+    def upstream_call(self, call: UpstreamCall) -> None:
         """An upstream call has ended."""
-        self._calls_of(upstream, status).inc()
-        self._durations_of(upstream).observe(duration_s)
+        if call.counts:
+            self._calls_of(call.upstream, call.status).inc()
+            self._durations_of(call.upstream).observe(call.duration_s)
 
     def waited(self, upstream: str, lane: str, reason: str, wait_s: float) -> None:
         """A request has waited for its turn."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from askonce.ports import Charge, Observer, Record
+    from askonce.ports import Charge, Observer, Record, UpstreamCall
 
 __all__ = ["Observers"]
 
@@ -29,10 +29,10 @@ class Observers:
         for one in self._observers:
             one.charged(charge)
 
-    def upstream_call(self, upstream: str, status: str, duration_s: float) -> None:
+    def upstream_call(self, call: UpstreamCall) -> None:
         """An upstream call has ended."""
         for one in self._observers:
-            one.upstream_call(upstream, status, duration_s)
+            one.upstream_call(call)
 
     def waited(self, upstream: str, lane: str, reason: str, wait_s: float) -> None:
         """A request has waited for its turn."""

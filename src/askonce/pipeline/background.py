@@ -160,4 +160,5 @@ class _Errand:
         self.answer, _, _ = parse_whole(
             body, ask.endpoint, lambda usage: self._prices.cost_nanousd(ask.route.model, usage)
         )
+        leg.answer = self.answer
         passage.settle(self.answer.usage)

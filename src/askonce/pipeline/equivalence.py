@@ -123,7 +123,8 @@ class Equivalence:
                 flight.describe(None, seat.id_prefix, seat.model)
                 for chunk in chunks:
                     flight.publish(chunk)
-            flight.land(await seat.answer(), flight.source)
+            answer, flight.call = await seat.answer(), seat.call
+            flight.land(answer, flight.source)
         except Refusal:
             if len(flight.log):
                 raise

@@ -88,8 +88,10 @@ class _Delivery:
         flight, reply = self._flight, passage.reply
         flight.headers = reply.headers
         flight.sent = leg.way, leg.waited_s
+        flight.call = leg.trace
         receive = self._relay if reply.streamed else self._receive
         answer, keepable = await receive(leg, reply)
+        leg.answer = answer
         passage.settle(answer.usage)
         self._keep(leg.request, answer, reply, keepable=keepable)
         flight.land(answer, flight.source)

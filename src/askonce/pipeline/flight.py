@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from askonce.pipeline.broadcast import LogMemory
     from askonce.pipeline.decision import Decision
     from askonce.pipeline.journey import Journey
+    from askonce.trace import Trace
 
 __all__ = ["Flight", "Seat", "Tower", "pause_s"]
 
@@ -67,6 +68,7 @@ class Flight:
         diverted: Whether another model stands in for the asked one.
         sent: What there is to say of that way, as a reason code ("" for nothing), and the seconds until the call that
             was answered went out.
+        call: The span of that call, where requests are traced.
         started_at: Event loop time.
         asked_at: `perf_counter` time at which the upstream was asked; 0 where it wasn't. (The loop's own clock may
             count whole milliseconds.)
@@ -86,6 +88,7 @@ class Flight:
         self.journey: Journey | None = None
         self.diverted = False
         self.sent = _SENT
+        self.call: Trace | None = None
         self.started_at = asyncio.get_running_loop().time()
         self.asked_at = 0.0
         self.told_at = 0.0
@@ -235,6 +238,7 @@ class Flight:
         self.journey = None
         self.diverted = False
         self.sent = _SENT
+        self.call = None
         self.asked_at = self.told_at = 0.0
         self._lead(next(iter(heirs)))
 

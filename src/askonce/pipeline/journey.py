@@ -12,7 +12,7 @@ journey ends with a failure is the flight's to hand over, once: at most two jour
 from __future__ import annotations
 
 import asyncio
-from time import perf_counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from askonce.errors import Refusal, Sharing, UpstreamFailure
@@ -163,12 +163,12 @@ class Journey:
         if unavailable is not None:
             return unavailable
         leg = Leg(request, outlet.breakers, now)
-        began, status = perf_counter(), "cancelled"
+        status = "cancelled"
         try:
             await self._send(leg, now)
         except UpstreamFailure as failure:
             status = failure.code if failure.code in _CAUSES else str(failure.status)
-            leg.counts = outlet.is_new(failure)
+            leg.sent, leg.counts = True, outlet.is_new(failure)
             leg.failed(failure)
             outlet.dismiss(model, _now())
             return failure
@@ -181,13 +181,14 @@ class Journey:
             return None
         finally:
             leg.end()
-            if leg.counts:
-                took_s = perf_counter() - began - leg.queued_s
-                self._observer.upstream_call(outlet.name, status, took_s)
+            if leg.sent:
+                self._observer.upstream_call(leg.account(outlet.name, status))
 
     async def _send(self, leg: Leg, began: float) -> None:
         errand, stop, request = self._errand, self._stop, leg.request
         call = stop.call(request)
+        if leg.trace is not None:
+            call = replace(call, trace=leg.trace)
         ticket = self._ticket = Ticket(
             tenant=request.caller.tenant or "",
             lane=errand.lane,
@@ -200,12 +201,12 @@ class Journey:
         try:
             passage = await line.open(call, ticket)
         except asyncio.CancelledError:
-            leg.counts = ticket.sent
+            leg.sent = leg.counts = ticket.sent
             raise
         finally:
             self._ticket = None
         try:
-            leg.counts = passage.counts
+            leg.sent, leg.counts, leg.batched = True, passage.counts, passage.batched
             if leg.counts:
                 self._observer.batch(stop.outlet.name, passage.batched)
             if passage.waited_s:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from time import perf_counter
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from askonce.errors import Sharing, UpstreamFailure
+from askonce.ports import UpstreamCall
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from askonce.model import Call, Lane, Request, Route
+    from askonce.model import Answer, Call, Lane, Request, Route
     from askonce.sending.breaker import Breakers
     from askonce.sending.outlet import Outlet
     from askonce.sending.passage import Passage
@@ -63,17 +65,30 @@ class Leg:
 
     Attributes:
         request: As it was understood for the upstream that is asked.
+        trace: Its span; None where requests aren't traced.
+        sent: Whether the upstream was asked, as far as is known.
         counts: Whether it stands for its upstream call where these are counted: of those that share one, one does.
+        batched: Requests that went together.
         queued_s: Seconds that this call waited in its line.
+        answer: What it brought, once that is whole.
         way: What there is to say of the journey so far, as a reason code; "" for nothing.
         waited_s: Seconds that the journey took until this call went out, where there is something to say of it.
     """
 
-    __slots__ = ("_breakers", "_given", "_told", "counts", "queued_s", "request", "waited_s", "way")
+    __slots__ = (
+        "_began", "_breakers", "_first_s", "_given", "_told", "answer", "batched", "counts", "queued_s", "request", "sent",
+        "trace", "waited_s", "way",
+    )  # fmt: skip
 
     def __init__(self, request: Request, breakers: Breakers, now: float) -> None:
         self.request = request
+        self.trace = None if request.trace is None else request.trace.child()
+        self.sent = False
         self.counts = True
+        self.batched = 1
+        self.answer: Answer | None = None
+        self._began = perf_counter()
+        self._first_s: float | None = None
         self.queued_s = 0.0
         self.way = ""
         self.waited_s = 0.0
@@ -85,6 +100,7 @@ class Leg:
         """The upstream has begun to answer."""
         if not self._told:
             self._told = True
+            self._first_s = self._took_s
             tell = self._breakers.succeeded if self.counts else self._breakers.refused
             tell(self._given, asyncio.get_running_loop().time())
 
@@ -103,3 +119,24 @@ class Leg:
         """The call is over, whatever came of it."""
         if not self._told:
             self._breakers.abandoned(self._given, asyncio.get_running_loop().time())
+
+    def account(self, upstream: str, status: str) -> UpstreamCall:
+        """What there is to say of it, now that it is over."""
+        streamed = self.request.ask.stream
+        return UpstreamCall(
+            upstream=upstream,
+            request=self.request,
+            status=status,
+            duration_s=self._took_s,
+            queued_s=self.queued_s,
+            first_s=self._first_s if streamed else None,
+            counts=self.counts,
+            batched=self.batched,
+            answer=self.answer,
+            trace=self.trace,
+        )
+
+    @property
+    def _took_s(self) -> float:
+        """Seconds since it was sent."""
+        return perf_counter() - self._began - self.queued_s

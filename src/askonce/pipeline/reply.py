@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from askonce.model import Answer, Chunk, Outcome, Request
     from askonce.pipeline.flight import Seat
     from askonce.ports import Clock
+    from askonce.trace import Trace
 
 __all__ = ["Reply"]
 
@@ -107,6 +108,11 @@ class Reply:
     def upstream_first_byte_s(self) -> float | None:
         """How long the upstream took to begin: 0 for stored answers, None for those that waited on others."""
         return 0.0 if self.seat is None else self.seat.upstream_first_byte_s
+
+    @property
+    def answered_by(self) -> Trace | None:
+        """The span of the upstream call that brings the answer, whoever it was made for; None where there is none."""
+        return None if self.seat is None else self.seat.call
 
     @property
     def spent_nanousd(self) -> int | None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from askonce.pipeline.answers import Stamp
     from askonce.pipeline.broadcast import Log
     from askonce.pipeline.flight import Flight
+    from askonce.trace import Trace
 
 __all__ = ["Seat"]
 
@@ -83,6 +84,11 @@ class Seat:
     def waited_s(self) -> float:
         """How long it took until the call that was answered went out, for whom it was made; 0 where it went at once."""
         return self._flight.sent[1] if self.led else 0.0
+
+    @property
+    def call(self) -> Trace | None:
+        """The span of the upstream call that brings the answer, whoever it was made for; None where there is none."""
+        return self._flight.call
 
     @property
     def id_prefix(self) -> str:

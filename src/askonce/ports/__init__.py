@@ -3,7 +3,8 @@
 from askonce.ports.clock import Clock
 from askonce.ports.jobs import BatchApi, JobStore, Postman
 from askonce.ports.ledger import Act, Books, Latency, Ledger, Span, Sums, TopQuestion
-from askonce.ports.observers import Charge, Observer, Record, Share
+from askonce.ports.observers import Charge, Observer, Record, Share, UpstreamCall
+from askonce.ports.selection import Kept, Listed, Selection
 from askonce.ports.semantics import Embedder, EmbedderState, Embedding, Index
 from askonce.ports.stores import Store, StoreHealth
 from askonce.ports.upstreams import Upstream, UpstreamReply
@@ -19,11 +20,14 @@ __all__ = [
     "Embedding",
     "Index",
     "JobStore",
+    "Kept",
     "Latency",
     "Ledger",
+    "Listed",
     "Observer",
     "Postman",
     "Record",
+    "Selection",
     "Share",
     "Span",
     "Store",
@@ -31,5 +35,6 @@ __all__ = [
     "Sums",
     "TopQuestion",
     "Upstream",
+    "UpstreamCall",
     "UpstreamReply",
 ]

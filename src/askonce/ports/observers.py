@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from askonce.model import Outcome, Request, Usage
+    from askonce.model import Answer, Outcome, Request, Usage
+    from askonce.trace import Trace
 
-__all__ = ["Charge", "Observer", "Record", "Share"]
+__all__ = ["Charge", "Observer", "Record", "Share", "UpstreamCall"]
 
 
 class Record(NamedTuple):
@@ -29,6 +30,9 @@ class Record(NamedTuple):
         spent_nanousd: What this request cost; None where the price isn't known.
         saved_nanousd: What it didn't cost; None where the price isn't known.
         request: The request as understood; None where it was refused before, and for jobs.
+        answer_model: The model that answered, as its upstream names it; "" where that isn't known.
+        trace: The request's span; None where requests aren't traced.
+        answered_by: The span of the upstream call that brought the answer, another request's where this one joined it.
     """
 
     request_id: str
@@ -46,6 +50,9 @@ class Record(NamedTuple):
     spent_nanousd: int | None
     saved_nanousd: int | None
     request: Request | None = None
+    answer_model: str = ""
+    trace: Trace | None = None
+    answered_by: Trace | None = None
 
 
 class Share(NamedTuple):
@@ -93,6 +100,34 @@ class Charge(NamedTuple):
     shares: tuple[Share, ...]
 
 
+class UpstreamCall(NamedTuple):
+    """One request's upstream call, or its share of one that several went with: told when it has ended.
+
+    Attributes:
+        upstream: Who was asked.
+        request: As it was understood for that upstream.
+        status: `ok`, a status code, `cancelled`, or a stable reason code.
+        duration_s: From being sent to its end.
+        queued_s: Seconds that it waited for its turn before.
+        first_s: From being sent to the first event that said something; None where it wasn't streamed that far.
+        counts: Whether it stands for the upstream call where these are counted: of those that share one, one does.
+        batched: Requests that it answered, as far as is known.
+        answer: What it brought; None where that wasn't a whole answer.
+        trace: Its span; None where requests aren't traced.
+    """
+
+    upstream: str
+    request: Request
+    status: str
+    duration_s: float
+    queued_s: float
+    first_s: float | None
+    counts: bool
+    batched: int
+    answer: Answer | None
+    trace: Trace | None
+
+
 class Observer(Protocol):
     """Told after the fact; must neither wait nor raise."""
 
@@ -104,8 +139,8 @@ class Observer(Protocol):
         """An upstream call is paid for, or would have to be."""
         ...
 
-    def upstream_call(self, upstream: str, status: str, duration_s: float) -> None:
-        """An upstream call has ended; `status` is `ok`, a status code, `timeout`, `cancelled`."""
+    def upstream_call(self, call: UpstreamCall) -> None:
+        """An upstream call has ended."""
         ...
 
     def waited(self, upstream: str, lane: str, reason: str, wait_s: float) -> None:

@@ -98,6 +98,7 @@ class OpenAIUpstream:
         headers = {
             "Content-Type": "application/json",
             **dict(call.headers),
+            **(call.trace.headers if call.trace is not None else {}),
             **self._authorization(call.credential),
         }
         response = await self._send("POST", call.path or call.endpoint.value, headers, call.body)

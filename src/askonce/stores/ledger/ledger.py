@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from askonce.ports import Act, Books, Charge, Clock, Record
+    from askonce.ports import Act, Books, Charge, Clock, Record, UpstreamCall
 
 __all__ = ["SqliteLedger"]
 
@@ -54,7 +54,7 @@ class SqliteLedger:
         """The semantic tier has decided."""
         self._page.decided(feature, mode, reason, self._clock.now())
 
-    def upstream_call(self, upstream: str, status: str, duration_s: float) -> None:
+    def upstream_call(self, call: UpstreamCall) -> None:
         """An upstream call has ended: what it cost is told apart."""
 
     def waited(self, upstream: str, lane: str, reason: str, wait_s: float) -> None:
