@@ -14,6 +14,7 @@ from askonce.model import Endpoint
 from askonce.pipeline.dispatch import Dispatcher
 from askonce.pipeline.identity import Identity
 from askonce.pipeline.policy import Policies
+from askonce.pipeline.users import Users
 from fakes import POLICY, served
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def gateway() -> Gateway:
     return Gateway(
         Parts(
             identity=Identity(None, ("default", "search"), b"secret"),
+            users=Users(b"secret"),
             policies=Policies({"default": POLICY, "search": POLICY}),
             dispatcher=Dispatcher([served(cast("Any", Named()))], nothing),
             fetcher=nothing,

@@ -23,7 +23,7 @@ from askonce.pipeline.stored import cache_key, exact, semantic, young_enough
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from askonce.model import Caller, Endpoint, Json, Stored
+    from askonce.model import Caller, Endpoint, Json, Owner, Stored
     from askonce.pipeline.audit import Auditor
     from askonce.pipeline.broadcast import LogMemory
     from askonce.pipeline.budgets import Budgets
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from askonce.pipeline.identity import Identity
     from askonce.pipeline.policy import Policies
     from askonce.pipeline.semantic import SemanticTier
+    from askonce.pipeline.users import Users
     from askonce.ports import Clock, Store
 
 __all__ = ["SAID_HEADERS", "Gateway", "Parts"]
@@ -55,6 +56,7 @@ class Parts:
     """What a gateway is made of; `wiring` chooses the adapters."""
 
     identity: Identity
+    users: Users
     policies: Policies
     dispatcher: Dispatcher
     fetcher: Fetcher
@@ -118,7 +120,7 @@ class Gateway:
         passed_on = _passed_on(headers)
         retry = headers.get(_RETRY, b"0") != b"0"
         ask = fingerprint(parsed, caller, policy, route, passed_on, retry)
-        return Request(ask, caller, policy, passed_on)
+        return Request(ask, caller, policy, passed_on, users=parts.users.of(parsed.body))
 
     def answer(self, request: Request) -> Reply:
         """The answer, stored or to come; whoever takes the reply must `leave` it in the end."""

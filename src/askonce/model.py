@@ -5,8 +5,9 @@ Frozen slotted dataclasses, but for those that every request makes: named tuples
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from os import urandom
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ __all__ = [
     "Link",
     "Neighbour",
     "Outcome",
+    "Owner",
     "Policy",
     "Question",
     "Request",
@@ -54,6 +56,7 @@ Json: TypeAlias = dict[str, Any]
 Vector: TypeAlias = "NDArray[np.float32]"
 """A unit vector of shape (dimensions,)."""
 
+_CREDENTIAL: Final = "key:"
 _ACCOUNT_LENGTH: Final = 16
 """`key:` and twelve hexadecimal digits."""
 
@@ -237,7 +240,8 @@ class Request(NamedTuple):
 
     `headers` are the caller's request headers that travel to the upstream; `submitted_as` is the request id that a
     native submission carries in its body. With `terms`, the caller wants a job rather than an answer. `trace` is where it
-    stands in its caller's trace, where requests are traced; no key knows of it.
+    stands in its caller's trace, where requests are traced; no key knows of it. `users` are the keyed hashes of the users
+    that the body names (`pipeline.users`): whose it is, within its tenant.
     """
 
     ask: Ask
@@ -247,6 +251,7 @@ class Request(NamedTuple):
     submitted_as: str | None = None
     terms: JobTerms | None = None
     trace: Trace | None = None
+    users: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +267,7 @@ class Call:
         headers: Further request headers to pass on.
         path: Path below `/v1/` where it isn't the endpoint's own.
         trace: The call's own span, which the upstream may go on from; calls that go together share the first one's.
+        id: Names this very call, no other try of it: what the ledger and the upstream know it by. "" before it goes out.
     """
 
     endpoint: Endpoint
@@ -272,6 +278,11 @@ class Call:
     headers: tuple[tuple[str, str], ...] = ()
     path: str | None = None
     trace: Trace | None = None
+    id: str = ""
+
+    def named(self) -> Call:
+        """The same with a new id."""
+        return replace(self, id="call_" + urandom(12).hex())
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,7 +337,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A stored answer. Times are Unix seconds; `model` is the upstream's name of the asked model."""
+    """A stored answer. Times are Unix seconds; `model` is the upstream's name of the asked model.
+
+    It belongs to whoever led its flight: a `tenant`, and the `users` (keyed hashes) that the request named.
+    """
 
     key: bytes
     answer: Answer
@@ -336,6 +350,7 @@ class Entry:
     feature: str
     model: str
     tags: tuple[str, ...] = ()
+    users: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -378,12 +393,17 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An approved paraphrase: `key` is answered by the entry at `target`. Cutting it leaves the answer."""
+    """An approved paraphrase: `key` is answered by the entry at `target`. Cutting it leaves the answer.
+
+    It belongs to whoever asked: a `tenant`, and the `users` (keyed hashes) that the request named.
+    """
 
     key: bytes
     target: bytes
     confidence: float
     expires_at: float
+    tenant: str = ""
+    users: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -406,6 +426,8 @@ class Audit:
         evidence: float32 of shape (n,): what the estimate weighed; None where nothing was estimated. A store
             keeps three digits of each number.
         engine: Whose evidence it is: that of different engines is never used together.
+        tenant: Whose the question is; "" once that is erased.
+        users: Keyed hashes of the users that the request named.
     """
 
     feature: str
@@ -422,6 +444,35 @@ class Audit:
     reason: str
     evidence: NDArray[np.float32] | None
     engine: str
+    tenant: str = ""
+    users: tuple[bytes, ...] = ()
+
+
+class Owner(NamedTuple):
+    """Whose data is meant: all of a tenant's, or one of its users'.
+
+    Attributes:
+        tenant: A tenant's identity. Of a credential (`key:…`) the first digits are enough; with all that are named
+            under it, unless `/name` says which.
+        user: The keyed hash of a user's name; None for all of the tenant's.
+    """
+
+    tenant: str
+    user: bytes | None = None
+
+    def owns(self, tenant: str | None, users: tuple[bytes, ...] = ()) -> bool:
+        """Whether something of that tenant and these users is meant."""
+        if tenant is None or (self.user is not None and self.user not in users):
+            return False
+        if not self.tenant.startswith(_CREDENTIAL):
+            return tenant == self.tenant
+        key, _, named = self.tenant.partition("/")
+        its_key, _, its_name = tenant.partition("/")
+        return its_key.startswith(key) and (not named or named == its_name)
+
+    def asked(self, request: Request) -> bool:
+        """Whether a request is meant."""
+        return self.owns(request.caller.tenant, request.users)
 
 
 @dataclass(frozen=True, slots=True)

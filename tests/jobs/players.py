@@ -19,6 +19,7 @@ from askonce.pipeline.dispatch import Dispatcher
 from askonce.pipeline.identity import Identity
 from askonce.pipeline.policy import Policies
 from askonce.pipeline.prices import Price, Prices
+from askonce.pipeline.users import Users
 from askonce.stores import schema
 from askonce.stores.job_tables import JobLimits
 from askonce.stores.jobs import SqliteJobs
@@ -293,6 +294,7 @@ class Players:
         gateway = Gateway(
             Parts(
                 identity=Identity(None, ("default",), b"secret"),
+                users=Users(b"secret"),
                 policies=Policies({"default": POLICY}),
                 dispatcher=Dispatcher([served(cast("Any", _Provider()))], nothing),
                 fetcher=nothing,

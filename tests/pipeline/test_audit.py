@@ -148,7 +148,7 @@ class House:
         return answer(said)
 
     def serve(self, question: bytes = B, request_id: str = "r1", made: Decision | None = None) -> None:
-        self.links.made(made or decision(question), self.store.entries[A])
+        self.links.made(said(question), made or decision(question), self.store.entries[A])
         self.auditor.served(said(question), request_id, A, Sent(self.store.entries[A].answer))
 
     async def settle(self) -> None:
@@ -185,8 +185,8 @@ async def test_a_wrong_hit_loses_its_link_and_nothing_else() -> None:
     house.store.entries[A] = replace(house.store.entries[A], answer=answer('{"open": 5}'))
     house.index.classes[B] = A
     house.serve()
-    house.links.made(decision(C, key=B), house.store.entries[A])
-    house.links.made(decision(b"d" * 32, key=C), house.store.entries[A])
+    house.links.made(said(), decision(C, key=B), house.store.entries[A])
+    house.links.made(said(), decision(b"d" * 32, key=C), house.store.entries[A])
     await house.settle()
     assert house.store.links == {}
     assert set(house.store.entries) == {A}
@@ -341,7 +341,7 @@ async def test_a_verdict_in_between_keeps_a_link_from_being_made() -> None:
     house = House(draw=1.0)
     house.serve()
     assert await house.auditor.feedback(CALLER.tenant, "r1", correct=False)
-    house.links.made(decision(), house.store.entries[A])
+    house.links.made(said(), decision(), house.store.entries[A])
     assert house.store.links == {}
 
 
@@ -389,7 +389,7 @@ async def test_a_verdict_concerns_the_entry_that_was_served(correct: bool) -> No
     house.serve()
     now = house.clock.now()
     house.store.put(Entry(C, answer(WRONG), now, now + 60, "t", "default", "m"), None)
-    house.links.made(replace(decision(key=C), answer=C), house.store.entries[C])
+    house.links.made(said(), replace(decision(key=C), answer=C), house.store.entries[C])
     assert await house.auditor.feedback(CALLER.tenant, "r1", correct=correct)
     assert [audit.answer for audit in house.store.audits_kept] == [A]
     assert not house.records.refused(B, C)
@@ -403,7 +403,7 @@ async def test_a_late_verdict_confirms_no_other_link() -> None:
     house.serve()
     now = house.clock.now()
     house.store.put(Entry(C, answer(WRONG), now, now + 60, "t", "default", "m"), None)
-    house.links.made(replace(decision(key=C), answer=C), house.store.entries[C])
+    house.links.made(said(), replace(decision(key=C), answer=C), house.store.entries[C])
     house.index.weighed = [decision()]
     await house.settle()
     assert [(audit.answer, audit.right) for audit in house.store.audits_kept] == [(A, True)]
@@ -502,13 +502,13 @@ async def test_followers_from_before_a_restart_are_cut_too() -> None:
     house = House(draw=1.0)
     house.serve()
     entry = house.store.entries[A]
-    house.links.made(decision(C, key=B), entry)
-    house.links.made(decision(b"d" * 32, key=A), entry)
+    house.links.made(said(), decision(C, key=B), entry)
+    house.links.made(said(), decision(b"d" * 32, key=A), entry)
     house.store.links[B] = replace(house.store.links[B], confidence=1.0)
     vouched = b"v" * 32
     house.store.links[vouched] = replace(house.store.links[B], key=vouched)
     house.links._decisions.clear()
-    house.links.made(decision(b"e" * 32, key=A), entry)
+    house.links.made(said(), decision(b"e" * 32, key=A), entry)
     await house.links.cut(B, A)
     assert set(house.store.links) == {vouched, b"e" * 32}
 
@@ -517,7 +517,7 @@ async def test_a_link_that_nobody_could_find_takes_no_others_along() -> None:
     """Before a verdict confirms it, a link's question isn't findable: no other link can have come through it."""
     house = House(draw=1.0)
     house.serve()
-    house.links.made(decision(C), house.store.entries[A])
+    house.links.made(said(), decision(C), house.store.entries[A])
     house.links._decisions.clear()
     await house.links.cut(B, A)
     assert set(house.store.links) == {C}

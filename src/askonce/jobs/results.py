@@ -191,6 +191,7 @@ class Results:
             feature=policy.feature,
             model=ask.route.model,
             tags=policy.tags,
+            users=request.users,
         )
         parts.store.put(entry, None)
         if ask.text is not None and parts.semantic.applies(request):

@@ -266,6 +266,8 @@ class Auditor:
             reason="" if decision is None else decision.reason,
             evidence=None if decision is None else decision.evidence,
             engine=effects.budgets.engine,
+            tenant=case.request.caller.tenant or "",
+            users=case.request.users,
         )
         effects.store.audited(audit)
         effects.records.add(audit)

@@ -98,7 +98,7 @@ class Equivalence:
         stored = await self._store.get(match.key) if readable else None
         now = self._clock.now()
         if stored is not None and young_enough(stored.entry, request, now):
-            self._links.made(match, stored.entry)
+            self._links.made(request, match, stored.entry)
             flight.land(stored.entry.answer, semantic(stored.entry, match.probability, match.reason, now))
             return True
         running = self._running(match.key)

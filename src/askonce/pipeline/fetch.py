@@ -117,7 +117,9 @@ class _Delivery:
                     self._publish(held, assembler)
         if not (reply.finished or assembler.ended):
             sentence = f"{ask.route.upstream} broke off in the middle of its answer; try again."
-            raise UpstreamFailure(502, "upstream_broke_off", sentence, sharing=Sharing.TRANSIENT)
+            raise UpstreamFailure(
+                502, "upstream_broke_off", sentence, sharing=Sharing.TRANSIENT, began=True
+            )
         self._publish(held, assembler)
         return assembler.finish(self._cost(leg.request))
 
@@ -153,6 +155,7 @@ class _Delivery:
                 feature=policy.feature,
                 model=ask.route.model,
                 tags=policy.tags,
+                users=request.users,
             )
             self._store.put(entry, self._flight.question if request is self._asked else None)
 

@@ -59,7 +59,7 @@ class Links:
         self._records = records
         self._decisions: OrderedDict[bytes, tuple[Decision, bytes]] = OrderedDict()
 
-    def made(self, decision: Decision, entry: Entry) -> None:
+    def made(self, request: Request, decision: Decision, entry: Entry) -> None:
         """A question was answered by an entry, as decided: its repetitions need no look-up.
 
         Unless a verdict against it came in between.
@@ -67,7 +67,14 @@ class Links:
         if self._records.refused(decision.question, decision.answer, decision.key):
             return
         self.remember(decision, entry.key)
-        link = Link(decision.question, entry.key, decision.probability, entry.expires_at)
+        link = Link(
+            key=decision.question,
+            target=entry.key,
+            confidence=decision.probability,
+            expires_at=entry.expires_at,
+            tenant=request.caller.tenant or "",
+            users=request.users,
+        )
         self._store.link(link, None)
 
     def remember(self, decision: Decision, entry: bytes) -> None:

@@ -13,6 +13,7 @@ from askonce.observe.clock import SystemClock
 from askonce.pipeline.broadcast import LogMemory
 from askonce.pipeline.fetch import Fetcher
 from askonce.pipeline.policy import Policies
+from askonce.pipeline.users import Users
 from askonce.wiring.adapters import choose, identity, policy, prices
 from askonce.wiring.jobs import jobs
 from askonce.wiring.readings import readings
@@ -37,6 +38,7 @@ async def open_gateway(settings: Settings) -> Running:
     gateway = Gateway(
         Parts(
             identity=identity(settings, secret),
+            users=Users(secret),
             policies=Policies({name: policy(settings, name) for name in settings.feature_names}),
             dispatcher=adapters.dispatcher,
             fetcher=Fetcher(adapters.dispatcher, adapters.store, priced, clock),
