@@ -20,19 +20,20 @@ from askonce.model import (
     Stored,
 )
 from askonce.pipeline.dispatch import Served
-from askonce.ports import StoreHealth
+from askonce.ports import Kept, StoreHealth
 from askonce.sending.breaker import BreakerRules
 from askonce.sending.limits import Limits
 from askonce.sending.line import Line
 from askonce.sending.outlet import Outlet
 from askonce.sending.retries import RetryRules
+from askonce.stores.selection import listed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Collection, Sequence
 
     from askonce.errors import UpstreamFailure
     from askonce.model import Audit, Call, Entry, Json, Link, Question
-    from askonce.ports import Charge, Record, UpstreamCall
+    from askonce.ports import Charge, Listed, Record, Selection, UpstreamCall
 
 POLICY = Policy(
     feature="default",
@@ -155,6 +156,17 @@ class FakeStore:
         for key in keys:
             self.remove(key)
         return keys
+
+    async def select(self, selection: Selection) -> AsyncIterator[Sequence[Listed]]:
+        yield [one for one in map(listed, self.entries.values()) if selection.admits(one)]
+
+    async def contents(self, keys: Collection[bytes]) -> list[Kept]:
+        return [Kept(self.entries[key], self.questions_kept.get(key), ()) for key in keys]
+
+    async def discard(self, keys: Collection[bytes]) -> list[bytes]:
+        for key in keys:
+            self.remove(key)
+        return list(keys)
 
     async def questions(self) -> AsyncIterator[Sequence[Question]]:
         yield [question for question in self.questions_kept.values() if question is not None]

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Collection, Sequence
 
     from askonce.model import Audit, Entry, Link, Question, Stored
+    from askonce.ports.selection import Kept, Listed, Selection
 
 __all__ = ["Store", "StoreHealth"]
 
@@ -67,6 +68,21 @@ class Store(Protocol):
 
     async def invalidate(self, tags: Sequence[str]) -> list[bytes]:
         """Forgets every entry that carries any of the tags; returns the keys forgotten."""
+        ...
+
+    def select(self, selection: Selection) -> AsyncIterator[Sequence[Listed]]:
+        """The entries that a selection means, in memory and on disk, in batches; some of them expired perhaps.
+
+        Raises OSError at its end where the disk can't be read: then only memory was looked through.
+        """
+        ...
+
+    async def contents(self, keys: Collection[bytes]) -> list[Kept]:
+        """The entries of those keys that are known, whole. Raises OSError where the disk can't be read."""
+        ...
+
+    async def discard(self, keys: Collection[bytes]) -> list[bytes]:
+        """Forgets entries and every link that leads to them; returns all keys forgotten, once that is durable."""
         ...
 
     def questions(self) -> AsyncIterator[Sequence[Question]]:

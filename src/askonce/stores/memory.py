@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections import deque
 from heapq import heapify, heappop, heappush
@@ -10,19 +11,22 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from askonce.model import Stored
-from askonce.ports import StoreHealth
+from askonce.ports import Kept, StoreHealth
 from askonce.stores import audits
+from askonce.stores.selection import listed
 from askonce.stores.worth import entry_bytes, expected_saving, link_bytes, rebased
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 
     from askonce.model import Audit, Entry, Link, Question
-    from askonce.ports import Clock
+    from askonce.ports import Clock, Listed, Selection
 
 __all__ = ["MemoryStore"]
 
 _STALE_ROWS: Final = 1_000
+_ROWS_AT_ONCE: Final = 5_000
+"""Rows looked at between two looks at what else there is to do."""
 _LINK_SAVING_NANOUSD: Final = 100_000
 """What a link's hit is taken to save where its target isn't in memory: an answer of fifty assumed tokens."""
 
@@ -176,6 +180,32 @@ class MemoryStore:
             self.remove(key)
         return list(keys)
 
+    async def select(self, selection: Selection) -> AsyncIterator[Sequence[Listed]]:
+        """The entries that a selection means, in batches, some of them expired perhaps."""
+        async for batch in self._walk():
+            found = [listed(row.stored.entry) for row in batch if row.stored is not None]
+            yield [one for one in found if selection.admits(one)]
+
+    async def contents(self, keys: Collection[bytes]) -> list[Kept]:
+        """The entries of those keys that are known, whole but for their questions, which aren't kept."""
+        links: dict[bytes, list[tuple[Link, None]]] = {key: [] for key in keys}
+        async for batch in self._walk():
+            for row in batch:
+                if row.link is not None and row.link.target in links:
+                    links[row.link.target].append((row.link, None))
+        found = [self._rows.get(key) for key in keys]
+        entries = [row.stored.entry for row in found if row is not None and row.stored is not None]
+        return [Kept(entry, None, tuple(links[entry.key])) for entry in entries]
+
+    async def discard(self, keys: Collection[bytes]) -> list[bytes]:
+        """Forgets entries and every link that leads to them; returns all keys forgotten."""
+        unwanted = set(keys)
+        async for batch in self._walk():
+            unwanted.update(row.key for row in batch if row.link is not None and row.link.target in unwanted)
+        for key in unwanted:
+            self.remove(key)
+        return list(unwanted)
+
     async def questions(self) -> AsyncIterator[Sequence[Question]]:
         """Nothing: memory is empty at start."""
         return
@@ -231,6 +261,13 @@ class MemoryStore:
         self._audits.clear()
         self._kept.clear()
         self._size_bytes = 0
+
+    async def _walk(self) -> AsyncIterator[list[_Row]]:
+        """All rows of now, some at a time; those dropped meanwhile are empty."""
+        everything = list(self._rows.values())
+        for start in range(0, len(everything), _ROWS_AT_ONCE):
+            yield everything[start : start + _ROWS_AT_ONCE]
+            await asyncio.sleep(0)
 
     def _follow(self, row: _Row, link: Link) -> Stored | None:
         if self._clock.now() >= link.expires_at:

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from askonce.model import Entry
+from askonce.stores.selection import listed
 from askonce.stores.worth import entry_bytes, link_bytes, question_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from askonce.model import Audit, Link, Question
+    from askonce.ports import Listed
 
 __all__ = ["Batch", "Change", "Pending"]
 
@@ -91,6 +93,11 @@ class Pending:
     def find(self, key: bytes) -> Change | None:
         """The uncommitted change under `key`."""
         return self._waiting.changes.get(key) or self._committing.changes.get(key)
+
+    def listed(self) -> list[Listed]:
+        """The entries that aren't committed."""
+        changes = self._committing.changes | self._waiting.changes
+        return [listed(one.record) for one in changes.values() if isinstance(one.record, Entry)]
 
     def keep(self, record: Entry | Link, question: Question | None) -> bool:
         """Takes a record; False where the bound forbids it (an older one that waits is withdrawn then)."""

@@ -12,18 +12,21 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import structlog
 
 from askonce.model import Link
-from askonce.stores import audits, rows
+from askonce.stores import audits, rows, selection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
     from pathlib import Path
 
     from askonce.model import Audit, Entry, Question
+    from askonce.ports import Kept, Listed, Selection
 
 __all__ = ["Found", "Reader"]
 
 _BUSY_TIMEOUT_S: Final = 0.1
 _Found = TypeVar("_Found")
+_END: Final[list[Listed]] = []
+"""What follows the last batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,18 @@ class _Lookup:
     def links_to(self, target: bytes) -> list[Link]:
         """The links that lead to an entry."""
         return [Link(*row) for row in self._open().execute(rows.LINKS_TO, (target,))]
+
+    def walk(self, wanted: Selection) -> Iterator[list[Listed]]:
+        """What a selection means, step by step."""
+        return selection.walk(self._open, wanted)
+
+    def contents(self, keys: Collection[bytes]) -> list[Kept]:
+        """The entries of those keys, whole."""
+        return selection.contents(self._open(), keys)
+
+    def link_keys(self, targets: Collection[bytes]) -> list[bytes]:
+        """The keys of all links that lead to any of the targets."""
+        return selection.link_keys(self._open(), targets)
 
     def close(self) -> None:
         """Closes the connection; the next call opens a new one."""
@@ -140,6 +155,20 @@ class Reader:
         """The links that lead to an entry; none on failure."""
         return await self._scan(partial(self._lookup.links_to, target)) or []
 
+    async def select(self, wanted: Selection) -> AsyncIterator[list[Listed]]:
+        """What a selection means, in batches. Raises OSError where the file can't be read."""
+        steps = self._lookup.walk(wanted)
+        while (batch := _read(await self._scan(lambda: next(steps, _END)))) is not _END:
+            yield batch
+
+    async def contents(self, keys: Collection[bytes]) -> list[Kept]:
+        """The entries of those keys, whole. Raises OSError where the file can't be read."""
+        return _read(await self._scan(partial(self._lookup.contents, keys)))
+
+    async def link_keys(self, targets: Collection[bytes]) -> list[bytes]:
+        """The keys of all links that lead to any of the targets. Raises OSError where the file can't be read."""
+        return _read(await self._scan(partial(self._lookup.link_keys, targets)))
+
     async def reopen(self) -> None:
         """Closes the connection; the next look-up opens the file as it is then."""
         if not self._closed:
@@ -200,6 +229,13 @@ class Reader:
             if not found.done():
                 found.set_result(answer)
         self._send()
+
+
+def _read(found: _Found | None) -> _Found:
+    """What was found. Raises OSError where nothing could be read."""
+    if found is None:
+        raise OSError("the store's file can't be read now")
+    return found
 
 
 def _find(connection: sqlite3.Connection, key: bytes) -> Found | None:

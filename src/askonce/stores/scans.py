@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Collection, Sequence
 
     from askonce.model import Audit, Link, Question
-    from askonce.ports import Clock
+    from askonce.ports import Clock, Kept, Listed, Selection
+    from askonce.stores.memory import MemoryStore
     from askonce.stores.pending import Pending
     from askonce.stores.reader import Reader
     from askonce.stores.writer import Writer
@@ -52,6 +53,33 @@ class Scans:
         waiting = self._pending.audits(feature)
         if waiting:
             yield waiting
+
+    async def select(self, selection: Selection, memory: MemoryStore) -> AsyncIterator[Sequence[Listed]]:
+        """What a selection means: in memory, then what waits for the disk, then on disk. Raises OSError."""
+        await self._writer.flush()
+        seen: set[bytes] = set()
+        async for batch in memory.select(selection):
+            seen.update(one.key for one in batch)
+            yield batch
+        waiting = [one for one in self._pending.listed() if selection.admits(one) and one.key not in seen]
+        seen.update(one.key for one in waiting)
+        yield waiting
+        if not self._writer.readable:
+            raise OSError("the store's file can't be read now")
+        async for batch in self._reader.select(selection):
+            yield [one for one in batch if one.key not in seen and self._pending.find(one.key) is None]
+
+    async def contents(self, keys: Collection[bytes], memory: MemoryStore) -> list[Kept]:
+        """Entries, whole: from the disk, or else from memory. Raises OSError."""
+        await self._writer.flush()
+        found = await self._reader.contents(keys)
+        missing = set(keys) - {one.entry.key for one in found}
+        return found + (await memory.contents(missing) if missing else [])
+
+    async def link_keys(self, targets: Collection[bytes]) -> list[bytes]:
+        """The keys of all links on disk that lead to any of the targets; none where it can't be read."""
+        await self._writer.flush()
+        return await self._reader.link_keys(targets) if self._writer.readable else []
 
     async def links_to(self, target: bytes) -> list[Link]:
         """The links that lead to an entry, some of them expired perhaps."""

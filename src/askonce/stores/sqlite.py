@@ -18,11 +18,11 @@ from askonce.stores.writer import Writer
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Sequence
     from pathlib import Path
 
     from askonce.model import Audit, Question
-    from askonce.ports import Clock
+    from askonce.ports import Clock, Kept, Listed, Selection
     from askonce.stores.memory import MemoryStore
 
 __all__ = ["SqliteStore"]
@@ -172,6 +172,28 @@ class SqliteStore:
         forgotten.update(applied.forgotten if applied is not None else ())
         # Keys that were put again while the disk worked are alive: whoever called keeps them.
         return [key for key in forgotten if self._record(key) is None]
+
+    def select(self, selection: Selection) -> AsyncIterator[Sequence[Listed]]:
+        """The entries that a selection means, in memory and on disk. Raises OSError at its end."""
+        return self._scans.select(selection, self._memory)
+
+    async def contents(self, keys: Collection[bytes]) -> list[Kept]:
+        """The entries of those keys that are known, whole. Raises OSError."""
+        return await self._scans.contents(keys, self._memory)
+
+    async def discard(self, keys: Collection[bytes]) -> list[bytes]:
+        """Forgets entries and every link that leads to them; returns all keys forgotten, once that is durable.
+
+        While the disk is away, links that only it knows stay: they lead nowhere.
+        """
+        links = (
+            await self._scans.link_keys(keys) if self._writer.durable else await self._memory.discard(keys)
+        )
+        forgotten = [*{*keys, *links}]
+        for key in forgotten:
+            self.remove(key)
+        await self._writer.flush()
+        return forgotten
 
     def questions(self) -> AsyncIterator[Sequence[Question]]:
         """All live questions on disk, in the order of their commits, in batches; ends early if the disk fails."""

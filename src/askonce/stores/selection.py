@@ -1,0 +1,116 @@
+"""Stored answers by what is known of them: walked through in the file, a bounded number of rows at a step.
+
+Plain blocking functions, for the thread that reads. Each step looks at a few rows and returns, so that look-ups that
+wait meanwhile have their turn between two of them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from askonce.model import Link
+from askonce.ports import Kept, Listed
+from askonce.stores import rows
+from askonce.stores.worth import entry_bytes
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from askonce.model import Entry, Question
+    from askonce.ports import Selection
+
+__all__ = ["contents", "link_keys", "listed", "walk"]
+
+_ROWS_AT_ONCE: Final = 2_000
+_LISTED: Final = "key, created_at, expires_at, tenant, feature, model, tags, size_bytes"
+_NEXT: Final = f"SELECT {_LISTED}, rowid FROM entries WHERE rowid > ? AND rowid <= ? ORDER BY rowid LIMIT ?"  # noqa: S608 - constants
+_ONE: Final = f"SELECT {_LISTED} FROM entries WHERE key = ?"  # noqa: S608 - constants
+_TAGGED: Final = "SELECT key FROM tags WHERE tag = ? AND key > ? ORDER BY key LIMIT ?"
+_QUESTION: Final = "SELECT key, partition, text, engine, vector, tokens, answer FROM questions WHERE key = ?"
+_LINK_KEYS: Final = "SELECT key FROM links WHERE target = ?"
+
+
+def listed(entry: Entry) -> Listed:
+    """What is known of an entry in memory."""
+    return Listed(
+        entry.key,
+        entry.created_at,
+        entry.expires_at,
+        entry.tenant,
+        entry.feature,
+        entry.model,
+        entry.tags,
+        entry_bytes(entry),
+    )
+
+
+def walk(opened: Callable[[], sqlite3.Connection], selection: Selection) -> Iterator[list[Listed]]:
+    """The entries on disk that a selection means; a step may bring none. Those put meanwhile may be left out.
+
+    Raises sqlite3.Error.
+    """
+    if selection.entries:
+        found = _by_key(opened, sorted(selection.entries))
+    elif selection.tags:
+        found = _by_tag(opened, sorted(selection.tags))
+    else:
+        found = _all(opened)
+    for batch in found:
+        yield [one for one in batch if selection.admits(one)]
+
+
+def contents(connection: sqlite3.Connection, keys: Iterable[bytes]) -> list[Kept]:
+    """The entries of those keys that are on disk, whole. Raises sqlite3.Error."""
+    kept = []
+    for key in keys:
+        row = connection.execute(rows.FIND_ENTRY, (key,)).fetchone()
+        if row is not None:
+            links = [Link(*one) for one in connection.execute(rows.LINKS_TO, (key,))]
+            kept.append(
+                Kept(
+                    rows.entry_from(row),
+                    _question(connection, key),
+                    tuple((link, _question(connection, link.key)) for link in links),
+                )
+            )
+    return kept
+
+
+def link_keys(connection: sqlite3.Connection, targets: Iterable[bytes]) -> list[bytes]:
+    """The keys of all links that lead to any of the targets. Raises sqlite3.Error."""
+    return [key for target in targets for (key,) in connection.execute(_LINK_KEYS, (target,))]
+
+
+def _all(opened: Callable[[], sqlite3.Connection]) -> Iterator[list[Listed]]:
+    """In the order in which they were written, which is the order on the disk; not those written since the beginning."""
+    after, (until,) = 0, opened().execute("SELECT coalesce(max(rowid), 0) FROM entries").fetchone()
+    while batch := opened().execute(_NEXT, (after, until, _ROWS_AT_ONCE)).fetchall():
+        after = batch[-1][-1]
+        yield [_listed(row) for row in batch]
+
+
+def _by_key(opened: Callable[[], sqlite3.Connection], keys: Sequence[bytes]) -> Iterator[list[Listed]]:
+    for start in range(0, len(keys), _ROWS_AT_ONCE):
+        found = [opened().execute(_ONE, (key,)).fetchone() for key in keys[start : start + _ROWS_AT_ONCE]]
+        yield [_listed(row) for row in found if row is not None]
+
+
+def _by_tag(opened: Callable[[], sqlite3.Connection], tags: Sequence[str]) -> Iterator[list[Listed]]:
+    for place, tag in enumerate(tags):
+        before, after = set(tags[:place]), b""
+        while keys := [key for (key,) in opened().execute(_TAGGED, (tag, after, _ROWS_AT_ONCE))]:
+            after = keys[-1]
+            for batch in _by_key(opened, keys):
+                yield [one for one in batch if before.isdisjoint(one.tags)]
+
+
+def _listed(row: rows.Row) -> Listed:
+    return Listed._make((*row[:6], tuple(orjson.loads(row[6])), row[7]))
+
+
+def _question(connection: sqlite3.Connection, key: bytes) -> Question | None:
+    row = connection.execute(_QUESTION, (key,)).fetchone()
+    return None if row is None else rows.question_from(row)
