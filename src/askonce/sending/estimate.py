@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from askonce.model import Endpoint
+from askonce.model import Endpoint, Usage
 
 if TYPE_CHECKING:
     from askonce.model import Ask
 
-__all__ = ["estimated_tokens", "text_tokens"]
+__all__ = ["estimated_tokens", "estimated_usage", "text_tokens"]
 
 _BYTES_PER_TOKEN: Final = 4
 """Of English text; the rule of thumb that providers give."""
@@ -30,13 +30,19 @@ def text_tokens(size_bytes: int) -> int:
 
 def estimated_tokens(ask: Ask) -> int:
     """Prompt and completion tokens together, an estimate; at least 1, whatever the request says."""
+    usage = estimated_usage(ask)
+    return usage.prompt_tokens + usage.completion_tokens
+
+
+def estimated_usage(ask: Ask) -> Usage:
+    """Prompt tokens (at least 1) and completion tokens, an estimate."""
     tokens = text_tokens(len(ask.raw) if len(ask.raw) <= _PLAIN_BYTES else _text_bytes(ask.body))
     if ask.endpoint is Endpoint.EMBEDDINGS:
-        return tokens
+        return Usage(tokens)
     body = ask.body
     limit = body.get("max_completion_tokens") or body.get("max_tokens") or _COMPLETION_TOKENS
     count = body.get("n") or 1
-    return tokens + int(max(0, min(limit * count, _MOST_TOKENS)))
+    return Usage(tokens, int(max(0, min(limit * count, _MOST_TOKENS))))
 
 
 def _text_bytes(value: Any) -> int:
