@@ -254,4 +254,4 @@ async def test_long_texts_queue_for_a_thread_of_their_own_and_not_for_ever() -> 
     assert {task.result().reason for task in (await asyncio.wait(waiting))[0]} == {"match"}
     assert house.verifier.thread is not None
     assert house.verifier.thread.name.startswith("askonce-matching")
-    house.tier._threads.close()
+    house.tier._verdicts.close()

@@ -9,47 +9,45 @@ answer is stored, still under way, or gone.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
-from dataclasses import replace
+from collections import deque
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from askonce.errors import EmbedderUnavailable
 from askonce.matching.conversation import refers_back
-from askonce.matching.verifier import Asked, Candidate
-from askonce.matching.vocabulary import Vocabulary
 from askonce.model import Question, SemanticMode
 from askonce.pipeline.decision import Decision, Finding
-from askonce.pipeline.strictness import Bar, adjustments, tightened
-from askonce.pipeline.threads import Threads
+from askonce.pipeline.verdicts import Verdicts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Sequence
 
-    from askonce.matching.verifier import Judgement, Verifier
-    from askonce.model import Neighbour, Request, Tokens
+    from askonce.matching.verifier import Verifier
+    from askonce.model import Neighbour, Policy, Request
     from askonce.pipeline.budgets import Budgets
     from askonce.pipeline.records import Records
-    from askonce.pipeline.strictness import Adjustment
     from askonce.ports import Embedder, Embedding, Index, Observer
 
-__all__ = ["SemanticTier"]
+__all__ = ["Examination", "SemanticTier"]
 
 _CANDIDATES: Final = 10
 _PATIENCE_S: Final = 0.5
 """How long a request waits for its vector: a stuck embedder costs this much, once per flight, and no more."""
-_INLINE_TOKENS: Final = 400
-"""Of the asked question and its candidates together: verdicts on so many (some 3 ms) are made on the event loop."""
-_INLINE_CHARACTERS: Final = 4_000
-"""The same by length: a word of any number of letters may be a single token."""
-_MOST_LONG: Final = 8
-"""Verdicts on longer ones that may wait for a thread."""
-_PARTITIONS: Final = 4096
 _BACKLOG: Final = 10_000
+_JUDGED_TOGETHER: Final = 5
 _LOADED_AT_ONCE: Final = 20
 """Questions taken over between two looks at what else there is to do."""
 _log = structlog.get_logger("askonce.semantic")
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What a look-up sees: its finding, and all neighbours that it was made of, most similar first."""
+
+    finding: Finding
+    neighbours: tuple[Neighbour, ...] = ()
 
 
 class SemanticTier:
@@ -67,14 +65,11 @@ class SemanticTier:
     ) -> None:
         self._embedder = embedder
         self._index = index
-        self._verifier = verifier
+        self._verdicts = Verdicts(verifier, budgets, records)
         self._budgets = budgets
-        self._records = records
         self._observer = observer
-        self._vocabularies: OrderedDict[bytes, Vocabulary] = OrderedDict()
         self._backlog: deque[Question] = deque(maxlen=_BACKLOG)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._threads = Threads(1, "matching")
         self.loaded = 0
         """Questions taken over from the store at start."""
         self.loading = False
@@ -90,14 +85,57 @@ class SemanticTier:
 
     async def find(self, request: Request) -> Finding:
         """Equivalent requests within the asked partition. Never raises."""
-        finding = await self._find(request)
+        finding = (await self.examine(request)).finding
         mode = self._budgets.mode(request.policy)
         self._observer.semantic(request.policy.feature, mode.value, finding.reason)
         return finding
 
+    async def examine(self, request: Request) -> Examination:
+        """What a look-up sees now: counted nowhere. Never raises."""
+        ask = request.ask
+        question = self.question(request)
+        if self._embedder is None or not self.applies(request):
+            return Examination(Finding((), "semantic-off", None))
+        if question is None:
+            return Examination(Finding((), ask.unmatched or ask.unshared, None))
+        if ask.turns > 1 and refers_back(question.text):
+            return Examination(Finding((), "refers-back", None))
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                embedding = await self._embedder.embed(question.text)
+                neighbours = await self._index.search(question.partition, embedding.vector, _CANDIDATES)
+        except EmbedderUnavailable as unavailable:
+            findable = None if unavailable.reason == "text-too-long" else question
+            return Examination(Finding((), unavailable.reason, findable))
+        except TimeoutError:
+            return Examination(Finding((), "embedder-slow", question))
+        finding = await self._verdicts.judge(
+            _embedded(question, embedding), neighbours, request.policy, ask.turns
+        )
+        return Examination(finding, tuple(neighbours))
+
     async def weigh(self, request: Request) -> Sequence[Decision]:
         """What would be decided about a request now: for audits, counted nowhere. Never raises."""
-        return (await self._find(request)).decisions
+        return (await self.examine(request)).finding.decisions
+
+    async def neighbourhood(
+        self, question: Question, partition: bytes, policy: Policy, count: int
+    ) -> Examination:
+        """Verdicts on so many neighbours of an embedded question in any partition, as if it were asked there.
+
+        They are judged a few at a time: a look-up hears the nearest ones alone. Counted nowhere.
+        """
+        if question.vector is None:
+            raise ValueError("a question without vector has no neighbours")
+        asked = replace(question, partition=partition)
+        neighbours = await self._index.search(partition, question.vector, count)
+        decisions: list[Decision] = []
+        for start in range(0, len(neighbours), _JUDGED_TOGETHER):
+            some = neighbours[start : start + _JUDGED_TOGETHER]
+            decisions += (await self._verdicts.judge(asked, some, policy, 1)).decisions
+        decisions.sort(key=lambda decision: (decision.vetoed, -decision.probability))
+        reason = decisions[0].reason if decisions else "no-neighbour"
+        return Examination(Finding(tuple(decisions), reason, asked), tuple(neighbours))
 
     async def describe(self, request: Request) -> Question | None:
         """A request's question, embedded; None where that can't be done now. Never raises."""
@@ -124,11 +162,19 @@ class SemanticTier:
             self._backlog.append(question)
             return
         self._index.add(question)
-        self._vocabulary(question.partition).add(question.text)
+        self._verdicts.learn(question.partition, question.text)
 
     def reclass(self, key: bytes, answer: bytes) -> None:
         """Gives a question another answer's class."""
         self._index.reclass(key, answer)
+
+    def partition(self, key: bytes) -> bytes | None:
+        """Where a question can be found; None where there is none of that key."""
+        return self._index.partition(key)
+
+    def text(self, key: bytes) -> str | None:
+        """A question that can be found; None where there is none of that key."""
+        return self._index.text(key)
 
     def forget(self, key: bytes) -> None:
         """Makes a question unfindable: its answer is gone, or never came."""
@@ -151,113 +197,9 @@ class SemanticTier:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._threads.close()
+        self._verdicts.close()
         if self._embedder is not None:
             await self._embedder.close()
-
-    async def _find(self, request: Request) -> Finding:
-        ask = request.ask
-        question = self.question(request)
-        if self._embedder is None or not self.applies(request):
-            return Finding((), "semantic-off", None)
-        if question is None:
-            return Finding((), ask.unmatched or ask.unshared, None)
-        if ask.turns > 1 and refers_back(question.text):
-            return Finding((), "refers-back", None)
-        try:
-            async with asyncio.timeout(_PATIENCE_S):
-                embedding = await self._embedder.embed(question.text)
-                neighbours = await self._index.search(question.partition, embedding.vector, _CANDIDATES)
-        except EmbedderUnavailable as unavailable:
-            return Finding(
-                (), unavailable.reason, None if unavailable.reason == "text-too-long" else question
-            )
-        except TimeoutError:
-            return Finding((), "embedder-slow", question)
-        return await self._judge(request, neighbours, _embedded(question, embedding))
-
-    async def _judge(self, request: Request, neighbours: Sequence[Neighbour], question: Question) -> Finding:
-        others = [neighbour for neighbour in neighbours if neighbour.key != question.key]
-        near = [(one, self._candidate(one, one.tokens)) for one in others if one.tokens is not None]
-        if question.tokens is None or not near:
-            return Finding((), "no-neighbour", question)
-        count = sum(neighbour.similarity >= request.policy.similarity_floor for neighbour, _ in near)
-        if not count:
-            return Finding((), "below-floor", question)
-        asked = Asked(question.text, question.tokens)
-        candidates = [candidate for _, candidate in near]
-        try:
-            verdicts = await self._judged(asked, candidates, question.partition, request.ask.turns)
-        except Exception:  # noqa: BLE001 - a bug in judging some text must not cost the answer
-            _log.exception("verifier failed")
-            return Finding((), "verifier-failed", question)
-        if verdicts is None:
-            return Finding((), "verifier-busy", question)
-        judged, strict = verdicts
-        bar = self._bar(request, strict)
-        decisions = [
-            self._decide(bar, question, neighbour, judgement)
-            for (neighbour, _), judgement in zip(near[:count], judged[:count], strict=True)
-        ]
-        decisions.sort(key=lambda decision: (decision.vetoed, -decision.probability))
-        return Finding(tuple(decisions), decisions[0].reason, question)
-
-    async def _judged(
-        self, asked: Asked, candidates: Sequence[Candidate], partition: bytes, turns: int
-    ) -> tuple[list[Judgement], list[Adjustment]] | None:
-        """Verdicts, and what tightens them; None where too many long ones wait.
-
-        Long texts take tens of milliseconds, for which nobody else waits.
-        """
-        vocabulary = self._vocabulary(partition)
-
-        def judge() -> tuple[list[Judgement], list[Adjustment]]:
-            return self._verifier.judge(asked, candidates, vocabulary), adjustments(asked.text, turns)
-
-        tokens = len(asked.tokens.ids) + sum(len(one.tokens.ids) for one in candidates)
-        characters = len(asked.text) + sum(len(one.text) for one in candidates)
-        if tokens <= _INLINE_TOKENS and characters <= _INLINE_CHARACTERS:
-            return judge()
-        return await self._threads.run(judge) if self._threads.waiting < _MOST_LONG else None
-
-    def _candidate(self, neighbour: Neighbour, tokens: Tokens) -> Candidate:
-        record = self._records.of(neighbour.answer)
-        return Candidate(neighbour.text, neighbour.similarity, tokens, neighbour.answer, record)
-
-    def _bar(self, request: Request, strict: list[Adjustment]) -> Bar:
-        serving = self._budgets.serving(request.policy.feature)
-        return Bar(
-            serving.calibration,
-            serving.threshold,
-            tightened(serving.threshold, strict),
-            strict[0].reason if strict else "",
-        )
-
-    def _decide(self, bar: Bar, question: Question, neighbour: Neighbour, judgement: Judgement) -> Decision:
-        """Whether a candidate's answer may be served: no veto, no earlier verdict against it, and likely enough."""
-        refused = self._records.refused(question.key, neighbour.answer, neighbour.key)
-        forbidden = judgement.veto or ("judged-wrong" if refused else "")
-        probability = bar.calibration.probability(judgement.evidence)
-        return Decision(
-            question=question.key,
-            key=neighbour.key,
-            answer=neighbour.answer,
-            probability=probability,
-            threshold=bar.threshold,
-            reason=forbidden or bar.reason(probability, judgement.doubt),
-            vetoed=bool(forbidden),
-            evidence=judgement.evidence,
-        )
-
-    def _vocabulary(self, partition: bytes) -> Vocabulary:
-        vocabulary = self._vocabularies.get(partition)
-        if vocabulary is None:
-            vocabulary = self._vocabularies[partition] = Vocabulary()
-            if len(self._vocabularies) > _PARTITIONS:
-                self._vocabularies.popitem(last=False)
-        else:
-            self._vocabularies.move_to_end(partition)
-        return vocabulary
 
     async def _load(self, stored: AsyncIterator[Sequence[Question]], embedder: Embedder) -> None:
         self.loading = True

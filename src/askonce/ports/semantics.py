@@ -31,6 +31,14 @@ class Index(Protocol):
         """The nearest rows, most similar first; scans of large partitions run in a thread."""
         ...
 
+    def partition(self, key: bytes) -> bytes | None:
+        """Where the row of `key` is; None where there is none."""
+        ...
+
+    def text(self, key: bytes) -> str | None:
+        """What the row of `key` asks; None where there is none."""
+        ...
+
     @property
     def rows(self) -> int:
         """Rows in all partitions."""

@@ -122,6 +122,16 @@ class PartitionedIndex:
             found = await loop.run_in_executor(self._thread, _nearest, scans, vector, count)
         return [_neighbour(row, similarity) for similarity, row in found if self._rows.get(row.key) is row]
 
+    def partition(self, key: bytes) -> bytes | None:
+        """Where the row of `key` is; None where there is none."""
+        row = self._rows.get(key)
+        return None if row is None else row.partition
+
+    def text(self, key: bytes) -> str | None:
+        """What the row of `key` asks; None where there is none."""
+        row = self._rows.get(key)
+        return None if row is None else row.text
+
     @property
     def rows(self) -> int:
         """Rows in all partitions."""
