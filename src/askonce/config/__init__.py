@@ -23,6 +23,7 @@ from askonce.config.settings import (
     Settings,
     TenantSettings,
 )
+from askonce.config.telemetry import TelemetrySettings
 from askonce.config.upstream import OpenAIUpstream, PythonUpstream, SimulatedUpstream, UpstreamSettings
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "Settings",
     "SimulatedUpstream",
     "SqliteStore",
+    "TelemetrySettings",
     "TenantSettings",
     "UpstreamSettings",
     "WebhookSettings",

@@ -19,11 +19,13 @@ from askonce.config.forms import (
     StoreUrl,
 )
 from askonce.config.jobs import JobSettings
+from askonce.config.ledger import LedgerSettings
 from askonce.config.policy import PolicySettings
 from askonce.config.resilience import FallbackSettings
 from askonce.config.routing import Violation, fallback_violations, serves
 from askonce.config.section import Section
 from askonce.config.service import CacheSettings, EmbedderSettings, LimitSettings, LogSettings
+from askonce.config.telemetry import TelemetrySettings
 from askonce.config.upstream import UpstreamSettings
 
 __all__ = [
@@ -128,12 +130,18 @@ class Settings(Section):
     jobs: JobSettings = Field(
         default=JobSettings(), description="The batch lane: jobs that may wait for hours."
     )
+    ledger: LedgerSettings = Field(
+        default=LedgerSettings(), description="The books: who pays, and how long what is kept."
+    )
     limits: LimitSettings = Field(default=LimitSettings(), description="What requests may take.")
     cache: CacheSettings = Field(default=CacheSettings(), description="How much is kept.")
     embedder: EmbedderSettings = Field(
         default=EmbedderSettings(), description="What turns questions into vectors."
     )
     log: LogSettings = Field(default=LogSettings(), description="What is logged.")
+    telemetry: TelemetrySettings = Field(
+        default=TelemetrySettings(), description="What is sent to an OpenTelemetry collector."
+    )
     prices: dict[Annotated[str, Field(min_length=1)], PriceSettings] = Field(
         default={},
         description="Prices by model pattern (`*`, `?`); the first pattern that matches "

@@ -96,6 +96,7 @@ def _inference(running: Running, settings: Settings) -> dict[str, Inference]:
             running.jobs.desk,
             max_body_bytes=limits.max_body_bytes,
             body_timeout_s=limits.body_timeout_s,
+            begin_trace=running.begin_trace,
         )
         for path, dialect in dialects.items()
     }

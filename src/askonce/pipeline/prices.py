@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
+from askonce.model import Usage
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from askonce.model import Usage
 
 __all__ = ["Price", "Prices"]
 
@@ -41,6 +41,11 @@ class Prices:
         self._by_pattern = dict(by_pattern)
         self._memo: dict[str, Price | None] = {}
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Models that have a price by their own name rather than by a pattern."""
+        return frozenset(pattern for pattern in self._by_pattern if not set(pattern) & set("*?["))
+
     def of(self, model: str) -> Price | None:
         """The model's price; None where nobody told it."""
         if model not in self._memo:
@@ -65,3 +70,11 @@ class Prices:
             + usage.completion_tokens * price.output_picousd
         )
         return (picousd + 500) // 1_000
+
+    def saved_by_prompt_cache_nanousd(self, model: str, usage: Usage) -> int:
+        """What a call would have cost more without the provider's prompt cache; 0 where the price isn't known."""
+        if not usage.cached_tokens:
+            return 0
+        cost = self.cost_nanousd(model, usage)
+        full = self.cost_nanousd(model, Usage(usage.prompt_tokens, usage.completion_tokens))
+        return 0 if cost is None or full is None else full - cost

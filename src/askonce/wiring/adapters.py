@@ -24,8 +24,10 @@ from askonce.config import (
 from askonce.embedders.minilm import MiniLMEmbedder
 from askonce.embedders.packaged import packaged_projection
 from askonce.model import HighTemperature, Lane, Policy, RetainText, Route, Scope, SemanticMode
+from askonce.observe.live import Live
 from askonce.observe.metrics import Metrics
 from askonce.observe.observers import Observers
+from askonce.pipeline.bill import Billing
 from askonce.pipeline.dispatch import Dispatcher, Fallback, Served
 from askonce.pipeline.identity import Identity, Tenant
 from askonce.pipeline.prices import Price, Prices
@@ -42,10 +44,12 @@ from askonce.upstreams.function import FunctionUpstream, find_function
 from askonce.upstreams.openai import OpenAIUpstream, Server
 from askonce.upstreams.simulated import RateLimits, SimulatedUpstream, Simulation, read_answers
 from askonce.wiring.batching import batching_rules
+from askonce.wiring.telemetry import open_telemetry
 
 if TYPE_CHECKING:
     from askonce.config import PolicySettings, Settings, UpstreamSettings
-    from askonce.ports import Clock, Observer, Store, Upstream
+    from askonce.observe.telemetry import Telemetry
+    from askonce.ports import Charge, Clock, Observer, Store, Upstream
 
 __all__ = ["Adapters", "choose", "identity", "policy", "prices", "server"]
 
@@ -60,8 +64,11 @@ class Adapters:
     index: PartitionedIndex
     embedder: MiniLMEmbedder | None
     dispatcher: Dispatcher
+    prices: Prices
     metrics: Metrics
     ledger: SqliteLedger
+    live: Live
+    telemetry: Telemetry | None
     observer: Observer
 
 
@@ -94,18 +101,36 @@ def choose(settings: Settings, clock: Clock) -> Adapters:
     metrics = Metrics(log_requests=settings.log.requests)
     kept_at = None if isinstance(settings.store, MemoryStoreSettings) else ledger_path(settings.store.path)
     ledger = SqliteLedger(kept_at, clock)
-    observer = Observers([metrics, ledger])
+    live = Live(clock)
+    recording = settings.ledger.record
+    priced = prices(settings)
+    telemetry = open_telemetry(settings, priced)
+    told: list[Observer] = [metrics, live]
+    told += [ledger] if recording else []
+    told += [telemetry] if telemetry is not None else []
+    observer = Observers(told)
+    billing = Billing(observer, ledger.begun if recording else _unrecorded, priced, clock)
     return Adapters(
         store=store,
         index=PartitionedIndex(_VECTOR_DIMENSIONS, index_bytes),
         embedder=embedder,
         dispatcher=Dispatcher(
-            [_served(one, settings, clock) for one in settings.upstreams], observer, _fallbacks(settings)
+            [_served(one, settings, clock) for one in settings.upstreams],
+            observer,
+            billing,
+            _fallbacks(settings),
         ),
+        prices=priced,
         metrics=metrics,
         ledger=ledger,
+        live=live,
+        telemetry=telemetry,
         observer=observer,
     )
+
+
+def _unrecorded(charge: Charge) -> None:
+    """Nobody keeps the books."""
 
 
 def _served(settings: UpstreamSettings, whole: Settings, clock: Clock) -> Served:

@@ -33,7 +33,10 @@ class Running:
         observer: Told of what happens: the metrics, the ledger and whoever else wants to know.
         ledger: What was spent and saved.
         admin_digests: SHA-256 digests of the administrators' keys.
+        begin_trace: Makes a request's span of its headers; None where requests aren't traced.
+        live: The last quarter of an hour, for the dashboard.
         ready: Whether requests can be served.
+        draining: Whether the server is about to close: whoever only looks on has to leave.
     """
 
     def __init__(
@@ -45,14 +48,18 @@ class Running:
         self.metrics = adapters.metrics
         self.observer = adapters.observer
         self.ledger = adapters.ledger
+        self.live = adapters.live
+        self.begin_trace = adapters.telemetry.begin if adapters.telemetry is not None else None
         self.admin_digests = settings.admin.keys
         self.ready = True
+        self.draining = False
         self._adapters = adapters
         self._settings = settings
         self._began = time.monotonic()
 
     def drain(self) -> None:
         """The server takes no more requests, and is about to close: nobody is left waiting for a job."""
+        self.draining = True
         self.jobs.engine.drain()
 
     async def close(self) -> None:
@@ -68,6 +75,8 @@ class Running:
         await self.semantics.close(timeout_s)
         self._adapters.index.close()
         await self._adapters.dispatcher.close()
+        if self._adapters.telemetry is not None:
+            await self._adapters.telemetry.close(timeout_s)
         await self._adapters.ledger.close()
         await self._adapters.store.close()
         log.info("stopped")
