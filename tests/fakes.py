@@ -19,7 +19,9 @@ from askonce.model import (
     SemanticMode,
     Stored,
 )
+from askonce.pipeline.bill import Billing
 from askonce.pipeline.dispatch import Served
+from askonce.pipeline.prices import Price, Prices
 from askonce.ports import Kept, StoreHealth
 from askonce.sending.breaker import BreakerRules
 from askonce.sending.limits import Limits
@@ -282,6 +284,7 @@ class FakeObserver:
 
     records: list[Record] = field(default_factory=list)
     charges: list[Charge] = field(default_factory=list)
+    begun: list[Charge] = field(default_factory=list)
     calls: list[UpstreamCall] = field(default_factory=list)
     waits: list[tuple[str, str, str, float]] = field(default_factory=list)
     batches: list[tuple[str, int]] = field(default_factory=list)
@@ -325,3 +328,9 @@ class FakeObserver:
 
     def audit_dropped(self, reason: str) -> None:
         self.audits_dropped.append(reason)
+
+
+def billing(observer: FakeObserver) -> Billing:
+    """Bills at a dollar per million input tokens of any `gpt…`, two per million output tokens."""
+    prices = Prices({"gpt*": Price.per_million(1, 2)})
+    return Billing(observer, observer.begun.append, prices, FakeClock())

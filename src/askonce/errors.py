@@ -104,6 +104,7 @@ class UpstreamFailure(Refusal):
         sharing: Whom it concerns.
         body: The upstream's own error object (OpenAI's shape, JSON bytes), passed on as it is, where it sent one.
         headers: The upstream's response headers that say how much it takes (`x-ratelimit-…`), names in lower case.
+        began: Whether the upstream may have begun to work on the call, and bill it: cut off rather than refused.
     """
 
     def __init__(
@@ -116,11 +117,13 @@ class UpstreamFailure(Refusal):
         retry_after_s: float | None = None,
         body: bytes | None = None,
         headers: Sequence[tuple[str, str]] = (),
+        began: bool = False,
     ) -> None:
         super().__init__(status, code, message, retry_after_s=retry_after_s)
         self.sharing = sharing
         self.body = body
         self.headers = headers
+        self.began = began
 
     def error_object(self) -> dict[str, Any]:
         """The same, with what the upstream's own error object says in its place."""

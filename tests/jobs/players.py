@@ -296,7 +296,7 @@ class Players:
                 identity=Identity(None, ("default",), b"secret"),
                 users=Users(b"secret"),
                 policies=Policies({"default": POLICY}),
-                dispatcher=Dispatcher([served(cast("Any", _Provider()))], nothing),
+                dispatcher=Dispatcher([served(cast("Any", _Provider()))], nothing, nothing),
                 fetcher=nothing,
                 store=cast("Any", self.answers),
                 semantic=cast("Any", _NoTier()),

@@ -14,7 +14,17 @@ from askonce.errors import AuditDropped, Sharing, UpstreamFailure
 from askonce.pipeline.background import BackgroundCalls, Purse
 from askonce.pipeline.dispatch import Dispatcher
 from askonce.pipeline.prices import Price, Prices
-from fakes import CALLER, FakeClock, FakeObserver, FakeReply, FakeStore, FakeUpstream, request, served
+from fakes import (
+    CALLER,
+    FakeClock,
+    FakeObserver,
+    FakeReply,
+    FakeStore,
+    FakeUpstream,
+    billing,
+    request,
+    served,
+)
 
 if TYPE_CHECKING:
     from askonce.model import Answer
@@ -43,7 +53,7 @@ class Office:
         self.observer = FakeObserver()
         self.purse = Purse(self.store, self.clock, limit)
         self.calls = BackgroundCalls(
-            Dispatcher([served(self.upstream, **said)], self.observer),
+            Dispatcher([served(self.upstream, **said)], self.observer, billing(self.observer)),
             Prices({"gpt": Price.per_million(1, 2)}),
             self.purse,
             5_000_000,

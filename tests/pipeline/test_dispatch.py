@@ -11,7 +11,8 @@ import pytest
 from askonce.errors import Refusal, Sharing, UpstreamFailure
 from askonce.model import Caller, Endpoint, Lane, Route, Scope
 from askonce.pipeline.dispatch import Dispatcher
-from fakes import CALLER, FakeObserver, FakeReply, FakeUpstream, request, served
+from askonce.ports import Share
+from fakes import CALLER, FakeObserver, FakeReply, FakeUpstream, billing, request, served
 
 if TYPE_CHECKING:
     from askonce.pipeline.leg import Leg
@@ -24,6 +25,9 @@ class Taker:
     lane = Lane.INTERACTIVE
     deadline = float("inf")
     begun = False
+
+    def payers(self, nanousd: int) -> tuple[Share, ...]:
+        return (Share("acme", "default", "fresh", nanousd),)
 
     async def take(self, leg: Leg, passage: Passage) -> None:  # noqa: ARG002 - the port's shape
         await passage.reply.body()
@@ -38,7 +42,8 @@ def serving(*, stream_usage: bool = True) -> tuple[Dispatcher, FakeUpstream, Fak
         served(one, ("gpt-*", "o?"), {"cheap": "gpt-mini"}, stream_usage=stream_usage),
         served(two, ("*",), {"gpt-alias": "llama", "cheap": "other"}, stream_usage=stream_usage),
     ]
-    return Dispatcher(both, FakeObserver()), one, two
+    observer = FakeObserver()
+    return Dispatcher(both, observer, billing(observer)), one, two
 
 
 @pytest.mark.parametrize(
@@ -62,7 +67,8 @@ def test_the_first_upstream_that_serves_a_model_gets_it(model: str, route: Route
 
 def test_a_model_that_nobody_serves_is_refused() -> None:
     """404 in OpenAI's words, a long name cut short, and as often as it is asked for."""
-    dispatcher = Dispatcher([served(FakeUpstream(), ("gpt-*",))], FakeObserver())
+    observer = FakeObserver()
+    dispatcher = Dispatcher([served(FakeUpstream(), ("gpt-*",))], observer, billing(observer))
     for _ in range(2):
         with pytest.raises(Refusal) as caught:
             dispatcher.route("x" * 500)
@@ -82,7 +88,8 @@ def test_names_that_callers_make_up_take_no_lasting_memory() -> None:
 async def sent(body: bytes, *, stream_usage: bool = True, route: Route | None = None, **ask: Any) -> bytes:
     """The body that reaches the upstream for a caller's body."""
     upstream = FakeUpstream([FakeReply([])])
-    dispatcher = Dispatcher([served(upstream, stream_usage=stream_usage)], FakeObserver())
+    observer = FakeObserver()
+    dispatcher = Dispatcher([served(upstream, stream_usage=stream_usage)], observer, billing(observer))
     asked = request(body=json.loads(body), model="gpt", **ask)
     spoken = asked.ask._replace(raw=body, route=route or asked.ask.route)
     await dispatcher.single(asked, Taker()).travel(asked._replace(ask=spoken))

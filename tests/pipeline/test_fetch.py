@@ -17,7 +17,7 @@ from askonce.pipeline.fetch import Fetcher
 from askonce.pipeline.inflight import Flights
 from askonce.pipeline.prices import Price, Prices
 from askonce.pipeline.reply import Reply
-from fakes import FakeClock, FakeObserver, FakeReply, FakeStore, FakeUpstream, request, served
+from fakes import FakeClock, FakeObserver, FakeReply, FakeStore, FakeUpstream, billing, request, served
 from virtual_time import virtual_time
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Desk:
         self.store = FakeStore(self.clock)
         self.observer = FakeObserver()
         prices = Prices({"gpt*": Price.per_million(1, 2)})
-        dispatcher = Dispatcher([served(self.upstream)], self.observer)
+        dispatcher = Dispatcher([served(self.upstream)], self.observer, billing(self.observer))
         self._fetcher = Fetcher(dispatcher, self.store, prices, self.clock)
         self.flights = Flights(self._fly, LogMemory(10**6, 10**6))
 

@@ -23,7 +23,7 @@ from askonce.pipeline.reply import Reply
 from askonce.sending.breaker import BreakerRules
 from askonce.sending.outlet import Outlet
 from askonce.sending.retries import RetryRules
-from fakes import FakeClock, FakeObserver, FakeReply, FakeStore, FakeUpstream, request, served
+from fakes import FakeClock, FakeObserver, FakeReply, FakeStore, FakeUpstream, billing, request, served
 from sending.engine import Engine, line
 from virtual_time import virtual_time
 
@@ -100,7 +100,7 @@ class Desk:
             served(self.spare, ("spare-*",), rules=rules, breaker=BREAKER),
         ]
         chosen = fallbacks if fallbacks is not None else () if spare is None else TO_SPARE
-        dispatcher = Dispatcher(both, self.observer, chosen)
+        dispatcher = Dispatcher(both, self.observer, billing(self.observer), chosen)
         self.outlet = both[0].outlet
         fetcher = Fetcher(dispatcher, self.store, Prices({}), self.clock)
 
@@ -567,7 +567,8 @@ async def test_calls_that_failed_as_one_go_as_one_again() -> None:
     rules = replace(RULES, share=0, floor=1)
     outlet = Outlet("engine", lambda _: line(engine), rules, replace(BREAKER, failures=2))
     everything = Served(engine, outlet, ("*",), {})
-    fetcher = Fetcher(Dispatcher([everything], desk.observer), desk.store, Prices({}), desk.clock)
+    dispatcher = Dispatcher([everything], desk.observer, billing(desk.observer))
+    fetcher = Fetcher(dispatcher, desk.store, Prices({}), desk.clock)
 
     async def fly(flight: Flight) -> None:
         await fetcher.fetch(flight, flight.lead.request)

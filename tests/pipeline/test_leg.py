@@ -7,7 +7,7 @@ import asyncio
 from askonce.errors import Sharing, UpstreamFailure
 from askonce.pipeline.leg import Leg
 from askonce.sending.breaker import BreakerRules, Breakers, BreakerState
-from fakes import request
+from fakes import FakeObserver, billing, request
 from virtual_time import virtual_time
 
 FAILED = UpstreamFailure(500, "server_error", "No.", sharing=Sharing.TRANSIENT)
@@ -19,11 +19,12 @@ async def test_a_probe_that_shared_a_failed_call_has_failed() -> None:
     breakers = Breakers(BreakerRules(failures=1, probe_interval_s=5))
     asked = request()
     loop = asyncio.get_running_loop()
-    first = Leg(asked, breakers, loop.time())
+    bills = billing(FakeObserver())
+    first = Leg(asked, breakers, loop.time(), bills.open(asked, lambda _: ()))
     first.failed(FAILED)
     first.end()
     await asyncio.sleep(5)
-    probe = Leg(asked, breakers, loop.time())
+    probe = Leg(asked, breakers, loop.time(), bills.open(asked, lambda _: ()))
     probe.counts = False
     probe.failed(FAILED)
     probe.end()

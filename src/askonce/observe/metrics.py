@@ -134,6 +134,7 @@ class Metrics:
 
     def charged(self, charge: Charge) -> None:
         """An upstream call is paid for."""
+        self._tallies.charged(charge)
 
     def upstream_call(self, call: UpstreamCall) -> None:
         """An upstream call has ended."""

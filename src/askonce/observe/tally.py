@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from prometheus_client.metrics_core import Metric
 
-    from askonce.ports import Record
+    from askonce.ports import Charge, Record
 
 __all__ = ["Kind", "Tallies"]
 
@@ -61,7 +61,7 @@ class _Tally:
 
     __slots__ = (
         "duration", "first_byte", "input_tokens", "output_tokens", "overhead", "requests", "saved_nanousd",
-        "spent_nanousd", "unpriced",
+        "unpriced",
     )  # fmt: skip
 
     def __init__(self, duration: _Latency, first_byte: _Latency, overhead: _Latency) -> None:
@@ -69,7 +69,7 @@ class _Tally:
         self.first_byte = first_byte
         self.overhead = overhead
         self.requests = self.input_tokens = self.output_tokens = self.unpriced = 0
-        self.spent_nanousd = self.saved_nanousd = 0
+        self.saved_nanousd = 0
 
     def count(self, record: Record) -> None:
         self.requests += 1
@@ -83,10 +83,9 @@ class _Tally:
             return
         self.input_tokens += record.usage.prompt_tokens
         self.output_tokens += record.usage.completion_tokens
-        if record.spent_nanousd is None or record.saved_nanousd is None:
+        if record.saved_nanousd is None:
             self.unpriced += 1
         else:
-            self.spent_nanousd += record.spent_nanousd
             self.saved_nanousd += record.saved_nanousd
 
 
@@ -96,6 +95,15 @@ class Tallies:
     def __init__(self) -> None:
         self._tallies: dict[Kind, _Tally] = {}
         self._latencies: dict[tuple[str, str], _Latency] = {}
+        self._spent: dict[tuple[str, str, str], int] = {}
+
+    def charged(self, charge: Charge) -> None:
+        """What an upstream call cost, by who pays; nothing where nobody said what it took."""
+        if charge.usage is None:
+            return
+        for share in charge.shares:
+            whose = (share.label, share.feature, share.outcome)
+            self._spent[whose] = self._spent.get(whose, 0) + share.nanousd
 
     def count(self, kind: Kind, record: Record) -> None:
         """One more request."""
@@ -120,8 +128,12 @@ class Tallies:
             requests.add_metric(kind, tally.requests)
         yield requests
         yield self._tokens(tallies)
-        yield self._money("askonce_spent_usd", "Dollars that upstream calls cost.", "spent_nanousd")
-        yield self._money("askonce_saved_usd", "Dollars that were not spent.", "saved_nanousd")
+        yield _money("askonce_spent_usd", "Dollars that upstream calls cost, by who pays for them.", self._spent)
+        saved: dict[tuple[str, str, str], int] = {}
+        for kind, tally in tallies:
+            whose = (kind.tenant, kind.feature, kind.outcome)
+            saved[whose] = saved.get(whose, 0) + tally.saved_nanousd
+        yield _money("askonce_saved_usd", "Dollars that were not spent.", saved)
         yield CounterMetricFamily(
             "askonce_unpriced_requests",
             "Answers of models whose price isn't known.",
@@ -149,19 +161,17 @@ class Tallies:
             family.add_metric(labels, tokens)
         return family
 
-    def _money(self, name: str, text: str, field: str) -> Metric:
-        family = CounterMetricFamily(name, text, labels=("tenant", "feature", "outcome"))
-        sums: dict[tuple[str, str, str], int] = {}
-        for kind, tally in self._tallies.items():
-            whose = (kind.tenant, kind.feature, kind.outcome)
-            sums[whose] = sums.get(whose, 0) + int(getattr(tally, field))
-        for labels, nanousd in sums.items():
-            family.add_metric(labels, nanousd * _USD)
-        return family
-
     def _histogram(self, name: str, text: str) -> Metric:
         family = HistogramMetricFamily(f"askonce_{name}_seconds", text, labels=("outcome",))
         for (which, outcome), latency in self._latencies.items():
             if which == name:
                 family.add_metric((outcome,), latency.cumulated(), latency.total_s)
         return family
+
+
+def _money(name: str, text: str, sums: Mapping[tuple[str, str, str], int]) -> Metric:
+    """A family of dollars by tenant, feature and outcome."""
+    family = CounterMetricFamily(name, text, labels=("tenant", "feature", "outcome"))
+    for labels, nanousd in list(sums.items()):
+        family.add_metric(labels, nanousd * _USD)
+    return family

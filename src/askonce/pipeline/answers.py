@@ -50,7 +50,7 @@ class Stamp:
 
 def garbage(sentence: str) -> UpstreamFailure:
     """The failure of an upstream that answered 200 with something that isn't an answer."""
-    return UpstreamFailure(502, "upstream_garbage", sentence, sharing=Sharing.TRANSIENT)
+    return UpstreamFailure(502, "upstream_garbage", sentence, sharing=Sharing.TRANSIENT, began=True)
 
 
 def told(error: object) -> UpstreamFailure:
@@ -62,6 +62,7 @@ def told(error: object) -> UpstreamFailure:
         f"The upstream reported an error under status 200: {said}",
         sharing=Sharing.TRANSIENT,
         body=orjson.dumps(error) if isinstance(error, dict) else None,
+        began=True,
     )
 
 

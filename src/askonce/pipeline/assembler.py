@@ -85,6 +85,13 @@ class Assembler:
         return len(finished) == len(self._choices) >= self._expected
 
     @property
+    def said_bytes(self) -> int:
+        """About how much text has come so far."""
+        return sum(
+            len(orjson.dumps(choice.get("text") or choice.get("delta"))) for choice in self._choices.values()
+        )
+
+    @property
     def speaks(self) -> bool:
         """Whether some choice has more than its role by now: a part of the answer, or its end."""
         return any(

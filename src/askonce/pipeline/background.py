@@ -12,13 +12,14 @@ from askonce.errors import AuditDropped, Refusal
 from askonce.model import Lane
 from askonce.pipeline.answers import parse_whole
 from askonce.pipeline.dispatch import unstreamed
+from askonce.pipeline.split import share
 
 if TYPE_CHECKING:
     from askonce.model import Answer, Request
     from askonce.pipeline.dispatch import Dispatcher
     from askonce.pipeline.leg import Leg
     from askonce.pipeline.prices import Prices
-    from askonce.ports import Clock, Store
+    from askonce.ports import Clock, Share, Store
     from askonce.sending.passage import Passage
 
 __all__ = ["BackgroundCalls", "Purse"]
@@ -151,7 +152,12 @@ class _Errand:
     def __init__(self, request: Request, prices: Prices, now: float) -> None:
         self.deadline = now + request.policy.timeout_s
         self.answer: Answer
+        self._request = request
         self._prices = prices
+
+    def payers(self, nanousd: int) -> tuple[Share, ...]:
+        """The account of the request that is audited."""
+        return (share(self._request, "audit", nanousd),)
 
     async def take(self, leg: Leg, passage: Passage) -> None:
         """Takes the answer in."""
@@ -161,4 +167,5 @@ class _Errand:
             body, ask.endpoint, lambda usage: self._prices.cost_nanousd(ask.route.model, usage)
         )
         leg.answer = self.answer
+        leg.bill.answered(self.answer)
         passage.settle(self.answer.usage)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from askonce.model import Caller, Request
+    from askonce.pipeline.bill import Billing
     from askonce.pipeline.leg import Divert, Errand
     from askonce.ports import Observer, Upstream
     from askonce.sending.outlet import Outlet
@@ -63,11 +64,16 @@ class Dispatcher:
     """Knows the upstreams in the configuration's order; the first that serves a model gets it."""
 
     def __init__(
-        self, served: Sequence[Served], observer: Observer, fallbacks: Sequence[Fallback] = ()
+        self,
+        served: Sequence[Served],
+        observer: Observer,
+        billing: Billing,
+        fallbacks: Sequence[Fallback] = (),
     ) -> None:
         """`fallbacks`: the first whose pattern matches a model as callers name it counts."""
         self._served = {one.upstream.name: one for one in served}
         self._observer = observer
+        self._billing = billing
         self._fallbacks = fallbacks
         self._routes: dict[str, Route] = {}
         self._stops: dict[tuple[str, Route, bool], tuple[Stop, ...]] = {}
@@ -108,11 +114,11 @@ class Dispatcher:
             if len(self._stops) >= _MEMO:
                 self._stops.clear()
             stops = self._stops[named] = tuple(self._find_stops(*named))
-        return Journey(stops, errand, self._observer, divert)
+        return Journey(stops, errand, self._observer, self._billing, divert)
 
     def single(self, request: Request, errand: Errand) -> Journey:
         """The way of a request that nobody waits for: one call to its own upstream, which takes no caller's retry."""
-        return Journey([self._stop(request.ask.route)], errand, self._observer)
+        return Journey([self._stop(request.ask.route)], errand, self._observer, self._billing)
 
     def spends_callers_key(self, request: Request) -> bool:
         """Whether a request's call is billed to its caller's own credential."""

@@ -10,6 +10,7 @@ from askonce.model import Entry
 from askonce.pipeline.answers import ID_PREFIXES, parse_whole
 from askonce.pipeline.assembler import Assembler
 from askonce.pipeline.fingerprint import rerouted
+from askonce.pipeline.split import CostPolicy, flight_shares, tell_seats
 from askonce.pipeline.stored import cache_key, exact, young_enough
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from askonce.pipeline.flight import Flight
     from askonce.pipeline.leg import Leg
     from askonce.pipeline.prices import Prices
-    from askonce.ports import Clock, Store, UpstreamReply
+    from askonce.ports import Clock, Share, Store, UpstreamReply
     from askonce.sending.passage import Passage
 
 __all__ = ["Fetcher"]
@@ -32,16 +33,25 @@ _HELD: Final = 64
 class Fetcher:
     """Brings answers in."""
 
-    def __init__(self, dispatcher: Dispatcher, store: Store, prices: Prices, clock: Clock) -> None:
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        store: Store,
+        prices: Prices,
+        clock: Clock,
+        policy: CostPolicy = CostPolicy.LEADER,
+    ) -> None:
+        """`policy`: who pays for a call that several wait for."""
         self._dispatcher = dispatcher
-        self._store = store
-        self._prices = prices
-        self._clock = clock
+        self.store = store
+        self.prices = prices
+        self.clock = clock
+        self.policy = policy
 
     async def fetch(self, flight: Flight, request: Request) -> None:
         """Asks, relays, keeps, and lands the flight, in this order. Raises Refusal."""
         flight.asked_at = perf_counter()
-        delivery = _Delivery(flight, request, self._store, self._prices, self._clock)
+        delivery = _Delivery(flight, request, self)
         flight.journey = self._dispatcher.journey(request, delivery, delivery.divert)
         await flight.journey.travel(request)
 
@@ -49,12 +59,13 @@ class Fetcher:
 class _Delivery:
     """What a flight's journey is for: its answer, from whichever upstream it comes."""
 
-    def __init__(self, flight: Flight, request: Request, store: Store, prices: Prices, clock: Clock) -> None:
+    def __init__(self, flight: Flight, request: Request, fetcher: Fetcher) -> None:
         self._flight = flight
         self._asked = request
-        self._store = store
-        self._prices = prices
-        self._clock = clock
+        self._store = fetcher.store
+        self._prices = fetcher.prices
+        self._clock = fetcher.clock
+        self._policy = fetcher.policy
 
     @property
     def lane(self) -> Lane:
@@ -70,6 +81,10 @@ class _Delivery:
     def begun(self) -> bool:
         """Whether the log has events that callers may have read."""
         return len(self._flight.log) > 0
+
+    def payers(self, nanousd: int) -> tuple[Share, ...]:
+        """Those of its callers that the policy says."""
+        return flight_shares(self._flight, nanousd, self._policy)
 
     async def divert(self, request: Request, route: Route) -> Request | None:
         """The request understood anew for a fallback; None where that one's answer is stored, and landed on."""
@@ -94,6 +109,8 @@ class _Delivery:
         leg.answer = answer
         passage.settle(answer.usage)
         self._keep(leg.request, answer, reply, keepable=keepable)
+        if leg.bill.answered(answer):
+            tell_seats(flight, answer.cost_nanousd or 0, self._policy)
         flight.land(answer, flight.source)
 
     async def _receive(self, leg: Leg, reply: UpstreamReply) -> tuple[Answer, bool]:
@@ -106,6 +123,14 @@ class _Delivery:
         """Events wait for the first that says something: a stream that breaks off before can begin again unseen."""
         ask = leg.request.ask
         assembler = Assembler(ask.endpoint, _choice_count(ask.body))
+        try:
+            return await self._relay_to(assembler, leg, reply)
+        except BaseException:
+            leg.bill.heard(assembler.said_bytes)
+            raise
+
+    async def _relay_to(self, assembler: Assembler, leg: Leg, reply: UpstreamReply) -> tuple[Answer, bool]:
+        ask = leg.request.ask
         held: list[Chunk] = []
         while payloads := await reply.read():
             for payload in payloads:
@@ -117,9 +142,7 @@ class _Delivery:
                     self._publish(held, assembler)
         if not (reply.finished or assembler.ended):
             sentence = f"{ask.route.upstream} broke off in the middle of its answer; try again."
-            raise UpstreamFailure(
-                502, "upstream_broke_off", sentence, sharing=Sharing.TRANSIENT, began=True
-            )
+            raise UpstreamFailure(502, "upstream_broke_off", sentence, sharing=Sharing.TRANSIENT, began=True)
         self._publish(held, assembler)
         return assembler.finish(self._cost(leg.request))
 

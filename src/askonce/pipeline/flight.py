@@ -13,7 +13,7 @@ from askonce.pipeline.broadcast import Log
 from askonce.pipeline.seat import Seat
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from askonce.errors import Refusal
     from askonce.model import Answer, Chunk, Outcome, Question, Request
@@ -107,6 +107,11 @@ class Flight:
     def seats(self) -> int:
         """Callers on board."""
         return len(self._seats)
+
+    @property
+    def aboard(self) -> Collection[Seat]:
+        """Who is on board, in the order in which they came."""
+        return self._seats.keys()
 
     @property
     def lane(self) -> Lane:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from askonce.model import Request
+    from askonce.pipeline.bill import Billing
     from askonce.pipeline.leg import Divert, Errand, Stop
     from askonce.ports import Observer
 
@@ -63,12 +64,18 @@ class Journey:
     """One request's way. Made for one `travel`."""
 
     def __init__(
-        self, stops: Sequence[Stop], errand: Errand, observer: Observer, divert: Divert | None = None
+        self,
+        stops: Sequence[Stop],
+        errand: Errand,
+        observer: Observer,
+        billing: Billing,
+        divert: Divert | None = None,
     ) -> None:
         """`stops`: the request's own, then its fallbacks. Without `divert` nothing but one call is made."""
         self._stops = stops
         self._errand = errand
         self._observer = observer
+        self._billing = billing
         self._divert = divert
         self._at = 0
         self._ticket: Ticket | None = None
@@ -99,6 +106,16 @@ class Journey:
             self._ticket.deadline = max(self._ticket.deadline, self._errand.deadline)
             line = self._stop.outlet.line(self._stop.route.model)
             line.hurry(self._ticket, self._errand.lane)
+
+    @property
+    def upstream(self) -> str:
+        """Who is being asked."""
+        return self._stop.outlet.name
+
+    @property
+    def queued(self) -> bool:
+        """Whether its call waits for its turn."""
+        return self._ticket is not None and not self._ticket.sent
 
     @property
     def _stop(self) -> Stop:
@@ -162,7 +179,7 @@ class Journey:
         unavailable = outlet.unavailable(model, now)
         if unavailable is not None:
             return unavailable
-        leg = Leg(request, outlet.breakers, now)
+        leg = Leg(request, outlet.breakers, now, self._billing.open(request, self._errand.payers))
         status = "cancelled"
         try:
             await self._send(leg, now)
@@ -170,6 +187,7 @@ class Journey:
             status = failure.code if failure.code in _CAUSES else str(failure.status)
             leg.sent, leg.counts = True, outlet.is_new(failure)
             leg.failed(failure)
+            leg.bill.failed(failure)
             outlet.dismiss(model, _now())
             return failure
         except Refusal as refusal:  # the line's own: the upstream wasn't asked
@@ -181,6 +199,7 @@ class Journey:
             return None
         finally:
             leg.end()
+            leg.bill.close()
             if leg.sent:
                 self._observer.upstream_call(leg.account(outlet.name, status))
 
@@ -194,6 +213,7 @@ class Journey:
             lane=errand.lane,
             tokens=estimated_tokens(request.ask),
             deadline=errand.deadline,
+            leaves=leg.bill.leaves,
         )
         line = stop.outlet.line(stop.route.model)
         if self._more and (wait_s := line.wait_s(call, ticket)) > stop.outlet.rules.cap_s:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from askonce.model import Answer, Call, Lane, Request, Route
+    from askonce.pipeline.bill import Bill
+    from askonce.ports import Share
     from askonce.sending.breaker import Breakers
     from askonce.sending.outlet import Outlet
     from askonce.sending.passage import Passage
@@ -55,8 +57,12 @@ class Errand(Protocol):
         """Whether somebody has had a part of an answer, so that there is no other try."""
         ...
 
+    def payers(self, nanousd: int) -> tuple[Share, ...]:
+        """Who pays so much for a call, as of now: at least one share."""
+        ...
+
     async def take(self, leg: Leg, passage: Passage) -> None:
-        """Takes an accepted call's answer in. Raises UpstreamFailure."""
+        """Takes an accepted call's answer in, and has it charged. Raises UpstreamFailure."""
         ...
 
 
@@ -65,6 +71,7 @@ class Leg:
 
     Attributes:
         request: As it was understood for the upstream that is asked.
+        bill: What it comes to.
         trace: Its span; None where requests aren't traced.
         sent: Whether the upstream was asked, as far as is known.
         counts: Whether it stands for its upstream call where these are counted: of those that share one, one does.
@@ -76,12 +83,13 @@ class Leg:
     """
 
     __slots__ = (
-        "_began", "_breakers", "_first_s", "_given", "_told", "answer", "batched", "counts", "queued_s", "request", "sent",
+        "_began", "_breakers", "_first_s", "_given", "_told", "answer", "batched", "bill", "counts", "queued_s", "request", "sent",
         "trace", "waited_s", "way",
     )  # fmt: skip
 
-    def __init__(self, request: Request, breakers: Breakers, now: float) -> None:
+    def __init__(self, request: Request, breakers: Breakers, now: float, bill: Bill) -> None:
         self.request = request
+        self.bill = bill
         self.trace = None if request.trace is None else request.trace.child()
         self.sent = False
         self.counts = True

@@ -117,16 +117,17 @@ class Reply:
     @property
     def spent_nanousd(self) -> int | None:
         """What the answer cost this caller; None where that isn't known (yet)."""
-        if self.answer is None:
+        if self.answer is None or self.answer.cost_nanousd is None:
             return None
-        return self.answer.cost_nanousd if isinstance(self.outcome, Fresh | Bypass) else 0
+        return 0 if self.seat is None else self.seat.spent_nanousd
 
     @property
     def saved_nanousd(self) -> int | None:
         """What the answer didn't cost this caller; None where that isn't known (yet)."""
-        if self.answer is None:
+        spent = self.spent_nanousd
+        if self.answer is None or self.answer.cost_nanousd is None or spent is None:
             return None
-        return 0 if isinstance(self.outcome, Fresh | Bypass) else self.answer.cost_nanousd
+        return max(0, self.answer.cost_nanousd - spent)
 
     async def _end(self) -> bytes:
         if self.seat is not None:

@@ -31,11 +31,13 @@ class Seat:
         position: Events read so far; 0 also for callers that want the answer whole.
         events: Whether it reads events rather than the answer.
         led: Whether the upstream was asked on this seat's behalf.
+        spent_nanousd: This caller's part of what upstream calls cost so far.
         deadline: Event-loop time at which it stops waiting; for a seat that follows, about when its callers do.
     """
 
     __slots__ = (
         "_failure", "_flight", "_log", "_timer", "_waker", "deadline", "events", "follows", "led", "position", "request",
+        "spent_nanousd",
     )  # fmt: skip
 
     def __init__(self, flight: Flight, request: Request, *, follows: bool = False) -> None:
@@ -44,6 +46,7 @@ class Seat:
         self.position = 0
         self.events = follows or request.ask.stream
         self.led = False
+        self.spent_nanousd = 0
         self._flight = flight
         self._log = flight.log
         self._log.hold()

@@ -165,6 +165,10 @@ class Ledger(Protocol):
         """A request has ended."""
         ...
 
+    def begun(self, charge: Charge) -> None:
+        """An upstream call is about to go out: what it counts as should nothing more be heard of it."""
+        ...
+
     def charged(self, charge: Charge) -> None:
         """An upstream call is paid for."""
         ...

@@ -64,16 +64,21 @@ class Share(NamedTuple):
         outcome: How its caller was answered: `fresh`, `bypass`, `joined`; `abandoned` where nobody was left who waited,
             `audit` where the gateway asked on its own account, `batch` for a provider's batch.
         nanousd: Its part; 0 where the price isn't known.
+        label: The tenant's name in metrics.
     """
 
     tenant: str
     feature: str
     outcome: str
     nanousd: int
+    label: str = ""
 
 
 class Charge(NamedTuple):
     """What an upstream call that went out came to: told once for each, when it is over.
+
+    Where several requests went with one call, it is told for each of them: what its answer's share came to. A call that
+    the upstream refused took no tokens and costs nothing.
 
     Attributes:
         call: Its id, as sent to the upstream (`X-Client-Request-Id`).
@@ -85,7 +90,9 @@ class Charge(NamedTuple):
         cost_nanousd: What `usage` (or `estimate`) costs; None where the price isn't known.
         saved_prompt_cache_nanousd: What the provider's prompt cache took off the price.
         saved_batch_nanousd: What the provider's batch price took off.
-        shares: Who pays: their `nanousd` add up to the cost. The tokens are the first one's.
+        shares: Who pays, at least one: their `nanousd` add up to the cost. The tokens are the first one's.
+        part: Which of the requests that went with the call; 0 is the first, and stands for the call where these are
+            counted.
     """
 
     call: str
@@ -98,6 +105,7 @@ class Charge(NamedTuple):
     saved_prompt_cache_nanousd: int
     saved_batch_nanousd: int
     shares: tuple[Share, ...]
+    part: int = 0
 
 
 class UpstreamCall(NamedTuple):

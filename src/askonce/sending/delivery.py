@@ -95,9 +95,12 @@ class _Load:
             raise _NobodyLeft
         self._ticket.tokens = sum(member.ticket.tokens for member in self.members)
         self._departure = self.run.width.sent()
-        if len(self.members) == 1:
-            return self.members[0].part.call
-        return self.run.form.join([member.part for member in self.members])
+        alone = len(self.members) == 1
+        parts = [member.part for member in self.members]
+        call = (parts[0].call if alone else self.run.form.join(parts)).named()
+        for part, member in enumerate(self.members):
+            member.ticket.leaves(call.id, part)
+        return call
 
     def answered(self) -> None:
         """Notes how long it took."""
@@ -239,6 +242,7 @@ def _common(name: str, failure: UpstreamFailure, members: Sequence[Member]) -> U
         sharing=failure.sharing,
         retry_after_s=failure.retry_after_s,
         headers=failure.headers,
+        began=failure.began,
     )
 
 

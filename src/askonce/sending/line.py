@@ -63,7 +63,9 @@ class Line:
         if self._batches is not None and (part := self._batches.read(call)) is not None:
             return await self._batches.open(part, ticket)
         grant = await self._admission.admit(ticket, call.credential)
+        call = call.named()
         ticket.sent = True
+        ticket.leaves(call.id, 0)
         return await self._send(call, grant)
 
     async def carry(self, first: Call, ticket: Ticket, load: Callable[[], Call]) -> Passage:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from askonce.model import Lane
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["Ticket"]
 
 _ORDER: Final = {lane: place for place, lane in enumerate(Lane)}
+
+
+def _unheard(call: str, part: int) -> None:
+    """Nobody keeps account of the call."""
 
 
 @dataclass(slots=True, eq=False)
@@ -22,6 +29,8 @@ class Ticket:
         tokens: Estimated prompt and completion tokens.
         deadline: Event-loop time by which an answer is wanted.
         sent: Whether the call went out, by itself rather than with others.
+        leaves: Told when it is about to go out: the upstream call's id, and which of those that share it this one is
+            (0 for the first). Told again where a batch was refused as a whole and is sent again in pieces.
     """
 
     tenant: str
@@ -29,6 +38,7 @@ class Ticket:
     tokens: int
     deadline: float
     sent: bool = False
+    leaves: Callable[[str, int], None] = _unheard
 
     def is_behind(self, lane: Lane) -> bool:
         """Whether calls of that lane go before this one."""

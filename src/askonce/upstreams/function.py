@@ -160,6 +160,7 @@ class FunctionUpstream:
                 retry_after_s=error.retry_after_s,
                 body=error.body,
                 headers=error.headers,
+                began=error.began,
             )
         if isinstance(error, Refusal):
             passing = error.status in _TRANSIENT or error.status >= _SERVER_ERROR
@@ -168,7 +169,8 @@ class FunctionUpstream:
                 error.status, error.code, error.message, sharing=sharing, retry_after_s=error.retry_after_s
             )
         _log.error("function failed", upstream=self._name, error=type(error).__name__, at=_place(error))
-        return transient(500, "upstream_failed", f"{self._name} failed ({type(error).__name__}); try again.")
+        sentence = f"{self._name} failed ({type(error).__name__}); try again."
+        return transient(500, "upstream_failed", sentence, began=False)
 
 
 class _Raised(NamedTuple):

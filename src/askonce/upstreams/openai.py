@@ -32,6 +32,8 @@ _STALE_S: Final = 1.0
 """A reused connection that is closed this soon was closed before it took the request, by all that can be told."""
 _SHOWN_HEADERS: Final = ("openai-", "x-ratelimit-", "ratelimit-")
 _END_MARK: Final = b"[DONE]"
+_CALL_ID: Final = "X-Client-Request-Id"
+"""OpenAI documents it: a request can be asked after by this name, also where it wasn't answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,7 @@ class OpenAIUpstream:
         headers = {
             "Content-Type": "application/json",
             **dict(call.headers),
+            **({_CALL_ID: call.id} if call.id else {}),
             **(call.trace.headers if call.trace is not None else {}),
             **self._authorization(call.credential),
         }
@@ -153,9 +156,8 @@ class OpenAIUpstream:
             async with asyncio.timeout(server.first_byte_timeout_s):
                 return await self._exchange(method, url, headers, body)
         except aiohttp.ConnectionTimeoutError:
-            raise transient(
-                504, "upstream_unreachable", f"{self.name} could not be connected to in time."
-            ) from None
+            sentence = f"{self.name} could not be connected to in time."
+            raise transient(504, "upstream_unreachable", sentence, began=False) from None
         except TimeoutError:
             raise transient(
                 504, "upstream_timeout", f"{self.name} did not answer in time; try again."
@@ -163,10 +165,9 @@ class OpenAIUpstream:
         except aiohttp.ClientResponseError:
             raise transient(502, "upstream_garbage", f"{self.name} answered with broken HTTP.") from None
         except (aiohttp.ClientError, OSError) as error:
-            what = type(error).__name__
-            raise transient(
-                502, "upstream_unreachable", f"{self.name} could not be reached ({what})."
-            ) from None
+            connected = not isinstance(error, aiohttp.ClientConnectorError)
+            sentence = f"{self.name} could not be reached ({type(error).__name__})."
+            raise transient(502, "upstream_unreachable", sentence, began=connected) from None
 
     async def _exchange(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
@@ -289,7 +290,7 @@ class OpenAIReply:
 
     def _too_large(self) -> UpstreamFailure:
         sentence = f"{self._server.name}'s answer is larger than {self._server.max_response_bytes} bytes."
-        return UpstreamFailure(502, "upstream_too_large", sentence, sharing=Sharing.FATAL)
+        return UpstreamFailure(502, "upstream_too_large", sentence, sharing=Sharing.FATAL, began=True)
 
 
 def _max_age(directives: str) -> float | None:

@@ -37,9 +37,9 @@ class Refused:
     body: bytes
 
 
-def transient(status: int, code: str, sentence: str) -> UpstreamFailure:
-    """A failure that is the moment's fault: another try may help."""
-    return UpstreamFailure(status, code, sentence, sharing=Sharing.TRANSIENT)
+def transient(status: int, code: str, sentence: str, *, began: bool = True) -> UpstreamFailure:
+    """A failure that is the moment's fault: another try may help. `began` unless no word of the call was sent."""
+    return UpstreamFailure(status, code, sentence, sharing=Sharing.TRANSIENT, began=began)
 
 
 def read_refusal(name: str, refused: Refused, *, own_key: bool, now: float) -> UpstreamFailure:

@@ -13,8 +13,9 @@ from askonce.observe.clock import SystemClock
 from askonce.pipeline.broadcast import LogMemory
 from askonce.pipeline.fetch import Fetcher
 from askonce.pipeline.policy import Policies
+from askonce.pipeline.split import CostPolicy
 from askonce.pipeline.users import Users
-from askonce.wiring.adapters import choose, identity, policy, prices
+from askonce.wiring.adapters import choose, identity, policy
 from askonce.wiring.jobs import jobs
 from askonce.wiring.readings import readings
 from askonce.wiring.running import Running
@@ -33,7 +34,7 @@ async def open_gateway(settings: Settings) -> Running:
     await adapters.store.start()
     adapters.ledger.start()
     secret = await adapters.store.secret()
-    priced = prices(settings)
+    priced = adapters.prices
     matching = semantics(settings, adapters, priced, clock)
     gateway = Gateway(
         Parts(
@@ -41,7 +42,9 @@ async def open_gateway(settings: Settings) -> Running:
             users=Users(secret),
             policies=Policies({name: policy(settings, name) for name in settings.feature_names}),
             dispatcher=adapters.dispatcher,
-            fetcher=Fetcher(adapters.dispatcher, adapters.store, priced, clock),
+            fetcher=Fetcher(
+                adapters.dispatcher, adapters.store, priced, clock, CostPolicy(settings.ledger.cost_policy)
+            ),
             store=adapters.store,
             semantic=matching.tier,
             budgets=matching.budgets,

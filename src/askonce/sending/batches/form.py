@@ -101,7 +101,7 @@ class Form(Protocol):
 def mismatch(name: str) -> UpstreamFailure:
     """What every caller of a batch is told whose answer doesn't fit it."""
     sentence = f"{name} answered several requests at once with something that doesn't fit them; try again."
-    return UpstreamFailure(502, "upstream_garbage", sentence, sharing=Sharing.TRANSIENT)
+    return UpstreamFailure(502, "upstream_garbage", sentence, sharing=Sharing.TRANSIENT, began=True)
 
 
 def read_fields(body: bytes) -> Fields:

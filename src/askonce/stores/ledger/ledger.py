@@ -42,6 +42,9 @@ class SqliteLedger:
         """A request has ended."""
         self._page.request(record, self._clock.now())
 
+    def begun(self, charge: Charge) -> None:
+        """An upstream call is about to go out: what it counts as should nothing more be heard of it."""
+
     def charged(self, charge: Charge) -> None:
         """An upstream call is paid for."""
         self._page.charged(charge)

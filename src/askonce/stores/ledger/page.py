@@ -159,7 +159,7 @@ class Page:
             line.unsettled_nanousd += charge.cost_nanousd or 0
             self.unsettled.append(charge)
             return
-        line.calls += 1
+        line.calls += charge.part == 0
         line.billed_input_tokens += charge.usage.prompt_tokens
         line.billed_output_tokens += charge.usage.completion_tokens
         line.billed_cached_tokens += charge.usage.cached_tokens

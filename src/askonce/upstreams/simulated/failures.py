@@ -99,4 +99,5 @@ class Severed(UpstreamFailure):
             "upstream_unreachable",
             "The simulated upstream is dead, as it was told to be.",
             sharing=Sharing.TRANSIENT,
+            began=True,
         )

@@ -209,4 +209,4 @@ class SimulatedReply:
 
 
 def _broken(code: str, sentence: str) -> UpstreamFailure:
-    return UpstreamFailure(502, code, sentence, sharing=Sharing.TRANSIENT)
+    return UpstreamFailure(502, code, sentence, sharing=Sharing.TRANSIENT, began=True)
