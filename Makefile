@@ -6,7 +6,7 @@ demo: .venv/.ready
 	$(BIN)/askonce demo $(ARGS)
 
 test: .venv/.ready
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n auto --dist loadscope $(ARGS)
 
 test-slow: .venv/.ready
 	$(BIN)/pytest -m slow $(ARGS)
@@ -38,7 +38,7 @@ docs: .venv/.ready
 lock: .venv/.ready
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --universal --no-emit-index-url --no-header --no-annotate \
-		--extra demo --extra evaluate --group dev pyproject.toml -o requirements.lock
+		--extra demo --extra evaluate --extra otel --extra report --group dev pyproject.toml -o requirements.lock
 
 .venv/.ready: requirements.lock pyproject.toml scripts/setup
 	scripts/setup

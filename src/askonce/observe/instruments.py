@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Instruments"]
 
-_USD: Final = 1e-9
+_NANOUSD: Final = 1e9
 _USD_UNIT: Final = "{USD}"
 _SNAPSHOT: Final = re.compile(r"-20\d\d-\d\d-\d\d$")
 """The date that providers append to a model's name for one of its snapshots."""
@@ -70,7 +70,7 @@ class Instruments:
         }
         self._requests.add(1, own)
         if record.saved_nanousd:
-            self._saved.add(record.saved_nanousd * _USD, own)
+            self._saved.add(record.saved_nanousd / _NANOUSD, own)
         if record.request is None:
             return
         request = record.request
@@ -95,7 +95,7 @@ class Instruments:
                     "askonce.feature": share.feature,
                     "askonce.outcome": share.outcome,
                 }
-                self._spent.add(share.nanousd * _USD, own)
+                self._spent.add(share.nanousd / _NANOUSD, own)
 
     def call(self, call: UpstreamCall) -> None:
         """An upstream call has ended."""

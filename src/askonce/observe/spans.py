@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["ChosenIds", "Spans"]
 
 _SERVER_ERROR: Final = 500
-_USD: Final = 1e-9
+_NANOUSD: Final = 1e9
 _NOWHERE: Final = Peer("", "", 0)
 _Attributes = dict[str, "AttributeValue"]
 
@@ -182,9 +182,9 @@ def _of_record(record: Record) -> _Attributes:
     if record.usage is not None:
         attributes |= _of_usage(record.usage)
     if record.saved_nanousd is not None:
-        attributes["askonce.saved_usd"] = record.saved_nanousd * _USD
+        attributes["askonce.saved_usd"] = record.saved_nanousd / _NANOUSD
     if record.spent_nanousd is not None:
-        attributes["askonce.spent_usd"] = record.spent_nanousd * _USD
+        attributes["askonce.spent_usd"] = record.spent_nanousd / _NANOUSD
     if isinstance(outcome, Exact | Semantic):
         attributes |= _of_entry(outcome)
     return attributes
