@@ -2,7 +2,8 @@
 
 AskonceError
 ├── Refusal                what a caller is told instead of an answer → `http.errors` renders it
-│   └── UpstreamFailure    the upstream's share of the blame → `pipeline.inflight` decides who is told
+│   ├── UpstreamFailure    the upstream's share of the blame → `pipeline.inflight` decides who is told
+│   └── LimitExceeded      a limit of the caller's own → `http.errors` says how much is left of it
 ├── EmbedderUnavailable    no vector for this text now → `pipeline.semantic` goes on without
 ├── AuditDropped           an audit that brings no label → `pipeline.audit` counts it and goes on
 └── CallerGone             the caller left while it waited → `http` closes the exchange silently
@@ -25,6 +26,7 @@ __all__ = [
     "AuditDropped",
     "CallerGone",
     "EmbedderUnavailable",
+    "LimitExceeded",
     "Refusal",
     "Sharing",
     "UpstreamFailure",
@@ -128,6 +130,33 @@ class UpstreamFailure(Refusal):
     def error_object(self) -> dict[str, Any]:
         """The same, with what the upstream's own error object says in its place."""
         return super().error_object() | (orjson.loads(self.body) if self.body is not None else {})
+
+
+class LimitExceeded(Refusal):
+    """A request above a limit that is set for its tenant or feature.
+
+    Attributes:
+        budget: Whether it is one of dollars, rather than of requests or tokens per minute.
+        headers: Response headers that say what is left, and whether clients should try again by themselves.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        budget: bool,
+        retry_after_s: float,
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        super().__init__(429, code, message, retry_after_s=retry_after_s)
+        self.budget = budget
+        self.headers = headers
+
+    @property
+    def type(self) -> str:
+        """As OpenAI calls them."""
+        return "insufficient_quota" if self.budget else "rate_limit_error"
 
 
 class EmbedderUnavailable(AskonceError):

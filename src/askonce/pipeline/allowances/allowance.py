@@ -1,0 +1,139 @@
+"""What a tenant, a feature, or a tenant in a feature may use, and what it has used of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from askonce.pipeline.allowances.meters import DAILY, MONTHLY, REQUESTS, TOKENS, RateMeter, SpendMeter
+
+if TYPE_CHECKING:
+    from askonce.pipeline.allowances.meters import Bound, Meter, Moment
+
+__all__ = ["Allowance", "Hold", "Need", "Rules", "Whose"]
+
+
+class Whose(NamedTuple):
+    """Who is held to limits: a tenant (`Caller.account`), a feature, or a tenant in a feature; "" stands for all."""
+
+    tenant: str
+    feature: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Limits that hold for somebody.
+
+    Attributes:
+        bounds: Limits by the names that `meters` gives them.
+        count_hits: Whether answers from the store count as requests.
+        unknown_price_nanousd: What a call counts for whose price isn't known.
+    """
+
+    bounds: dict[str, Bound]
+    count_hits: bool = False
+    unknown_price_nanousd: int = 10_000_000
+
+
+class Need(NamedTuple):
+    """What a request may take; `nanousd` is None where its price isn't known."""
+
+    requests: int
+    tokens: int
+    nanousd: int | None
+
+
+class Hold(NamedTuple):
+    """An amount that was counted and may be given back."""
+
+    meter: Meter
+    amount: int
+    receipt: int
+
+    def give_back(self) -> None:
+        """It wasn't needed, or what it came to is counted instead."""
+        self.meter.give_back(self.amount, self.receipt)
+
+
+class Allowance:
+    """One account's limits.
+
+    Attributes:
+        whose: Who is held to them.
+        rules: The limits.
+        looking: Requests above a limit that are being looked for in the store.
+    """
+
+    __slots__ = ("_rates", "_spends", "looking", "rules", "whose")
+
+    def __init__(self, whose: Whose, rules: Rules, now: Moment) -> None:
+        self.whose = whose
+        self.rules = rules
+        self.looking = 0
+        self._rates: dict[str, RateMeter] = {}
+        self._spends: dict[str, SpendMeter] = {}
+        self.change(rules, now)
+
+    @property
+    def meters(self) -> tuple[Meter, ...]:
+        """All of them, in the configuration's order."""
+        return (*self._rates.values(), *self._spends.values())
+
+    @property
+    def budgets(self) -> tuple[SpendMeter, ...]:
+        """Those of dollars."""
+        return tuple(self._spends.values())
+
+    def rate(self, name: str) -> RateMeter | None:
+        """The meter of requests or tokens, where there is such a limit."""
+        return self._rates.get(name)
+
+    def change(self, rules: Rules, now: Moment) -> None:
+        """Other limits from now on; what was counted goes on counting."""
+        self.rules = rules
+        rates, spends = self._rates, self._spends
+        self._rates, self._spends = {}, {}
+        for name in (REQUESTS, TOKENS):
+            if name in rules.bounds:
+                rate = self._rates[name] = rates.get(name) or RateMeter(name, rules.bounds[name])
+                rate.bound = rules.bounds[name]
+        for name in (DAILY, MONTHLY):
+            if name in rules.bounds:
+                spend = self._spends[name] = spends.get(name) or SpendMeter(name, rules.bounds[name], now)
+                spend.bound = rules.bounds[name]
+
+    def lacks(self, need: Need, now: Moment) -> tuple[Meter, float] | None:
+        """The limit that a need doesn't fit below for longest, and the seconds until it may; None where all do."""
+        worst: tuple[Meter, float] | None = None
+        for meter, amount in self._amounts(need):
+            wait_s = meter.wait_s(amount, now) if amount else 0.0
+            if wait_s and (worst is None or wait_s > worst[1]):
+                worst = meter, wait_s
+        return worst
+
+    def count_request(self, now: Moment) -> Hold | None:
+        """One more request; None where requests aren't limited."""
+        meter = self._rates.get(REQUESTS)
+        return None if meter is None else Hold(meter, 1, meter.reserve(1, now))
+
+    def reserve(self, need: Need, now: Moment) -> list[Hold]:
+        """Sets aside what a call may take."""
+        amounts = self._amounts(need._replace(requests=0))
+        return [Hold(meter, amount, meter.reserve(amount, now)) for meter, amount in amounts if amount]
+
+    def use(self, tokens: int, nanousd: int | None, now: Moment) -> None:
+        """A call took so much."""
+        for meter, amount in self._amounts(Need(0, tokens, nanousd)):
+            if amount:
+                meter.add(amount, now)
+
+    def idle(self, now: Moment) -> bool:
+        """Whether nothing is counted, so that it may as well be forgotten."""
+        return not self.looking and not any(meter.used(now) for meter in self.meters)
+
+    def _amounts(self, need: Need) -> list[tuple[Meter, int]]:
+        nanousd = self.rules.unknown_price_nanousd if need.nanousd is None else need.nanousd
+        rates = {REQUESTS: need.requests, TOKENS: need.tokens}
+        amounts: list[tuple[Meter, int]] = [(meter, rates[name]) for name, meter in self._rates.items()]
+        amounts += [(meter, nanousd) for meter in self._spends.values()]
+        return amounts

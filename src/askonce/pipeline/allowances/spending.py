@@ -1,0 +1,84 @@
+"""What was spent within the running day or month (UTC)."""
+
+from __future__ import annotations
+
+import time
+from calendar import timegm
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["DAY", "MONTH", "Calendar", "Spending"]
+
+_DAY_S: Final = 86_400
+_MONTHS: Final = 12
+
+
+class Calendar(NamedTuple):
+    """Periods of one kind, numbered in order.
+
+    Attributes:
+        word: What one is called.
+        number_of: The period of a time (Unix seconds).
+        start_of: When a period begins (Unix seconds).
+    """
+
+    word: str
+    number_of: Callable[[float], int]
+    start_of: Callable[[int], int]
+
+
+def _month_of(now: float) -> int:
+    date = time.gmtime(now)
+    return date.tm_year * _MONTHS + date.tm_mon - 1
+
+
+def _start_of_month(number: int) -> int:
+    year, month = divmod(number, _MONTHS)
+    return timegm((year, month + 1, 1, 0, 0, 0))
+
+
+DAY: Final = Calendar("day", lambda now: int(now // _DAY_S), lambda number: number * _DAY_S)
+MONTH: Final = Calendar("month", _month_of, _start_of_month)
+
+
+class Spending:
+    """Nano-dollars spent in the running period.
+
+    A clock that is set back opens no budget a second time: as long as it says an earlier period, what was spent in
+    both counts, and the later one begins only once. One that was far ahead for a moment locks nobody out: no period
+    later than the next one is kept.
+    """
+
+    __slots__ = ("_before_nanousd", "_calendar", "_number", "_spent_nanousd")
+
+    def __init__(self, calendar: Calendar, now: float) -> None:
+        self._calendar = calendar
+        self._number = calendar.number_of(now)
+        self._spent_nanousd = self._before_nanousd = 0
+
+    def spent_nanousd(self, now: float) -> int:
+        """What counts at a time (Unix seconds)."""
+        number = self._calendar.number_of(now)
+        if number > self._number:
+            self._number = number
+            self._before_nanousd, self._spent_nanousd = self._spent_nanousd, 0
+        elif number < self._number:
+            self._number = min(self._number, number + 1)
+            return self._before_nanousd + self._spent_nanousd
+        return self._spent_nanousd
+
+    def add(self, nanousd: int, now: float) -> None:
+        """More was spent."""
+        self.spent_nanousd(now)
+        self._spent_nanousd += nanousd
+
+    def restore(self, nanousd: int, now: float) -> None:
+        """So much was spent in the period that the clock says."""
+        self._number = self._calendar.number_of(now)
+        self._spent_nanousd, self._before_nanousd = nanousd, 0
+
+    def ends_at(self, now: float) -> int:
+        """When the next period begins, Unix seconds."""
+        return self._calendar.start_of(self._calendar.number_of(now) + 1)

@@ -1,0 +1,93 @@
+"""How limits stand, for administrators and metrics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from askonce.pipeline.allowances.allowance import Whose
+    from askonce.pipeline.allowances.meters import Meter, Moment
+
+__all__ = ["Crossing", "Crossings", "Standing", "label_of"]
+
+_log = structlog.get_logger("askonce.limits")
+
+
+class Crossing(NamedTuple):
+    """How often a limit was crossed.
+
+    Attributes:
+        tenant: The tenant in metrics; "" for all tenants together.
+        feature: In which feature; "" for all of them.
+        limit: Its key in the configuration.
+        exceeded: Requests that didn't fit below the hard limit: refused, unless the store had their answer.
+        warned: Answers with a warning.
+    """
+
+    tenant: str
+    feature: str
+    limit: str
+    exceeded: int
+    warned: int
+
+
+class Crossings:
+    """Counts them, and logs each once rather than with every request."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, str, str, bool], int] = {}
+
+    def __iter__(self) -> Iterator[Crossing]:
+        """All that were crossed so far."""
+        for key in {key[:3]: None for key in self._counts}:
+            yield Crossing(*key, self._counts.get((*key, True), 0), self._counts.get((*key, False), 0))
+
+    def count(self, whose: Whose, meter: Meter, now: Moment, *, hard: bool) -> None:
+        """One more request above a limit."""
+        tenant = label_of(whose.tenant)
+        key = (tenant, whose.feature, meter.name, hard)
+        self._counts[key] = self._counts.get(key, 0) + 1
+        if meter.news(now, hard=hard):
+            event = "limit reached" if hard else "soft limit crossed"
+            _log.warning(event, tenant=tenant, feature=whose.feature, limit=meter.name)
+
+
+class Standing(NamedTuple):
+    """How one limit stands. Requests, tokens, or nano-dollars where `limit` begins with `usd`.
+
+    Attributes:
+        tenant: Whose it is (`Caller.account`); "" for all tenants together.
+        feature: In which feature; "" for all of them.
+        limit: Its key in the configuration.
+        soft: Above it answers carry a warning.
+        hard: Above it requests are refused.
+        used: What counts now, reservations for calls under way included.
+        resets_at: When what counts now won't any more, Unix seconds.
+    """
+
+    tenant: str
+    feature: str
+    limit: str
+    soft: int | None
+    hard: int | None
+    used: int
+    resets_at: float
+
+    @property
+    def ratio(self) -> float:
+        """The part of the hard limit, or else of the soft one, that is used."""
+        return self.used / (self.hard or self.soft or 1)
+
+    @property
+    def label(self) -> str:
+        """The tenant in metrics: one for all credentials."""
+        return label_of(self.tenant)
+
+
+def label_of(account: str) -> str:
+    """An account in metrics and logs: a tenant's name, or one word for all credentials."""
+    return "pass-through" if account.startswith("key:") else account

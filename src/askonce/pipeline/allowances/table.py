@@ -1,0 +1,278 @@
+"""Limits per tenant and feature: a request is held to them before it may join or lead; what it took is settled after.
+
+An answer from the store is free, unless hits are counted. All that is decided here is decided without an `await`, so
+that no two requests are let through on the same last dollar.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from askonce.pipeline.allowances.allotment import Allotment, Refused, limit_exceeded, soft_text
+from askonce.pipeline.allowances.allowance import Allowance, Need, Whose
+from askonce.pipeline.allowances.meters import REQUESTS, Moment
+from askonce.pipeline.allowances.spending import DAY, MONTH
+from askonce.pipeline.allowances.standing import Crossings, Standing
+from askonce.pipeline.stored import cache_key
+from askonce.ports import Span
+from askonce.sending.estimate import estimated_usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from askonce.model import Request
+    from askonce.pipeline.allowances.allowance import Hold, Rules
+    from askonce.pipeline.allowances.rulebook import Rulebook
+    from askonce.pipeline.allowances.spending import Calendar
+    from askonce.pipeline.prices import Prices
+    from askonce.ports import Books, Charge, Clock, Ledger, Sums
+
+__all__ = ["Allowances"]
+
+_LOOKING: Final = 16
+"""Requests above one account's limit that may be looking in the store at a time; further ones are refused at once."""
+_FEW: Final = 1_024
+_HOUR_S: Final = 3_600
+_AUDIT: Final = "audit"
+_BATCH: Final = "batch"
+_CALLS: Final = frozenset({"fresh", "bypass", "abandoned", _BATCH})
+"""Outcomes under which the books count calls without a price; under the others, requests."""
+
+
+class Allowances:
+    """All accounts and their limits.
+
+    Attributes:
+        active: Whether there is any limit.
+        count_hits: Whether hits count anywhere.
+        crossings: How often limits were crossed.
+    """
+
+    def __init__(self, rules: Rulebook, prices: Prices, clock: Clock) -> None:
+        self.crossings = Crossings()
+        self._clock = clock
+        self._table: dict[Whose, Allowance] = {}
+        self._memo: dict[tuple[str, str], tuple[Allowance, ...]] = {}
+        self._sweep_at = _FEW
+        self._meanwhile: list[Charge] | None = None
+        self.replace(rules, prices)
+
+    def replace(self, rules: Rulebook, prices: Prices) -> None:
+        """Other limits from now on; what was counted goes on counting. New ones of dollars want to be `load`ed."""
+        self._rules = rules
+        self._prices = prices
+        every = rules.all_rules
+        self.active = bool(every)
+        self.count_hits = any(one.count_hits for one in every)
+        self._memo.clear()
+        known, self._table = self._table, {}
+        for whose, allowance in known.items():
+            found = rules.rules_of(whose)
+            if found is not None:
+                allowance.change(found, self._moment())
+                self._table[whose] = allowance
+
+    async def load(self, ledger: Ledger) -> None:
+        """Takes up what was spent today and this month, as the books say. Raises OSError where they can't be read."""
+        if not any(name.startswith("usd") for rules in self._rules.all_rules for name in rules.bounds):
+            return
+        at = self._clock.now()
+        meanwhile = self._meanwhile = []
+        try:
+            sums = await ledger.read(lambda books: _sums(books, at))
+        finally:
+            self._meanwhile = None
+        now = self._moment()
+        for allowance in self._table.values():
+            for meter in allowance.budgets:
+                meter.restore(0, now)
+        for calendar, found in sums.items():
+            for (tenant, feature, outcome), one in found.items():
+                self._take_up(calendar, (str(tenant), str(feature)), str(outcome), one)
+        for charge in meanwhile:
+            self.charged(charge)
+
+    def admit(self, request: Request, *, submitted: bool = False) -> Allotment | None:
+        """Counts a request that may cost something, and reserves what it may take; None where nothing limits it.
+
+        Above a limit, the allotment has a `refusal`: the request may still be answered from the store.
+        With `submitted`, it was counted as part of a job: only what it costs is held to limits now.
+
+        Raises:
+            LimitExceeded: above a limit, and the store can't help.
+        """
+        if not self.active:
+            return None
+        if request.policy.only_if_cached:
+            return None if submitted else self.hit(request)
+        allowances = self._of_request(request)
+        if not allowances:
+            return None
+        now = self._moment()
+        need = self._need(request, submitted=submitted)
+        refused = _refused(allowances, need, now)
+        if refused is not None:
+            return self._only_stored(request, allowances, refused)
+        counted: list[tuple[Allowance, Hold]] = []
+        reserved: list[Hold] = []
+        for allowance in allowances:
+            hold = None if submitted else allowance.count_request(now)
+            counted += [] if hold is None else [(allowance, hold)]
+            reserved += allowance.reserve(need, now)
+        allotment = Allotment(allowances, self._moment, counted=counted, reserved=reserved)
+        allotment.warning = self._warning(allowances, now)
+        return allotment
+
+    def hit(self, request: Request) -> Allotment | None:
+        """Counts a request that the store answers, where hits count.
+
+        Raises:
+            LimitExceeded: requests are used up.
+        """
+        if not self.count_hits:
+            return None
+        allowances = [one for one in self._of_request(request) if one.rules.count_hits]
+        if not allowances:
+            return None
+        now = self._moment()
+        refused = _refused(allowances, Need(1, 0, 0), now)
+        if refused is not None:
+            self.crossings.count(refused.allowance.whose, refused.meter, now, hard=True)
+            raise limit_exceeded(refused, allowances, now)
+        for allowance in allowances:
+            allowance.count_request(now)
+        allotment = Allotment(allowances, self._moment)
+        allotment.warning = self._warning(allowances, now)
+        return allotment
+
+    def charged(self, charge: Charge) -> None:
+        """An upstream call is paid for: settled against the limits of whoever pays.
+
+        What audits cost isn't: they have a limit of their own. A batch's tokens aren't sent in any minute.
+        """
+        if not self.active:
+            return
+        if self._meanwhile is not None:
+            self._meanwhile.append(charge)
+        now = self._moment()
+        usage = charge.usage or charge.estimate
+        tokens = usage.prompt_tokens + usage.completion_tokens
+        for place, share in enumerate(charge.shares):
+            if share.outcome == _AUDIT:
+                continue
+            nanousd: int | None = share.nanousd
+            if charge.usage is None:  # an estimate: the books have it in one sum
+                nanousd = 0 if place else charge.cost_nanousd
+            if charge.cost_nanousd is None:
+                nanousd = None if tokens and not place else 0
+            counted = 0 if place or share.outcome == _BATCH else tokens
+            for allowance in self._of(share.tenant, share.feature):
+                allowance.use(counted, nanousd, now)
+
+    def standings(self) -> Iterator[Standing]:
+        """Every limit of those who are named in the configuration, and of everybody else who has used any."""
+        now = self._moment()
+        for whose, rules in self._rules.named():
+            self._allowance(whose, rules)
+        for whose, allowance in self._table.items():
+            for meter in allowance.meters:
+                resets_at = now.at + meter.resets_in_s(now)
+                yield Standing(*whose, meter.name, *meter.bound, meter.used(now), resets_at)
+
+    def _moment(self) -> Moment:
+        return Moment(asyncio.get_running_loop().time(), self._clock.now())
+
+    def _of_request(self, request: Request) -> tuple[Allowance, ...]:
+        caller, feature = request.caller, request.policy.feature
+        return self._memo.get((caller.tenant or "", feature)) or self._remember(
+            caller.tenant or "", self._of(caller.account, feature), feature
+        )
+
+    def _remember(self, tenant: str, found: tuple[Allowance, ...], feature: str) -> tuple[Allowance, ...]:
+        """Allowances by the caller's own identity: telling its account takes longer than all the rest."""
+        if len(self._memo) >= _FEW:
+            self._memo.clear()
+        self._memo[tenant, feature] = found
+        return found
+
+    def _of(self, account: str, feature: str) -> tuple[Allowance, ...]:
+        """What an account's requests of a feature are held to. Names under one credential share its limits."""
+        tenant = account.partition("/")[0]
+        return tuple(self._allowance(whose, rules) for whose, rules in self._rules.of(tenant, feature))
+
+    def _allowance(self, whose: Whose, rules: Rules) -> Allowance:
+        allowance = self._table.get(whose)
+        if allowance is None:
+            if len(self._table) >= self._sweep_at:
+                self._sweep()
+            allowance = self._table[whose] = Allowance(whose, rules, self._moment())
+        return allowance
+
+    def _sweep(self) -> None:
+        """Forgets accounts that have used nothing lately: anybody can present any number of credentials."""
+        now = self._moment()
+        self._table = {whose: one for whose, one in self._table.items() if not one.idle(now)}
+        self._memo.clear()
+        self._sweep_at = max(_FEW, 2 * len(self._table))
+
+    def _need(self, request: Request, *, submitted: bool) -> Need:
+        """What a request may take, an estimate; a job's tokens are sent whenever there is room."""
+        usage = estimated_usage(request.ask)
+        cost = self._prices.cost_nanousd(request.ask.route.model, usage)
+        if submitted:
+            return Need(0, 0, cost)
+        return Need(1, usage.prompt_tokens + usage.completion_tokens, cost)
+
+    def _only_stored(self, request: Request, allowances: Sequence[Allowance], refused: Refused) -> Allotment:
+        """An allotment with which only the store may be asked. Raises LimitExceeded where that can't help."""
+        allowance, meter, now = refused.allowance, refused.meter, self._moment()
+        self.crossings.count(allowance.whose, meter, now, hard=True)
+        hits_too = allowance.rules.count_hits and meter.name == REQUESTS
+        if hits_too or allowance.looking >= _LOOKING or cache_key(request) is None:
+            raise limit_exceeded(refused, allowances, now)
+        return Allotment(allowances, self._moment, refused=refused)
+
+    def _warning(self, allowances: Sequence[Allowance], now: Moment) -> str:
+        """What a caller is told of soft limits that are crossed: the numbers of those that are its own."""
+        said: list[str] = []
+        for allowance in allowances:
+            for meter in allowance.meters:
+                soft, used = meter.bound.soft, meter.used(now)
+                if soft is not None and used > soft:
+                    self.crossings.count(allowance.whose, meter, now, hard=False)
+                    said.append(soft_text(allowance.whose, meter, used))
+        return "; ".join(said)
+
+    def _take_up(self, calendar: Calendar, whose: tuple[str, str], outcome: str, sums: Sums) -> None:
+        """Adds what the books say of one account, feature and outcome."""
+        if outcome == _AUDIT:
+            return
+        now, unpriced = self._moment(), sums.unpriced if outcome in _CALLS else 0
+        for allowance in self._of(*whose):
+            nanousd = sums.spent_nanousd + sums.unsettled_nanousd
+            nanousd += unpriced * allowance.rules.unknown_price_nanousd
+            for meter in allowance.budgets:
+                if meter.calendar is calendar:
+                    meter.add(nanousd, now)
+
+
+def _refused(allowances: Iterable[Allowance], need: Need, now: Moment) -> Refused | None:
+    """The limit that a need doesn't fit below for longest; None where it fits below all."""
+    worst: Refused | None = None
+    for allowance in allowances:
+        lack = allowance.lacks(need, now)
+        if lack is not None and (worst is None or lack[1] > worst.wait_s):
+            nanousd = allowance.rules.unknown_price_nanousd if need.nanousd is None else need.nanousd
+            worst = Refused(allowance, *lack, nanousd)
+    return worst
+
+
+def _sums(books: Books, at: float) -> dict[Calendar, dict[tuple[str | int, ...], Sums]]:
+    """What the books have of the running day and month, by account, feature and outcome."""
+    found: dict[Calendar, dict[tuple[str | int, ...], Sums]] = {}
+    for calendar in (DAY, MONTH):
+        number = calendar.number_of(at)
+        hours = (calendar.start_of(one) // _HOUR_S for one in (number, number + 1))
+        found[calendar] = books.sums(Span(*hours), ("tenant", "feature", "outcome"))
+    return found
