@@ -161,13 +161,6 @@ class Gateway:
         if not await self.parts.audits.feedback(caller.tenant, name, correct=correct):
             raise Refusal(404, "unknown_answer", "You got no semantic hit of that name lately.")
 
-    async def invalidate(self, tags: list[str]) -> int:
-        """Forgets all answers that carry any of the tags; returns how many."""
-        keys = await self.parts.store.invalidate(tags)
-        for key in keys:
-            self.parts.semantic.forget(key)
-        return len(keys)
-
     def shared_key(self, request: Request) -> bytes | None:
         """The key under which identical requests that wait are one; None where nobody may share this one's answer."""
         ask, policy = request.ask, request.policy

@@ -1,4 +1,4 @@
-"""What administrators ask and order: budgets, audits, upstreams, and forgetting answers. Never a prompt's text."""
+"""What administrators ask and order: budgets, audits, upstreams, and the trail of what they did. Never a prompt's text."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 from starlette.routing import Route
 
 from askonce.errors import Refusal
+from askonce.http.admin_cache import cache_routes
+from askonce.http.admin_fields import limit
 from askonce.http.rest import json_body, json_response, refusing
 
 if TYPE_CHECKING:
@@ -23,18 +25,20 @@ if TYPE_CHECKING:
 __all__ = ["admin_routes"]
 
 _AUDITS: Final = 100
-_MOST_AUDITS: Final = 1_000
+_ACTS: Final = 100
+_MOST: Final = 1_000
 
 
 def admin_routes(running: Running, access: AdminAccess) -> list[Route]:
     """All routes under `/admin/`."""
     admin = _Admin(running, access)
     return [
-        Route("/admin/cache/invalidate", refusing(admin.invalidate), methods=["POST"]),
         Route("/admin/budgets", refusing(admin.budgets)),
         Route("/admin/budgets/{feature}", refusing(admin.order), methods=["POST"]),
         Route("/admin/audits", refusing(admin.audits)),
         Route("/admin/upstreams", refusing(admin.upstreams)),
+        Route("/admin/trail", refusing(admin.trail)),
+        *cache_routes(running, access),
     ]
 
 
@@ -42,16 +46,6 @@ class _Admin:
     def __init__(self, running: Running, access: AdminAccess) -> None:
         self._running = running
         self._access = access
-
-    async def invalidate(self, request: Request) -> Response:
-        """Forgets answers by tag: `{"tags": [...]}`."""
-        self._access.authorise(request)
-        tags = (await json_body(request)).get("tags")
-        if not isinstance(tags, list) or not tags or not all(isinstance(tag, str) for tag in tags):
-            raise Refusal(
-                400, "invalid_field", "`tags` must be a list of strings that isn't empty.", param="tags"
-            )
-        return json_response({"forgotten": await self._running.gateway.invalidate(tags)})
 
     async def budgets(self, request: Request) -> Response:
         """Every feature's promise and how it is kept."""
@@ -70,12 +64,13 @@ class _Admin:
 
     async def order(self, request: Request) -> Response:
         """Serves a feature again whose budget is breached: `{"action": "resume"}`."""
-        self._access.authorise(request)
+        actor = self._access.authorise(request)
         if (await json_body(request)).get("action") != "resume":
             raise Refusal(400, "invalid_field", '`action` must be "resume".', param="action")
         feature = request.path_params["feature"]
         if not self._running.semantics.budgets.resume(feature):
             raise Refusal(404, "unknown_feature", "There is no such feature.")
+        self._access.acted(actor, "budget.resume", {"feature": feature})
         standings = self._running.semantics.budgets.standings()
         return json_response(next(_standing(one) for one in standings if one.feature == feature))
 
@@ -83,7 +78,7 @@ class _Admin:
         """The latest audits, newest first: `?feature=&limit=`."""
         self._access.authorise(request)
         feature = request.query_params.get("feature")
-        latest: deque[Audit] = deque(maxlen=_limit(request.query_params.get("limit", str(_AUDITS))))
+        latest: deque[Audit] = deque(maxlen=limit(request.query_params.get("limit"), _AUDITS, _MOST))
         async for audits in self._running.gateway.parts.store.audits(feature or None):
             latest.extend(audits)
         return json_response({"audits": [_audit(audit) for audit in reversed(latest)]})
@@ -93,15 +88,15 @@ class _Admin:
         self._access.authorise(request)
         return json_response({"upstreams": self._running.upstreams()})
 
-
-def _limit(text: str) -> int:
-    """How many audits are asked for. Raises Refusal."""
-    # Python refuses to read thousands of digits: they are counted first.
-    if text.isascii() and text.isdigit() and len(text) <= len(str(_MOST_AUDITS)):
-        limit = int(text)
-        if 0 < limit <= _MOST_AUDITS:
-            return limit
-    raise Refusal(400, "invalid_field", f"`limit` must be a number from 1 to {_MOST_AUDITS}.", param="limit")
+    async def trail(self, request: Request) -> Response:
+        """What administrators did, newest first: `?limit=`."""
+        self._access.authorise(request)
+        count = limit(request.query_params.get("limit"), _ACTS, _MOST)
+        try:
+            acts = await self._running.ledger.read(lambda books: books.acts(count))
+        except OSError:
+            raise Refusal(503, "ledger_unreadable", "The ledger can't be read now; try again.") from None
+        return json_response({"acts": [act._asdict() for act in acts]})
 
 
 def _standing(standing: Standing) -> Json:

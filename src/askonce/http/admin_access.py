@@ -43,11 +43,20 @@ class AdminAccess:
         """
         actor = self.actor(request.headers.get("authorization", ""))
         if actor is None:
-            self._note_refusal()
+            self.note_refusal()
             raise Refusal(
                 401, "invalid_admin_key", "Send an administrator's key; `admin.keys` in the configuration."
             )
         return actor
+
+    @property
+    def configured(self) -> bool:
+        """Whether there are administrators at all."""
+        return bool(self._running.admin_digests)
+
+    def stands(self, actor: str) -> bool:
+        """Whether an actor's key is still one of the administrators'."""
+        return any(actor_of(digest) == actor for digest in self._running.admin_digests)
 
     def actor(self, authorization: str) -> str | None:
         """Whose an `Authorization` header is; None where no administrator's."""
@@ -60,7 +69,7 @@ class AdminAccess:
         """Writes an act into the trail; `detail` holds no prompt, no answer and no key."""
         self._running.ledger.acted(Act(self._running.gateway.parts.clock.now(), actor, action, detail))
 
-    def _note_refusal(self) -> None:
+    def note_refusal(self) -> None:
         """Refused attempts stand in the trail once a minute at most, with their number."""
         self._refused += 1
         now = self._running.gateway.parts.clock.now()

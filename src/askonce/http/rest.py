@@ -45,13 +45,13 @@ def refusing(
     return answer
 
 
-async def json_body(request: Request) -> Json:
+async def json_body(request: Request, max_bytes: int = _MAX_BODY_BYTES) -> Json:
     """The request's JSON object. Raises Refusal."""
-    raw = b""
+    raw = bytearray()
     async for part in request.stream():
         raw += part
-        if len(raw) > _MAX_BODY_BYTES:
-            raise Refusal(413, "request_too_large", f"The body is larger than {_MAX_BODY_BYTES} bytes.")
+        if len(raw) > max_bytes:
+            raise Refusal(413, "request_too_large", f"The body is larger than {max_bytes} bytes.")
     try:
         body: Any = orjson.loads(raw)
     except orjson.JSONDecodeError:

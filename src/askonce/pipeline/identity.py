@@ -40,15 +40,37 @@ class Identity:
 
     def __init__(self, tenants: Sequence[Tenant] | None, features: tuple[str, ...], secret: bytes) -> None:
         """Features are those that a passed-through credential may name; the secret keys the tenants' hashes."""
-        self._by_digest = (
-            None
-            if tenants is None
-            else {digest: tenant for tenant in tenants for digest in tenant.key_digests}
-        )
-        self._features = features
         self._secret = secret
-        self._memo: dict[str, Caller] = {}
+        self._issued: Mapping[str, str] = {}
+        self.replace(tenants, features)
+
+    def replace(self, tenants: Sequence[Tenant] | None, features: tuple[str, ...]) -> None:
+        """From now on, these tenants with their keys and those that were issued to them."""
+        self._tenants = None if tenants is None else {tenant.name: tenant for tenant in tenants}
+        self._features = features
         self._anonymous = Caller(None, "anonymous", features, None, b"")
+        self._learn()
+
+    def issue(self, tenant_by_digest: Mapping[str, str]) -> None:
+        """From now on, these keys (SHA-256 digests, hex) are valid beside those that the tenants come with."""
+        self._issued = dict(tenant_by_digest)
+        self._learn()
+
+    def of_tenant(self, name: str) -> Caller:
+        """A caller of a configured tenant, whichever of its keys it has.
+
+        Raises:
+            Refusal: 404, no such tenant; 400, tenants aren't configured but told apart by their credentials.
+        """
+        if self._tenants is None:
+            sentence = (
+                "Without configured tenants, who asks is told by a credential alone: give it in `headers`."
+            )
+            raise Refusal(400, "no_tenants", sentence, param="tenant")
+        tenant = self._tenants.get(name)
+        if tenant is None:
+            raise Refusal(404, "unknown_tenant", "There is no such tenant.", param="tenant")
+        return _caller(tenant, b"")
 
     def identify(self, headers: Mapping[bytes, bytes]) -> Caller:
         """The caller behind request headers (lower-case names).
@@ -69,6 +91,11 @@ class Identity:
             if len(credential) <= _MEMO_LENGTH:
                 self._memo[credential] = caller
         return caller
+
+    @property
+    def tenants(self) -> frozenset[str] | None:
+        """The configured tenants' names; None where callers are told apart by their credentials."""
+        return None if self._tenants is None else frozenset(self._tenants)
 
     def narrow(self, caller: Caller, tenant: str) -> Caller:
         """The caller as the tenant that its request names.
@@ -94,7 +121,22 @@ class Identity:
             raise Refusal(
                 401, "invalid_api_key", "No tenant has this key; ask the gateway's operator for one."
             )
-        return Caller("tenant:" + known.name, known.name, known.features, None, digest.digest())
+        return _caller(known, digest.digest())
+
+    def _learn(self) -> None:
+        """Which digest is whose; what was remembered of credentials may have changed."""
+        self._memo: dict[str, Caller] = {}
+        tenants = self._tenants
+        if tenants is None:
+            self._by_digest = None
+            return
+        issued = {digest: tenants[name] for digest, name in self._issued.items() if name in tenants}
+        given = {digest: tenant for tenant in tenants.values() for digest in tenant.key_digests}
+        self._by_digest = issued | given
+
+
+def _caller(tenant: Tenant, identity: bytes) -> Caller:
+    return Caller("tenant:" + tenant.name, tenant.name, tenant.features, None, identity)
 
 
 def _credential(headers: Mapping[bytes, bytes]) -> str | None:

@@ -140,7 +140,15 @@ class SemanticTier:
     async def describe(self, request: Request) -> Question | None:
         """A request's question, embedded; None where that can't be done now. Never raises."""
         question = self.question(request)
-        if question is None or self._embedder is None:
+        return None if question is None else await self._embed(question)
+
+    async def embedded(self, text: str) -> Question | None:
+        """A text as a question that nobody has asked; None where it can't be embedded now. Never raises."""
+        engine = "" if self._embedder is None else self._embedder.engine
+        return await self._embed(Question(b"", b"", text, engine, None, None, b""))
+
+    async def _embed(self, question: Question) -> Question | None:
+        if self._embedder is None:
             return None
         try:
             async with asyncio.timeout(_PATIENCE_S):

@@ -40,7 +40,7 @@ class Selection:
     """Entries by what is known of them: each kind that says something must agree, any one value of it is enough.
 
     Attributes:
-        entries: Keys.
+        entries: Keys; None says nothing, an empty set means none at all.
         tags: Tags.
         features: Features that asked.
         models: The upstream's names of the models.
@@ -48,7 +48,7 @@ class Selection:
         created_before: Unix seconds; older entries are meant.
     """
 
-    entries: frozenset[bytes] = frozenset()
+    entries: frozenset[bytes] | None = None
     tags: frozenset[str] = frozenset()
     features: frozenset[str] = frozenset()
     models: frozenset[str] = frozenset()
@@ -58,7 +58,7 @@ class Selection:
     def admits(self, one: Listed) -> bool:
         """Whether an entry is meant."""
         return (
-            (not self.entries or one.key in self.entries)
+            (self.entries is None or one.key in self.entries)
             and (not self.tags or not self.tags.isdisjoint(one.tags))
             and (not self.features or one.feature in self.features)
             and (not self.models or one.model in self.models)

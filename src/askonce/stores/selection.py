@@ -8,9 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import orjson
-
-from askonce.model import Link
 from askonce.ports import Kept, Listed
 from askonce.stores import rows
 from askonce.stores.worth import entry_bytes
@@ -21,6 +18,7 @@ if TYPE_CHECKING:
 
     from askonce.model import Entry, Question
     from askonce.ports import Selection
+    from askonce.stores.sealing import Seals
 
 __all__ = ["contents", "link_keys", "listed", "walk"]
 
@@ -47,33 +45,35 @@ def listed(entry: Entry) -> Listed:
     )
 
 
-def walk(opened: Callable[[], sqlite3.Connection], selection: Selection) -> Iterator[list[Listed]]:
+def walk(
+    opened: Callable[[], sqlite3.Connection], selection: Selection, seals: Seals
+) -> Iterator[list[Listed]]:
     """The entries on disk that a selection means; a step may bring none. Those put meanwhile may be left out.
 
     Raises sqlite3.Error.
     """
-    if selection.entries:
-        found = _by_key(opened, sorted(selection.entries))
+    if selection.entries is not None:
+        found = _by_key(opened, sorted(selection.entries), seals)
     elif selection.tags:
-        found = _by_tag(opened, sorted(selection.tags))
+        found = _by_tag(opened, sorted(selection.tags), seals)
     else:
-        found = _all(opened)
+        found = _all(opened, seals)
     for batch in found:
         yield [one for one in batch if selection.admits(one)]
 
 
-def contents(connection: sqlite3.Connection, keys: Iterable[bytes]) -> list[Kept]:
+def contents(connection: sqlite3.Connection, keys: Iterable[bytes], seals: Seals) -> list[Kept]:
     """The entries of those keys that are on disk, whole. Raises sqlite3.Error."""
     kept = []
     for key in keys:
         row = connection.execute(rows.FIND_ENTRY, (key,)).fetchone()
         if row is not None:
-            links = [Link(*one) for one in connection.execute(rows.LINKS_TO, (key,))]
+            links = [rows.link_from(one) for one in connection.execute(rows.LINKS_TO, (key,))]
             kept.append(
                 Kept(
-                    rows.entry_from(row),
-                    _question(connection, key),
-                    tuple((link, _question(connection, link.key)) for link in links),
+                    rows.entry_from(row, seals),
+                    _question(connection, key, seals),
+                    tuple((link, _question(connection, link.key, seals)) for link in links),
                 )
             )
     return kept
@@ -84,33 +84,39 @@ def link_keys(connection: sqlite3.Connection, targets: Iterable[bytes]) -> list[
     return [key for target in targets for (key,) in connection.execute(_LINK_KEYS, (target,))]
 
 
-def _all(opened: Callable[[], sqlite3.Connection]) -> Iterator[list[Listed]]:
+def _all(opened: Callable[[], sqlite3.Connection], seals: Seals) -> Iterator[list[Listed]]:
     """In the order in which they were written, which is the order on the disk; not those written since the beginning."""
     after, (until,) = 0, opened().execute("SELECT coalesce(max(rowid), 0) FROM entries").fetchone()
     while batch := opened().execute(_NEXT, (after, until, _ROWS_AT_ONCE)).fetchall():
         after = batch[-1][-1]
-        yield [_listed(row) for row in batch]
+        yield [_listed(row, seals) for row in batch]
 
 
-def _by_key(opened: Callable[[], sqlite3.Connection], keys: Sequence[bytes]) -> Iterator[list[Listed]]:
+def _by_key(
+    opened: Callable[[], sqlite3.Connection], keys: Sequence[bytes], seals: Seals
+) -> Iterator[list[Listed]]:
     for start in range(0, len(keys), _ROWS_AT_ONCE):
         found = [opened().execute(_ONE, (key,)).fetchone() for key in keys[start : start + _ROWS_AT_ONCE]]
-        yield [_listed(row) for row in found if row is not None]
+        yield [_listed(row, seals) for row in found if row is not None]
 
 
-def _by_tag(opened: Callable[[], sqlite3.Connection], tags: Sequence[str]) -> Iterator[list[Listed]]:
+def _by_tag(
+    opened: Callable[[], sqlite3.Connection], tags: Sequence[str], seals: Seals
+) -> Iterator[list[Listed]]:
     for place, tag in enumerate(tags):
-        before, after = set(tags[:place]), b""
-        while keys := [key for (key,) in opened().execute(_TAGGED, (tag, after, _ROWS_AT_ONCE))]:
-            after = keys[-1]
-            for batch in _by_key(opened, keys):
-                yield [one for one in batch if before.isdisjoint(one.tags)]
+        before = set(tags[:place])
+        for form in seals.tag_forms(tag):
+            after = b""
+            while keys := [key for (key,) in opened().execute(_TAGGED, (form, after, _ROWS_AT_ONCE))]:
+                after = keys[-1]
+                for batch in _by_key(opened, keys, seals):
+                    yield [one for one in batch if before.isdisjoint(one.tags)]
 
 
-def _listed(row: rows.Row) -> Listed:
-    return Listed._make((*row[:6], tuple(orjson.loads(row[6])), row[7]))
+def _listed(row: rows.Row, seals: Seals) -> Listed:
+    return Listed._make((*row[:6], rows.tags_from(row[6], row[0], seals), row[7]))
 
 
-def _question(connection: sqlite3.Connection, key: bytes) -> Question | None:
+def _question(connection: sqlite3.Connection, key: bytes, seals: Seals) -> Question | None:
     row = connection.execute(_QUESTION, (key,)).fetchone()
-    return None if row is None else rows.question_from(row)
+    return None if row is None else rows.question_from(row, seals)

@@ -32,6 +32,7 @@ class Running:
         metrics: What `/metrics` shows.
         observer: Told of what happens: the metrics, the ledger and whoever else wants to know.
         ledger: What was spent and saved.
+        settings: The configuration that is in force.
         admin_digests: SHA-256 digests of the administrators' keys.
         begin_trace: Makes a request's span of its headers; None where requests aren't traced.
         live: The last quarter of an hour, for the dashboard.
@@ -54,7 +55,7 @@ class Running:
         self.ready = True
         self.draining = False
         self._adapters = adapters
-        self._settings = settings
+        self.settings = settings
         self._began = time.monotonic()
 
     def drain(self) -> None:
@@ -66,7 +67,7 @@ class Running:
         """Lets flights end, commits what is to be stored, and closes everything."""
         self.ready = False
         log = structlog.get_logger("askonce")
-        timeout_s = self._settings.limits.drain_timeout_s / 4
+        timeout_s = self.settings.limits.drain_timeout_s / 4
         began = time.monotonic()
         await self.jobs.close(timeout_s)
         late = await self.gateway.flights.drain(max(0.0, began + timeout_s - time.monotonic()))
@@ -137,4 +138,4 @@ class Running:
         }
 
     def _volatile(self) -> bool:
-        return isinstance(self._settings.store, MemoryStoreSettings)
+        return isinstance(self.settings.store, MemoryStoreSettings)
