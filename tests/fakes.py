@@ -22,7 +22,7 @@ from askonce.model import (
 from askonce.pipeline.bill import Billing
 from askonce.pipeline.dispatch import Served
 from askonce.pipeline.prices import Price, Prices
-from askonce.ports import Kept, StoreHealth
+from askonce.ports import Erased, Kept, StoreHealth
 from askonce.sending.breaker import BreakerRules
 from askonce.sending.limits import Limits
 from askonce.sending.line import Line
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Sequence
 
     from askonce.errors import UpstreamFailure
-    from askonce.model import Audit, Call, Entry, Json, Link, Question
+    from askonce.model import Audit, Call, Entry, Json, Link, Owner, Question
     from askonce.ports import Charge, Listed, Record, Selection, UpstreamCall
 
 POLICY = Policy(
@@ -158,6 +158,19 @@ class FakeStore:
         for key in keys:
             self.remove(key)
         return keys
+
+    async def owned(self, owner: Owner) -> Erased:
+        keys = [one.key for one in self.entries.values() if owner.owns(one.tenant, one.users)]
+        return Erased(tuple(keys), len(keys), 0, 0)
+
+    async def erase(self, owner: Owner) -> Erased:
+        erased = await self.owned(owner)
+        for key in erased.keys:
+            self.remove(key)
+        return erased
+
+    async def scrub(self) -> list[str]:
+        return []
 
     async def select(self, selection: Selection) -> AsyncIterator[Sequence[Listed]]:
         yield [one for one in map(listed, self.entries.values()) if selection.admits(one)]

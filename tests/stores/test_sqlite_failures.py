@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from askonce.model import Entry, Question
+    from askonce.stores.sealing import Seals
 
 TESTS = Path(__file__).parents[1]
 
@@ -228,9 +229,9 @@ async def test_a_disk_that_hangs_is_waited_for_once(
     hang = threading.Event()
     plain = reader._find
 
-    def hanging(connection: sqlite3.Connection, wanted: bytes) -> reader.Found | None:
+    def hanging(connection: sqlite3.Connection, wanted: bytes, seals: Seals) -> reader.Found | None:
         hang.wait()
-        return plain(connection, wanted)
+        return plain(connection, wanted, seals)
 
     memory = MemoryStore(clock, 0)
     store = SqliteStore(tmp_path / "a.db", memory, clock, commit_interval_s=0.001, read_wait_s=0.01)

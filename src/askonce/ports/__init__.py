@@ -6,7 +6,7 @@ from askonce.ports.ledger import Act, Books, Latency, Ledger, Span, Sums, TopQue
 from askonce.ports.observers import Charge, Observer, Record, Share, UpstreamCall
 from askonce.ports.selection import Kept, Listed, Selection
 from askonce.ports.semantics import Embedder, EmbedderState, Embedding, Index
-from askonce.ports.stores import Store, StoreHealth
+from askonce.ports.stores import Erased, Store, StoreHealth
 from askonce.ports.upstreams import Upstream, UpstreamReply
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Embedder",
     "EmbedderState",
     "Embedding",
+    "Erased",
     "Index",
     "JobStore",
     "Kept",

@@ -8,15 +8,29 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Sequence
 
-    from askonce.model import Audit, Entry, Link, Question, Stored
+    from askonce.model import Audit, Entry, Link, Owner, Question, Stored
     from askonce.ports.selection import Kept, Listed, Selection
 
-__all__ = ["Store", "StoreHealth"]
+__all__ = ["Erased", "Store", "StoreHealth"]
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What was an owner's: its keys, and how many entries, links and questions these were."""
+
+    keys: tuple[bytes, ...]
+    entries: int
+    links: int
+    questions: int
 
 
 @dataclass(frozen=True, slots=True)
 class StoreHealth:
-    """What a store says of itself: `durable` is False once it has degraded to memory alone."""
+    """What a store says of itself: `durable` is False once it has degraded to memory alone.
+
+    `unreadable` counts the rows that no encryption key opens, `rows_to_seal` those that may still be in clear or under an
+    earlier key; None where nothing is encrypted.
+    """
 
     durable: bool
     detail: str
@@ -26,6 +40,8 @@ class StoreHealth:
     pending_writes: int
     evictions: int
     lost_writes: int
+    unreadable: int = 0
+    rows_to_seal: int | None = None
 
 
 class Store(Protocol):
@@ -83,6 +99,21 @@ class Store(Protocol):
 
     async def discard(self, keys: Collection[bytes]) -> list[bytes]:
         """Forgets entries and every link that leads to them; returns all keys forgotten, once that is durable."""
+        ...
+
+    async def owned(self, owner: Owner) -> Erased:
+        """What there is of an owner's. Raises OSError where the disk can't be read."""
+        ...
+
+    async def erase(self, owner: Owner) -> Erased:
+        """Forgets all that is an owner's; of its audits only the verdicts stay. Raises OSError where the disk is away."""
+        ...
+
+    async def scrub(self) -> list[str]:
+        """Leaves nothing on the disk of what was forgotten; takes a while. Returns the files that it deleted.
+
+        Raises OSError where that can't be done now.
+        """
         ...
 
     def questions(self) -> AsyncIterator[Sequence[Question]]:

@@ -10,13 +10,17 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from askonce.model import Entry
-from askonce.stores import audits, rows
+from askonce.stores import audits, erasing, rows
+from askonce.stores.resealing import check_keys
+from askonce.stores.sealing import place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from askonce.model import Audit
+    from askonce.model import Audit, Owner
+    from askonce.ports import Erased
     from askonce.stores.pending import Batch, Change
+    from askonce.stores.sealing import Seals
 
 __all__ = ["Contents", "kept_value"]
 
@@ -24,7 +28,7 @@ _EVICTED_AT_ONCE: Final = 64
 _PURGED_AT_ONCE: Final = 2_000
 _UNSTORABLE: Final = (ValueError, TypeError, OverflowError, sqlite3.DataError)
 """Values that SQLite can't express: lone surrogates, integers beyond 64 bits, texts beyond its limits."""
-_TABLES: Final = ("entries", "links", "questions", "tags")
+_TABLES: Final = ("entries", "links", "questions", "tags", "owners")
 _RECLASS: Final = "UPDATE questions SET answer = nullif(?, key) WHERE key = ?"
 _KEPT: Final = "kept:"
 _KEEP: Final = f"INSERT OR REPLACE INTO meta VALUES ('{_KEPT}' || ?, ?)"  # noqa: S608 - a constant
@@ -41,6 +45,7 @@ class Contents:
 
     Args:
         connection: To a file of the present schema.
+        seals: What its values are sealed with.
         max_bytes: Budget of the file.
         secret: What the store's secret becomes where the file has none yet.
         kept: Values by name that this process knows: a file begun anew learns them.
@@ -54,20 +59,27 @@ class Contents:
 
     Raises:
         sqlite3.Error: So does every method.
+        Unreadable: None of the keys opens it.
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, max_bytes: int, secret: bytes, kept: Mapping[str, bytes]
+        self,
+        connection: sqlite3.Connection,
+        seals: Seals,
+        max_bytes: int,
+        secret: bytes,
+        kept: Mapping[str, bytes],
     ) -> None:
         self._connection = connection
+        self._seals = seals
         self._max_bytes = max_bytes
-        connection.execute("INSERT OR IGNORE INTO meta VALUES ('secret', ?)", (secret,))
-        connection.executemany(_KEEP, kept.items())
+        with self._together():
+            self.secret = self._own_secret(secret)
+            connection.executemany(_KEEP, kept.items())
         meta = dict(connection.execute("SELECT name, value FROM meta"))
-        self.secret = bytes(meta.pop("secret"))
-        self._floor = float(meta.pop("floor", 0.0))
+        self._floor = float(meta.get("floor", 0.0))
         self.kept: Mapping[str, bytes] = {
-            name.removeprefix(_KEPT): bytes(value) for name, value in meta.items()
+            name.removeprefix(_KEPT): bytes(value) for name, value in meta.items() if name.startswith(_KEPT)
         }
         self.entries = self._count("entries") + self._count("links")
         self._audits = self._count("audits")
@@ -103,6 +115,14 @@ class Contents:
             self._vacuum()
         return forgotten
 
+    def erase(self, owner: Owner) -> Erased:
+        """Forgets all that is an owner's, whole or not at all; its text is still in free pages until `scrub`."""
+        with self._transaction():
+            erased = erasing.find(self._connection, owner)
+            self._forget(erased.keys)
+            audits.anonymise(self._connection, owner, set(erased.keys))
+        return erased
+
     def pragma(self, name: str) -> int:
         """A number that SQLite knows of the file."""
         return int(self._connection.execute(f"PRAGMA {name}").fetchone()[0])
@@ -110,15 +130,34 @@ class Contents:
     def _count(self, table: str) -> int:
         return int(self._connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608 - constants
 
+    def _own_secret(self, new: bytes) -> bytes:
+        """The store's secret, sealed with the first key from now on; it tells whether the keys are the right ones."""
+        at, seals = place("meta", "secret"), self._seals
+        check_keys(self._connection, seals)
+        row = self._connection.execute("SELECT value FROM meta WHERE name = 'secret'").fetchone()
+        secret = new if row is None else seals.unseal(bytes(row[0]), at)
+        if row is None or not seals.current(bytes(row[0])):
+            sealed = seals.seal(secret, at)
+            self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('secret', ?)", (sealed,))
+        return secret
+
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         before = self.entries, self._floor, self._audits, self.kept
+        try:
+            with self._together():
+                yield
+        except BaseException:
+            self.entries, self._floor, self._audits, self.kept = before
+            raise
+
+    @contextmanager
+    def _together(self) -> Iterator[None]:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
             self._connection.execute("COMMIT")
         except BaseException:
-            self.entries, self._floor, self._audits, self.kept = before
             # Some failures have rolled back by themselves.
             with suppress(sqlite3.Error):
                 self._connection.execute("ROLLBACK")
@@ -143,9 +182,9 @@ class Contents:
         for tag in tags:
             # A tag that SQLite can't express is carried by nothing in the file.
             with suppress(*_UNSTORABLE):
-                found.update(
-                    key for (key,) in self._connection.execute("SELECT key FROM tags WHERE tag = ?", (tag,))
-                )
+                for form in self._seals.tag_forms(tag):
+                    carriers = self._connection.execute("SELECT key FROM tags WHERE tag = ?", (form,))
+                    found.update(key for (key,) in carriers)
         self._forget(found)
         return found
 
@@ -171,15 +210,19 @@ class Contents:
         if record is None:
             return
         if isinstance(record, Entry):
-            self._connection.execute(rows.INSERT_ENTRY, rows.entry_row(record, self._floor))
+            self._connection.execute(rows.INSERT_ENTRY, rows.entry_row(record, self._floor, self._seals))
             self.entries += 1
             for tag in set(record.tags):
-                self._connection.execute("INSERT INTO tags (tag, key) VALUES (?,?)", (tag, record.key))
+                named = (self._seals.tag(tag), record.key)
+                self._connection.execute("INSERT INTO tags (tag, key) VALUES (?,?)", named)
         else:
             self._connection.execute(rows.INSERT_LINK, rows.link_row(record))
             self.entries += 1
+        for user in record.users:
+            self._connection.execute(rows.INSERT_OWNER, (record.key, user))
         if change.question is not None:
-            self._connection.execute(rows.INSERT_QUESTION, rows.question_row(change.question))
+            asked = rows.question_row(change.question, self._seals)
+            self._connection.execute(rows.INSERT_QUESTION, asked)
 
     def _append(self, batch: Iterable[Audit]) -> None:
         features = set()

@@ -6,6 +6,9 @@ inside the transaction that needs their room, so their pages are used again at o
 beyond the budget (`max_bytes`), or that a lowered budget leaves over, are given back by incremental vacuum at its
 end. The write-ahead log beside the file takes up to one group commit more, and is cut back to 16 MiB.
 
+What is deleted is overwritten (`secure_delete`), so that what was evicted or has expired can't be read from the file's
+free pages; `erasing.scrub` leaves no copy at all.
+
 Commits are `synchronous=NORMAL` in WAL mode: a killed process loses nothing committed, a power cut may lose the
 last commits, neither corrupts the file.
 """
@@ -26,7 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from askonce.model import Owner
+    from askonce.ports import Erased
     from askonce.stores.pending import Batch
+    from askonce.stores.sealing import Seals
 
 __all__ = ["Applied", "Database", "primary_code"]
 
@@ -73,12 +79,14 @@ class Database:
 
     Args:
         path: The file; its directory must exist. A lock file beside it keeps a second process out.
+        seals: What its values are sealed with.
         max_bytes: Budget of the file.
         secret: What the store's secret becomes where the file has none yet.
     """
 
-    def __init__(self, path: Path, max_bytes: int, secret: bytes) -> None:
+    def __init__(self, path: Path, seals: Seals, max_bytes: int, secret: bytes) -> None:
         self._path = path
+        self._seals = seals
         self._max_bytes = max_bytes
         self._secret = secret
         self._kept: Mapping[str, bytes] = {}
@@ -99,18 +107,12 @@ class Database:
         Raises sqlite3.Error or OSError; all but a full or locked disk also closes the file, and the next
         commit opens it anew. A file found corrupt is then moved aside and a new one begun.
         """
-        try:
-            if self._contents is not None and not self._path.exists():
-                raise FileNotFoundError("the file was deleted while it was in use")
-            contents = self._contents or self._open(now)
-            forgotten = contents.apply(batch, now, tidy=tidy)
-            self._kept = contents.kept
-            disk_bytes = contents.pragma("page_count") * contents.pragma("page_size") + log_bytes(self._path)
-        except (sqlite3.Error, OSError) as error:
-            if primary_code(error) not in _KEPT_OPEN:
-                self._corrupt = self._corrupt or primary_code(error) in _CORRUPT
-                self._disconnect()
-            raise
+        return self._with(lambda contents: self._apply(contents, batch, now, tidy=tidy), now)
+
+    def _apply(self, contents: Contents, batch: Batch, now: float, *, tidy: bool) -> Applied:
+        forgotten = contents.apply(batch, now, tidy=tidy)
+        self._kept = contents.kept
+        disk_bytes = contents.pragma("page_count") * contents.pragma("page_size") + log_bytes(self._path)
         set_aside, self._set_aside = self._set_aside, None
         return Applied(
             forgotten=forgotten,
@@ -125,12 +127,17 @@ class Database:
 
     def transact(self, work: Callable[[sqlite3.Connection], _T], now: float) -> _T:
         """Does work that begins and commits a transaction of its own. Raises as `commit` does."""
+        return self._with(lambda _: work(cast("sqlite3.Connection", self._connection)), now)
+
+    def erase(self, owner: Owner, now: float) -> Erased:
+        """Forgets all that is an owner's, whole or not at all. Raises as `commit` does."""
+        return self._with(lambda contents: contents.erase(owner), now)
+
+    def _with(self, work: Callable[[Contents], _T], now: float) -> _T:
         try:
-            if self._connection is not None and not self._path.exists():
+            if self._contents is not None and not self._path.exists():
                 raise FileNotFoundError("the file was deleted while it was in use")
-            if self._connection is None:
-                self._open(now)
-            return work(cast("sqlite3.Connection", self._connection))
+            return work(self._contents or self._open(now))
         except (sqlite3.Error, OSError) as error:
             if primary_code(error) not in _KEPT_OPEN:
                 self._corrupt = self._corrupt or primary_code(error) in _CORRUPT
@@ -184,9 +191,10 @@ class Database:
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA secure_delete = ON")
             connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
             schema.bring_up_to_date(connection, version)
-            contents = Contents(connection, self._max_bytes, self._secret, self._kept)
+            contents = Contents(connection, self._seals, self._max_bytes, self._secret, self._kept)
         except BaseException:
             connection.close()
             raise

@@ -5,12 +5,13 @@ from __future__ import annotations
 import fcntl
 import os
 from contextlib import suppress
+from glob import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["acquire", "log_bytes", "move_aside"]
+__all__ = ["acquire", "delete_aside", "log_bytes", "move_aside"]
 
 
 def acquire(path: Path) -> int:
@@ -35,6 +36,14 @@ def move_aside(path: Path, now: float) -> Path:
         with suppress(FileNotFoundError):
             path.with_name(path.name + suffix).replace(aside.with_name(aside.name + suffix))
     return aside
+
+
+def delete_aside(path: Path) -> list[str]:
+    """Deletes the files that `move_aside` made; returns their names. Raises OSError."""
+    found = sorted(path.parent.glob(f"{escape(path.name)}.corrupt-*"))
+    for aside in found:
+        aside.unlink(missing_ok=True)
+    return [aside.name for aside in found]
 
 
 def log_bytes(path: Path) -> int:

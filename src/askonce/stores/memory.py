@@ -11,7 +11,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from askonce.model import Stored
-from askonce.ports import Kept, StoreHealth
+from askonce.ports import Erased, Kept, StoreHealth
 from askonce.stores import audits
 from askonce.stores.selection import listed
 from askonce.stores.worth import entry_bytes, expected_saving, link_bytes, rebased
@@ -19,7 +19,7 @@ from askonce.stores.worth import entry_bytes, expected_saving, link_bytes, rebas
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 
-    from askonce.model import Audit, Entry, Link, Question
+    from askonce.model import Audit, Entry, Link, Owner, Question
     from askonce.ports import Clock, Listed, Selection
 
 __all__ = ["MemoryStore"]
@@ -179,6 +179,35 @@ class MemoryStore:
         for key in keys:
             self.remove(key)
         return list(keys)
+
+    async def owned(self, owner: Owner) -> Erased:
+        """What there is of an owner's, and the links that lead to it."""
+        entries, links = set[bytes](), set[bytes]()
+        async for batch in self._walk():
+            for row in batch:
+                stored, link = row.stored, row.link
+                if stored is not None and owner.owns(stored.entry.tenant, stored.entry.users):
+                    entries.add(row.key)
+                elif link is not None and owner.owns(link.tenant, link.users):
+                    links.add(row.key)
+        async for batch in self._walk():
+            links.update(row.key for row in batch if row.link is not None and row.link.target in entries)
+        return Erased((*entries, *links), len(entries), len(links), 0)
+
+    async def erase(self, owner: Owner) -> Erased:
+        """Forgets all that is an owner's; of its audits only the verdicts stay."""
+        erased = await self.owned(owner)
+        for key in erased.keys:
+            self.remove(key)
+        for kept in self._audits.values():
+            anonymous = [(at, audits.anonymised(one, owner, erased.keys)) for at, one in kept]
+            kept.clear()
+            kept.extend(anonymous)
+        return erased
+
+    async def scrub(self) -> list[str]:
+        """Nothing is on a disk."""
+        return []
 
     async def select(self, selection: Selection) -> AsyncIterator[Sequence[Listed]]:
         """The entries that a selection means, in batches, some of them expired perhaps."""

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from askonce.model import Entry
+from askonce.stores.audits import anonymised
 from askonce.stores.selection import listed
 from askonce.stores.worth import entry_bytes, link_bytes, question_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from askonce.model import Audit, Link, Question
+    from askonce.model import Audit, Link, Owner, Question
     from askonce.ports import Listed
 
 __all__ = ["Batch", "Change", "Pending"]
@@ -222,6 +223,17 @@ class Pending:
         self.undo()
         return len(lost) + audits
 
+    def erase(self, owner: Owner) -> None:
+        """Withdraws what is an owner's; of its audits only the verdicts stay."""
+        changes = self._committing.changes | self._waiting.changes
+        keys = [key for key, one in changes.items() if one.record is not None and _owned(one.record, owner)]
+        for key in keys:
+            self.forget(key)
+        for batch in (self._committing, self._waiting):
+            anonymous = [anonymised(audit, owner, keys) for audit in batch.audits]
+            batch.audits.clear()
+            batch.audits.extend(anonymous)
+
     def _add(self, change: Change) -> None:
         before = self._waiting.changes.pop(change.key, None)
         if before is not None:
@@ -230,3 +242,7 @@ class Pending:
             self._size_bytes -= _CLASS_BYTES
         self._waiting.changes[change.key] = change
         self._size_bytes += change.size_bytes
+
+
+def _owned(record: Entry | Link, owner: Owner) -> bool:
+    return owner.owns(record.tenant, record.users)

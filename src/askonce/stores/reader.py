@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
 
-from askonce.model import Link
 from askonce.stores import audits, rows, selection
+from askonce.stores.sealing import Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
     from pathlib import Path
 
-    from askonce.model import Audit, Entry, Question
+    from askonce.model import Audit, Entry, Link, Question
     from askonce.ports import Kept, Listed, Selection
+    from askonce.stores.sealing import Seals
 
 __all__ = ["Found", "Reader"]
 
@@ -40,20 +41,27 @@ class Found:
 class _Lookup:
     """The reading connection: plain blocking functions for one thread; opens itself."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, seals: Seals) -> None:
         self._path = path
+        self._seals = seals
+        self.unreadable = 0
         self._connection: sqlite3.Connection | None = None
 
     def find(self, keys: Sequence[bytes]) -> list[Found | None]:
         """What is under each key. Raises sqlite3.Error."""
         connection = self._open()
-        return [_find(connection, key) for key in keys]
+        return [self._read(lambda key=key: _find(connection, key, self._seals)) for key in keys]  # type: ignore[misc]
 
     def questions(self, after: int, count: int, now: float) -> tuple[int, list[Question]]:
         """The live ones among the next `count` questions, and where to go on (0 at the end)."""
         named = {"after": after, "count": count, "now": now}
         found = self._open().execute(rows.QUESTIONS, named).fetchall()
-        return (found[-1][0] if found else 0), [rows.question_from(row[1:-1]) for row in found if row[-1]]
+        alive = (row[1:-1] for row in found if row[-1])
+        questions = (
+            self._read(lambda row=row: rows.question_from(row, self._seals))  # type: ignore[misc]
+            for row in alive
+        )
+        return (found[-1][0] if found else 0), [one for one in questions if one is not None]
 
     def audits(self, feature: str | None, after: int, count: int) -> tuple[int, list[Audit]]:
         """The next `count` audits of a feature, or of all, and where to go on (0 at the end)."""
@@ -65,19 +73,27 @@ class _Lookup:
 
     def links_to(self, target: bytes) -> list[Link]:
         """The links that lead to an entry."""
-        return [Link(*row) for row in self._open().execute(rows.LINKS_TO, (target,))]
+        return [rows.link_from(row) for row in self._open().execute(rows.LINKS_TO, (target,))]
 
     def walk(self, wanted: Selection) -> Iterator[list[Listed]]:
         """What a selection means, step by step."""
-        return selection.walk(self._open, wanted)
+        return selection.walk(self._open, wanted, self._seals)
 
     def contents(self, keys: Collection[bytes]) -> list[Kept]:
         """The entries of those keys, whole."""
-        return selection.contents(self._open(), keys)
+        return selection.contents(self._open(), keys, self._seals)
 
     def link_keys(self, targets: Collection[bytes]) -> list[bytes]:
         """The keys of all links that lead to any of the targets."""
         return selection.link_keys(self._open(), targets)
+
+    def _read(self, read: Callable[[], _Found | None]) -> _Found | None:
+        """What is read; a row that no key opens isn't there."""
+        try:
+            return read()
+        except Unreadable:
+            self.unreadable += 1
+            return None
 
     def close(self) -> None:
         """Closes the connection; the next call opens a new one."""
@@ -104,6 +120,7 @@ class Reader:
 
     Args:
         path: The file.
+        seals: What its values are sealed with.
         wait_s: Longest wait for a look-up.
         failed: Told of each error of the database.
 
@@ -111,8 +128,10 @@ class Reader:
         trouble: What is wrong with look-ups; "" where nothing is.
     """
 
-    def __init__(self, path: Path, wait_s: float, failed: Callable[[sqlite3.Error], None]) -> None:
-        self._lookup = _Lookup(path)
+    def __init__(
+        self, path: Path, seals: Seals, wait_s: float, failed: Callable[[sqlite3.Error], None]
+    ) -> None:
+        self._lookup = _Lookup(path, seals)
         self._wait_s = wait_s
         self._failed = failed
         self._thread = ThreadPoolExecutor(1, "askonce-store-reader")
@@ -122,6 +141,11 @@ class Reader:
         self.trouble = ""
         self._stalled = False
         self._closed = False
+
+    @property
+    def unreadable(self) -> int:
+        """Rows met so far that no key opens."""
+        return self._lookup.unreadable
 
     async def find(self, key: bytes) -> Found | None:
         """What the file has under `key`; None also where it fails or takes too long."""
@@ -238,9 +262,9 @@ def _read(found: _Found | None) -> _Found:
     return found
 
 
-def _find(connection: sqlite3.Connection, key: bytes) -> Found | None:
+def _find(connection: sqlite3.Connection, key: bytes, seals: Seals) -> Found | None:
     row = connection.execute(rows.FIND_ENTRY, (key,)).fetchone()
     if row is not None:
-        return Found(rows.entry_from(row), None)
+        return Found(rows.entry_from(row, seals), None)
     row = connection.execute(rows.FIND_LINKED, (key,)).fetchone()
-    return None if row is None else Found(rows.entry_from(row), rows.link_from(row))
+    return None if row is None else Found(rows.entry_from(row, seals), rows.link_from(row))

@@ -79,12 +79,22 @@ CREATE TABLE deliveries (
 CREATE INDEX deliveries_due_at ON deliveries (state, due_at);
 CREATE INDEX deliveries_tenant ON deliveries (state, tenant, due_at);
 """,
+    """
+CREATE TABLE owners (key BLOB NOT NULL, user BLOB NOT NULL, PRIMARY KEY (key, user)) WITHOUT ROWID;
+CREATE INDEX owners_user ON owners (user);
+ALTER TABLE links ADD COLUMN tenant TEXT NOT NULL DEFAULT '';
+ALTER TABLE audits ADD COLUMN tenant TEXT NOT NULL DEFAULT '';
+ALTER TABLE audits ADD COLUMN users BLOB NOT NULL DEFAULT x'';
+ALTER TABLE jobs ADD COLUMN users BLOB NOT NULL DEFAULT x'';
+""",
 )
 """What makes version 1 of an empty file, version 2 of version 1, and so on.
 
 Times are Unix seconds; vectors and evidence are little-endian float16; `worth` is nano-dollars saved by a hit per byte,
 `priority` the place in the order of eviction (see `database`). The large columns come last, so that what only
 looks at the others reads no overflow page. A question's `answer` is NULL where it is its own key.
+`owners` has the users of entries and links (`model.Entry.users`); an audit's and a job's are in a row, one after another.
+What `sealing` seals is a BLOB whatever its column's type.
 The tables of jobs are explained in `job_tables` and `work_tables`."""
 
 VERSION: Final = len(_STEPS)

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from askonce.model import Entry, Link, Stored
 from askonce.ports import StoreHealth
+from askonce.stores.cleaner import Cleaner
 from askonce.stores.pending import Pending
 from askonce.stores.reader import Reader
 from askonce.stores.scans import Scans
+from askonce.stores.sealing import Seals
 from askonce.stores.sieve import Sieve
 from askonce.stores.uses import Uses
 from askonce.stores.worth import rebased
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Sequence
     from pathlib import Path
 
-    from askonce.model import Audit, Question
-    from askonce.ports import Clock, Kept, Listed, Selection
+    from askonce.model import Audit, Owner, Question
+    from askonce.ports import Clock, Erased, Kept, Listed, Selection
     from askonce.stores.memory import MemoryStore
 
 __all__ = ["SqliteStore"]
@@ -56,6 +58,7 @@ class SqliteStore:
         disk_bytes: Budget of the file.
         commit_interval_s: How long a put waits for others to share its commit.
         read_wait_s: How long `get` waits for the disk before that counts as a miss.
+        seals: What the file's values are sealed with; rows that aren't yet are sealed in the background.
     """
 
     def __init__(
@@ -67,14 +70,17 @@ class SqliteStore:
         disk_bytes: int = 4 * 2**30,
         commit_interval_s: float = 0.05,
         read_wait_s: float = 0.25,
+        seals: Seals | None = None,
     ) -> None:
+        seals = seals or Seals()
         self._memory = memory
         self._clock = clock
         self._pending = Pending(min(_PENDING_BYTES, disk_bytes // 4))
         self._secret = secrets.token_bytes(32)
-        self._reader = Reader(path, read_wait_s, self._read_failed)
+        self._reader = Reader(path, seals, read_wait_s, self._read_failed)
         self._writer = Writer(
             path,
+            seals,
             disk_bytes,
             self._pending,
             clock,
@@ -83,6 +89,7 @@ class SqliteStore:
             reopened=self._reader.reopen,
         )
         self._scans = Scans(self._writer, self._reader, self._pending, clock)
+        self._cleaner = Cleaner(path, self._writer, seals)
         self._uses = Uses(self._count)
         self._sieve = Sieve()
         self._sieve_task: asyncio.Task[None] | None = None
@@ -94,6 +101,7 @@ class SqliteStore:
         await self._writer.start()
         if self._writer.applied is not None:
             self._secret = self._writer.applied.secret
+            self._cleaner.start()
             self._sieve_task = asyncio.create_task(self._fill_sieve(), name="sieve")  # noqa: TID251 - ends with us
 
     def peek(self, key: bytes) -> Stored | None:
@@ -173,6 +181,28 @@ class SqliteStore:
         # Keys that were put again while the disk worked are alive: whoever called keeps them.
         return [key for key in forgotten if self._record(key) is None]
 
+    async def owned(self, owner: Owner) -> Erased:
+        """What there is of an owner's, on disk. Raises OSError."""
+        await self._writer.flush()
+        return await self._cleaner.find(owner)
+
+    async def erase(self, owner: Owner) -> Erased:
+        """Forgets all that is an owner's, in memory and on disk; of its audits only the verdicts stay. Raises OSError."""
+        self._removals += 1
+        await self._memory.erase(owner)
+        self._pending.erase(owner)
+        self._writer.changed()
+        await self._writer.flush()
+        erased = await self._cleaner.erase(owner)
+        for key in erased.keys:
+            self._memory.remove(key)
+        self._removals += 1
+        return erased
+
+    async def scrub(self) -> list[str]:
+        """Leaves nothing in the files of what was forgotten; those that were moved aside are deleted. Raises OSError."""
+        return await self._cleaner.scrub()
+
     def select(self, selection: Selection) -> AsyncIterator[Sequence[Listed]]:
         """The entries that a selection means, in memory and on disk. Raises OSError at its end."""
         return self._scans.select(selection, self._memory)
@@ -248,6 +278,8 @@ class SqliteStore:
             pending_writes=len(self._pending),
             evictions=memory.evictions if applied is None else writer.evictions,
             lost_writes=writer.lost_writes,
+            unreadable=self._reader.unreadable + self._cleaner.walk.unreadable,
+            rows_to_seal=self._cleaner.rows_left,
         )
 
     async def close(self) -> None:
@@ -255,6 +287,7 @@ class SqliteStore:
         self._uses.end()
         if self._sieve_task is not None:
             self._sieve_task.cancel()
+        await self._cleaner.close()
         await self._reader.close()
         await self._writer.close()
 

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from askonce.ports import Clock
+    from askonce.model import Owner
+    from askonce.ports import Clock, Erased
     from askonce.stores.database import Applied
     from askonce.stores.pending import Pending
+    from askonce.stores.sealing import Seals
 
 __all__ = ["Writer"]
 
@@ -48,6 +50,7 @@ class Writer:
 
     Args:
         path: The file.
+        seals: What its values are sealed with.
         disk_bytes: Budget of the file.
         pending: What there is to commit.
         clock: Wall-clock time, for expiry.
@@ -59,6 +62,7 @@ class Writer:
     def __init__(
         self,
         path: Path,
+        seals: Seals,
         disk_bytes: int,
         pending: Pending,
         clock: Clock,
@@ -73,7 +77,7 @@ class Writer:
         self.lost_writes = 0
         self.evictions = 0
         self._path = path
-        self._database = Database(path, disk_bytes, secret)
+        self._database = Database(path, seals, disk_bytes, secret)
         self._pending = pending
         self._clock = clock
         self._commit_interval_s = commit_interval_s
@@ -127,8 +131,14 @@ class Writer:
 
         Fails with sqlite3.Error or OSError; a file that is found broken is opened anew, or begun anew, by the next group.
         """
-        loop, now = asyncio.get_running_loop(), self._clock.now()
-        running = loop.run_in_executor(self._thread, self._database.transact, work, now)
+        return self._run_next(lambda: self._database.transact(work, self._clock.now()))
+
+    def erase(self, owner: Owner) -> asyncio.Future[Erased]:
+        """Forgets all that is an owner's, between two groups. Fails as `transact` does."""
+        return self._run_next(lambda: self._database.erase(owner, self._clock.now()))
+
+    def _run_next(self, work: Callable[[], _T]) -> asyncio.Future[_T]:
+        running = asyncio.get_running_loop().run_in_executor(self._thread, work)
         running.add_done_callback(lambda _: self._work.set() if not self._database.is_open else None)
         return running
 

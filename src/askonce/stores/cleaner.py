@@ -1,0 +1,113 @@
+"""What must not stay in the files: an owner's data that is erased, text in free pages, rows that aren't sealed yet."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import structlog
+
+from askonce.stores import erasing, resealing
+from askonce.stores.files import delete_aside
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+    from pathlib import Path
+
+    from askonce.model import Owner
+    from askonce.ports import Erased
+    from askonce.stores.sealing import Seals
+    from askonce.stores.writer import Writer
+
+__all__ = ["Cleaner"]
+
+_T = TypeVar("_T")
+_REST_S: Final = 0.01
+_RETRY_S: Final = 5.0
+_TRIES: Final = 20
+_TRY_S: Final = 0.25
+_log = structlog.get_logger("askonce.store")
+
+
+class Cleaner:
+    """Cleans the file behind the requests, in the thread that writes.
+
+    Attributes:
+        walk: How far the sealing of rows has come that were there before the key.
+        rows_left: Rows that may not be sealed yet, or with an earlier key; None where nothing is encrypted.
+    """
+
+    def __init__(self, path: Path, writer: Writer, seals: Seals) -> None:
+        self.walk = resealing.Walk()
+        self.rows_left: int | None = None
+        self._path = path
+        self._writer = writer
+        self._seals = seals
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begins to seal what isn't, in the background."""
+        if self._seals.on:
+            self._task = asyncio.create_task(self._seal(), name="sealing")  # noqa: TID251 - ended by `close`
+
+    async def close(self) -> None:
+        """Stops where it stands: the next start goes on."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    async def find(self, owner: Owner) -> Erased:
+        """What there is of an owner's. Raises OSError."""
+        return await _on_disk(self._writer.transact(lambda connection: erasing.find(connection, owner)))
+
+    async def erase(self, owner: Owner) -> Erased:
+        """Forgets what is an owner's on disk. Raises OSError."""
+        return await _on_disk(self._writer.erase(owner))
+
+    async def scrub(self) -> list[str]:
+        """Leaves nothing in the files of what was forgotten; deletes those that were moved aside. Raises OSError."""
+        for _ in range(_TRIES):
+            if await _on_disk(self._writer.transact(erasing.scrub)):
+                return await asyncio.to_thread(delete_aside, self._path)
+            await asyncio.sleep(_TRY_S)
+        raise OSError("the write-ahead log is being read all the time and can't be emptied")
+
+    async def _seal(self) -> None:
+        """Seals all rows once; a disk that is away is tried again."""
+        while not self.walk.ended:
+            try:
+                await self._seal_all()
+            except (sqlite3.Error, OSError) as error:
+                _log.warning("store_not_sealed_yet", path=str(self._path), error=type(error).__name__)
+                await asyncio.sleep(_RETRY_S)
+
+    async def _seal_all(self) -> None:
+        seals, total = self._seals, self.rows_left
+        if total is None:
+            total = await self._writer.transact(lambda connection: resealing.rows_left(connection, seals))
+        if not total:
+            self.rows_left, self.walk = 0, resealing.Walk(table=len(resealing.TABLES))
+            return
+        total += self.walk.seen
+        while not self.walk.ended:
+            self.rows_left = max(1, total - self.walk.seen)
+            walk = self.walk
+            self.walk = await self._writer.transact(
+                lambda connection, walk=walk: resealing.step(connection, seals, walk)  # type: ignore[misc]
+            )
+            await asyncio.sleep(_REST_S)
+        if self.walk.sealed:
+            await self.scrub()
+        self.rows_left = self.walk.unreadable
+        _log.info(
+            "store_sealed", path=str(self._path), rows=self.walk.sealed, unreadable=self.walk.unreadable
+        )
+
+
+async def _on_disk(work: Awaitable[_T]) -> _T:
+    """What the file's thread does. Raises OSError where the disk is away."""
+    try:
+        return await work
+    except sqlite3.Error as error:
+        raise OSError(f"the store's file can't be cleaned now: {error}") from error

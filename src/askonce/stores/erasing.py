@@ -1,0 +1,61 @@
+"""The right to erasure in the file: whose rows there are, and how nothing of them is left on the disk.
+
+Plain blocking functions, for the thread that writes. Rows of earlier versions know their tenant, but not their users.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from askonce.ports import Erased
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator
+
+    from askonce.model import Owner
+
+__all__ = ["find", "scrub"]
+
+_ROWS_AT_ONCE: Final = 5_000
+_OWNED: Final = "SELECT tenant FROM {} WHERE key = ?"
+_NEXT: Final = "SELECT rowid, key, tenant FROM {} WHERE rowid > ? ORDER BY rowid LIMIT ?"
+
+
+def find(connection: sqlite3.Connection, owner: Owner) -> Erased:
+    """What there is of an owner's: entries, links (also others' that lead to its entries), questions."""
+    entries = list(_keys(connection, "entries", owner))
+    links = set(_keys(connection, "links", owner))
+    for key in entries:
+        links.update(link for (link,) in connection.execute("SELECT key FROM links WHERE target = ?", (key,)))
+    keys = [*entries, *links]
+    asked = "SELECT count(*) FROM questions WHERE key = ?"
+    questions = sum(connection.execute(asked, (key,)).fetchone()[0] for key in keys)
+    return Erased(tuple(keys), len(entries), len(links), questions)
+
+
+def scrub(connection: sqlite3.Connection) -> bool:
+    """Leaves nothing in the file and its log but what is in its tables. Raises sqlite3.Error.
+
+    False where somebody reads the log just now, which can't be emptied then.
+
+    `secure_delete` overwrites what is deleted, but not the copies that are left in a page when its rows move to another
+    one. Only writing the whole file anew leaves none.
+    """
+    connection.execute("VACUUM")
+    busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    return not busy
+
+
+def _keys(connection: sqlite3.Connection, table: str, owner: Owner) -> Iterator[bytes]:
+    """The keys of an owner's rows in `entries` or `links`."""
+    if owner.user is not None:
+        for (key,) in connection.execute("SELECT key FROM owners WHERE user = ?", (owner.user,)).fetchall():
+            row = connection.execute(_OWNED.format(table), (key,)).fetchone()
+            if row is not None and owner.owns(row[0], (owner.user,)):
+                yield key
+        return
+    after = 0
+    while batch := connection.execute(_NEXT.format(table), (after, _ROWS_AT_ONCE)).fetchall():
+        after = batch[-1][0]
+        yield from (key for _, key, tenant in batch if owner.owns(tenant))

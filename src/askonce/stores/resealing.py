@@ -1,0 +1,162 @@
+"""Encryption turned on, or its key renewed, over a file that has rows already: they are sealed anew, step by step.
+
+Plain blocking functions, for the thread that writes. The file notes under `seals` in its `meta` which keys its values may
+be sealed with, and under `sealed` the key of the last walk that has come to its end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import orjson
+
+from askonce.stores.sealing import Unreadable, place
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable
+
+    from askonce.stores.sealing import Seals
+
+__all__ = ["TABLES", "Walk", "check_keys", "rows_left", "step"]
+
+_KEY_BYTES: Final = 4
+_ROWS_AT_ONCE: Final = 200
+_BYTES_AT_ONCE: Final = 4 * 2**20
+
+
+class _Sealed(NamedTuple):
+    """A table, what names its rows, and its sealed columns."""
+
+    table: str
+    name: str
+    columns: tuple[str, ...]
+
+
+TABLES: Final = (
+    _Sealed("entries", "key", ("usage_json", "tags", "fields")),
+    _Sealed("questions", "key", ("text", "vector", "tokens")),
+    _Sealed("lines", "number", ("context", "body", "answer")),
+    _Sealed("jobs", "number", ("error",)),
+    _Sealed("deliveries", "job", ("url",)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """How far a walk has come: the table, its last row, rows looked at, rows sealed, rows that nothing opens."""
+
+    table: int = 0
+    after: int = 0
+    seen: int = 0
+    sealed: int = 0
+    unreadable: int = 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is nothing left."""
+        return self.table >= len(TABLES)
+
+
+def check_keys(connection: sqlite3.Connection, seals: Seals) -> None:
+    """Notes that the first key is used from now on. Raises Unreadable where another is in use that isn't there."""
+    used = _meta(connection, "seals")
+    ids = {used[start : start + _KEY_BYTES] for start in range(0, len(used), _KEY_BYTES)}
+    if ids - seals.ids:
+        raise Unreadable(
+            "it is encrypted with a key that cache_encryption_key doesn't have; give the key back, or begin a new file"
+            if seals.on
+            else "it is encrypted, and cache_encryption_key isn't set; set it, or begin a new file"
+        )
+    if seals.on and seals.first not in ids:
+        _note(connection, "seals", used + seals.first)
+
+
+def rows_left(connection: sqlite3.Connection, seals: Seals) -> int:
+    """Rows that a walk has to look at; 0 where one with this key has come to its end."""
+    if not seals.on or _meta(connection, "sealed") == seals.first:
+        return 0
+    return sum(
+        connection.execute(f"SELECT count(*) FROM {one.table}").fetchone()[0]  # noqa: S608 - constants
+        for one in TABLES
+    )
+
+
+def step(connection: sqlite3.Connection, seals: Seals, walk: Walk) -> Walk:
+    """Seals what isn't sealed with the first key among the next rows; begins and commits by itself.
+
+    Raises sqlite3.Error.
+    """
+    one = TABLES[walk.table]
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        after, seen, stale = _stale(connection, one, seals, walk.after)
+        lost = 0
+        for row in stale:
+            try:
+                _seal(connection, one, seals, row)
+            except Unreadable:
+                lost += 1
+        table = walk.table + (not seen)
+        if table == len(TABLES):
+            _note(connection, "seals", seals.first)
+            _note(connection, "sealed", seals.first)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    sealed, unreadable = walk.sealed + len(stale) - lost, walk.unreadable + lost
+    return Walk(table, after if seen else 0, walk.seen + seen, sealed, unreadable)
+
+
+def _stale(
+    connection: sqlite3.Connection, one: _Sealed, seals: Seals, after: int
+) -> tuple[int, int, list[tuple[object, ...]]]:
+    """The last of the next rows, how many they are, and those that aren't sealed with the first key."""
+    seen, size_bytes = 0, 0
+    stale: list[tuple[object, ...]] = []
+    for row in connection.execute(
+        f"SELECT rowid, {one.name}, {', '.join(one.columns)} FROM {one.table} "  # noqa: S608 - constants
+        "WHERE rowid > ? ORDER BY rowid LIMIT ?",
+        (after, _ROWS_AT_ONCE),
+    ):
+        seen, after = seen + 1, row[0]
+        if not all(value is None or seals.current(value) for value in row[2:]):
+            stale.append(row)
+            size_bytes += sum(len(value) for value in row[2:] if value is not None)
+        if size_bytes > _BYTES_AT_ONCE:
+            break
+    return after, seen, stale
+
+
+def _seal(connection: sqlite3.Connection, one: _Sealed, seals: Seals, row: tuple[object, ...]) -> None:
+    """One row, sealed with the first key. Raises Unreadable."""
+    rowid, name, *values = row
+    sealed: list[bytes | None] = []
+    for column, value in zip(one.columns, values, strict=True):
+        at = place(f"{one.table}.{column}", name)  # type: ignore[arg-type]
+        if value is None:
+            sealed.append(None)
+            continue
+        plain = value.encode() if isinstance(value, str) else seals.unseal(value, at)  # type: ignore[arg-type]
+        sealed.append(seals.seal(plain, at))
+        if column == "tags":
+            _rename_tags(connection, seals, name, orjson.loads(plain))
+    assigned = ", ".join(f"{column} = ?" for column in one.columns)
+    connection.execute(f"UPDATE {one.table} SET {assigned} WHERE rowid = ?", (*sealed, rowid))  # noqa: S608 - constants
+
+
+def _rename_tags(connection: sqlite3.Connection, seals: Seals, key: object, tags: Iterable[str]) -> None:
+    connection.execute("DELETE FROM tags WHERE key = ?", (key,))
+    connection.executemany("INSERT INTO tags VALUES (?,?)", [(seals.tag(tag), key) for tag in set(tags)])
+
+
+def _meta(connection: sqlite3.Connection, name: str) -> bytes:
+    row = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+    return b"" if row is None else bytes(row[0])
+
+
+def _note(connection: sqlite3.Connection, name: str, value: bytes) -> None:
+    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
