@@ -1,4 +1,4 @@
-"""The command line: `askonce serve`, `demo`, `simulate`, `check`, `keys`, `evaluate`, `tune`."""
+"""The command line: `askonce serve`, `demo`, `simulate`, `check`, `keys`, `evaluate`, `tune`, `report`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from askonce.cli.check import check
 from askonce.cli.demo import demo
 from askonce.cli.evaluate import evaluate
 from askonce.cli.keys import keys
+from askonce.cli.report import report
 from askonce.cli.serve import serve
 from askonce.cli.simulate import simulate
 from askonce.cli.tune import tune
@@ -22,5 +23,5 @@ def cli() -> None:
     """An LLM gateway that never pays twice for the same answer."""
 
 
-for command in (serve, demo, simulate, check, keys, evaluate, tune):
+for command in (serve, demo, simulate, check, keys, evaluate, tune, report):
     cli.add_command(command)

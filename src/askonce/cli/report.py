@@ -1,0 +1,195 @@
+"""`askonce report`: what was spent and saved, by whom and by which layer, from the ledger's file."""
+
+from __future__ import annotations
+
+import importlib.resources
+import importlib.util
+import io
+import os
+import sqlite3
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import click
+import orjson
+from rich.console import Console
+
+from askonce.config import ConfigError, SqliteStore, load
+from askonce.evaluation.live_store import read_store
+from askonce.evaluation.sets import BadFile
+from askonce.reporting.data import as_json
+from askonce.reporting.figures import draw_up
+from askonce.reporting.quality import qualities
+from askonce.reporting.suggestions import suggest
+from askonce.reporting.table import as_csv
+from askonce.reporting.terms import Terms, columns_of, filters_of, span_of
+from askonce.reporting.text import write_text
+from askonce.reporting.wording import spell
+from askonce.stores.ledger import ledger_path, open_books
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from askonce.ports import Span
+    from askonce.reporting.figures import Figures
+    from askonce.reporting.quality import Quality
+    from askonce.reporting.suggestions import Suggestion
+
+__all__ = ["report"]
+
+_FILE: Final = click.Path(path_type=Path, dir_okay=False)
+_FORMATS: Final = ("text", "csv", "html", "json")
+_CONFIG: Final = Path("askonce.yaml")
+_WIDTH: Final = 120
+"""Of text that goes to no terminal."""
+
+
+class _Files(NamedTuple):
+    """Where the books and the answers are, and what was promised where a configuration says so."""
+
+    ledger: Path
+    answers: Path
+    budgets: Mapping[str, float]
+
+
+@click.command(short_help="Show what was spent and saved, by whom and by which layer.")
+@click.option(
+    "-c",
+    "--config",
+    type=_FILE,
+    help="The gateway's configuration; unless given, askonce.yaml if there is one.",
+)
+@click.option(
+    "--ledger", type=_FILE, help="The ledger's file, such as askonce.ledger.db, without a configuration."
+)
+@click.option(
+    "--since", metavar="WHEN", help="A duration before the end (7d, 12h) or a date (UTC). [default: 7d]"
+)
+@click.option("--until", metavar="WHEN", help="A date or time (UTC), itself not included. [default: now]")
+@click.option(
+    "--by", "columns", default="feature", show_default=True, help="Rows by any of tenant,feature,model,day."
+)
+@click.option("--where", multiple=True, metavar="NAME=VALUE", help="Only this tenant, feature or model.")
+@click.option("--format", "form", type=click.Choice(_FORMATS), default="text", show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    help="Write into this file.",
+)
+def report(
+    *,
+    config: Path | None,
+    ledger: Path | None,
+    since: str | None,
+    until: str | None,
+    columns: str,
+    where: tuple[str, ...],
+    form: str,
+    output: Path | None,
+) -> None:
+    """Show what was spent and saved by tenant, feature, model and layer, how fast, and how reliably.
+
+    Reads the ledger's file beside the store's, also while a gateway writes it, and the audits in the store's. Times are UTC.
+    """
+    if form == "html" and not all(map(importlib.util.find_spec, ("jinja2", "matplotlib"))):
+        raise click.ClickException("HTML needs an extra: pip install 'askonce[report]'")
+    terms = _terms(since, until, columns, where)
+    try:
+        files = _files(config, ledger)
+        figures = _figures(files, terms)
+    except (BadFile, ConfigError) as error:
+        raise click.ClickException(str(error)) from None
+    if figures.empty:
+        raise click.ClickException(_nothing(figures))
+    _write(_rendered(figures, suggest(figures), form, to_file=output is not None), output)
+
+
+def _terms(since: str | None, until: str | None, columns: str, where: Sequence[str]) -> Terms:
+    try:
+        return Terms(span_of(since, until, time.time()), columns_of(columns), filters_of(where))
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _files(config: Path | None, ledger: Path | None) -> _Files:
+    if config is not None and ledger is not None:
+        raise click.UsageError("give a configuration or a ledger, not both")
+    if ledger is not None:
+        answers = ledger.with_name(ledger.name.replace(".ledger", "", 1))
+        return _Files(ledger, answers, {})
+    if config is None and not _CONFIG.is_file():
+        raise click.UsageError("give -c with the gateway's configuration, or --ledger with the ledger's file")
+    settings = load(config or _CONFIG, os.environ)
+    if not isinstance(settings.store, SqliteStore):
+        raise click.ClickException(
+            f"{config or _CONFIG}: its store is memory: only the running gateway has the books"
+        )
+    budgets = {name: settings.policy_settings(name).error_budget for name in settings.feature_names}
+    return _Files(ledger_path(settings.store.path), settings.store.path, budgets)
+
+
+def _figures(files: _Files, terms: Terms) -> Figures:
+    try:
+        with open_books(files.ledger) as books:
+            return draw_up(books, terms, _qualities(files, terms.span))
+    except FileNotFoundError:
+        raise click.ClickException(f"{files.ledger}: there is no ledger; a gateway makes it") from None
+    except (OSError, sqlite3.Error) as error:
+        raise click.ClickException(f"{files.ledger}: {error}") from None
+
+
+def _qualities(files: _Files, span: Span) -> tuple[Quality, ...] | None:
+    if files.answers == files.ledger or not files.answers.is_file():
+        return None
+    audits = (audit for record in read_store(files.answers) for audit in record.audits)
+    return qualities(audits, files.budgets, span)
+
+
+def _nothing(figures: Figures) -> str:
+    asked = spell(figures.terms.span)
+    if figures.covered is None:
+        return "the ledger is empty: nothing was asked yet"
+    only = "".join(f" of {name} {value!r}" for name, value in figures.terms.where.items())
+    return f"nothing{only} was recorded from {asked}; the ledger has entries from {spell(figures.covered)}"
+
+
+def _rendered(
+    figures: Figures, suggestions: Sequence[Suggestion], form: str, *, to_file: bool
+) -> bytes | None:
+    """The report's bytes; None where it was printed."""
+    as_of = _prices_as_of()
+    if form == "csv":
+        return as_csv(figures).encode()
+    if form == "json":
+        options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+        return orjson.dumps(as_json(figures, suggestions, as_of), option=options)
+    if form == "html":
+        from askonce.reporting.page import as_html  # noqa: PLC0415 - an extra that the gateway does without
+
+        return as_html(figures, suggestions, as_of).encode()
+    if sys.stdout.isatty() and not to_file:
+        write_text(Console(), figures, suggestions, as_of)
+        return None
+    file = io.StringIO()
+    write_text(Console(file=file, width=_WIDTH, color_system=None), figures, suggestions, as_of)
+    return "".join(f"{line.rstrip()}\n" for line in file.getvalue().splitlines()).encode()
+
+
+def _write(content: bytes | None, output: Path | None) -> None:
+    if content is None:
+        return
+    if output is None or output == Path("-"):
+        click.echo(content, nl=False)
+        return
+    try:
+        output.write_bytes(content)
+    except OSError as error:
+        raise click.ClickException(f"{output}: {error.strerror}") from None
+
+
+def _prices_as_of() -> str:
+    table = orjson.loads(importlib.resources.files("askonce.data").joinpath("prices.json").read_bytes())
+    return str(table["as_of"])
