@@ -144,7 +144,7 @@ class Instruments:
         """Records a value under its old name, its new one, or both, where it has them."""
         named = METRICS[what]
         new = named.new_of_embeddings if endpoint is Endpoint.EMBEDDINGS else named.new
-        if named.old == new:
+        if new and named.old == new:
             self._histogram(new, what).record(value, attributes)
             return
         if self._names != "new" and named.old:
