@@ -10,6 +10,7 @@ from starlette.routing import Route
 from askonce.errors import Refusal
 from askonce.http.admin import admin_routes
 from askonce.http.admin_access import AdminAccess
+from askonce.http.dashboard import dashboard_routes
 from askonce.http.headers import joined
 from askonce.http.jobs import job_routes
 from askonce.http.rest import json_body, json_response, refusing
@@ -35,6 +36,7 @@ def routes(running: Running) -> list[Route]:
         Route("/v1/askonce/feedback", refusing(operations.feedback), methods=["POST"]),
         *job_routes(running),
         *admin_routes(running, access),
+        *dashboard_routes(running, access),
     ]
 
 

@@ -148,14 +148,20 @@ class Auditor:
         hit = self._outcomes.find(tenant, name)
         if hit is None:
             return False
-        first, verdict = hit.told is None, Verdict.SAME if correct else Verdict.DIFFERENT
-        if first:
-            hit.told = correct
-            decision = await self._effects.links.decision(hit.request, hit.entry)
-            self._record(Case(hit.request, hit.entry, "feedback", 1.0, decision, hit=hit), "caller", verdict)
-        if not correct:
-            await self._effects.links.cut(hit.request.ask.exact_key or b"", hit.entry)
+        await self._tell(hit, "caller", correct=correct)
         return True
+
+    async def ruling(self, request_id: str, account: str | None, *, correct: bool) -> int:
+        """What an administrator says of a hit, whosever: as feedback. Acts where exactly one is meant; returns how many are."""
+        await self.restored.wait()
+        hits = self._outcomes.named(request_id, account)
+        if len(hits) == 1:
+            await self._tell(hits[0], "administrator", correct=correct)
+        return len(hits)
+
+    def hit(self, tenant: str | None, request_id: str) -> ServedHit | None:
+        """A hit that was served lately, with what was said of it."""
+        return self._outcomes.find(tenant, request_id)
 
     async def close(self, timeout_s: float) -> None:
         """Works on what waits as long as that takes at most, then ends."""
@@ -168,6 +174,16 @@ class Auditor:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _tell(self, hit: ServedHit, judge: str, *, correct: bool) -> None:
+        """Makes the first word on a hit a label, and cuts the link at every word against it."""
+        first, verdict = hit.told is None, Verdict.SAME if correct else Verdict.DIFFERENT
+        if first:
+            hit.told = correct
+            decision = await self._effects.links.decision(hit.request, hit.entry)
+            self._record(Case(hit.request, hit.entry, "feedback", 1.0, decision, hit=hit), judge, verdict)
+        if not correct:
+            await self._effects.links.cut(hit.request.ask.exact_key or b"", hit.entry)
 
     def _take(self, case: Case) -> None:
         room = self._desk.max_queue if case.source == "hit" else max(1, self._desk.max_queue // 2)
@@ -251,6 +267,8 @@ class Auditor:
         effects.observer.audit(policy.feature, case.source, verdict.value, judge)
         if verdict is Verdict.UNDECIDED:
             return
+        if case.hit is not None and case.source == "hit":
+            case.hit.judged = verdict is Verdict.SAME
         audit = Audit(
             feature=policy.feature,
             at=effects.clock.now(),

@@ -22,7 +22,7 @@ from askonce.model import Fresh
 from askonce.pipeline.flight import Flight, pause_s
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from askonce.model import Outcome, Request
     from askonce.pipeline.broadcast import LogMemory
@@ -68,7 +68,19 @@ class Flights:
         """Callers on board of all of them."""
         return sum(flight.seats for flight in self._tasks)
 
-    def board(self, request: Request, key: bytes | None, source: Outcome, *, join: bool) -> Seat:
+    def __iter__(self) -> Iterator[Flight]:
+        """Flights in the air, oldest first."""
+        return iter(self._tasks)
+
+    def board(
+        self,
+        request: Request,
+        key: bytes | None,
+        source: Outcome,
+        *,
+        join: bool,
+        released: Callable[[], None] | None = None,
+    ) -> Seat:
         """A seat on the running flight of the same key, or on a new one.
 
         Args:
@@ -76,6 +88,7 @@ class Flights:
             key: Its exact key; None for a flight that nobody may join.
             source: What a caller is told that leads: `Fresh`, or `Bypass` where nothing may be shared.
             join: Whether this caller may join; if not, it may still lead a flight that others join.
+            released: Called once no call is made for this request: at once where it joins, else when its flight is over.
         """
         if key is not None and self._marked(key):
             key, source = None, Fresh("hit-for-miss")
@@ -83,9 +96,14 @@ class Flights:
         if flight is not None and self._trusted(flight, request):
             if join:
                 self.joined += 1
+                if released is not None:
+                    released()
                 return flight.admit(request)
             key = None
-        return self._start(key, request, source).lead
+        flight = self._start(key, request, source)
+        if released is not None:
+            self._tasks[flight].add_done_callback(lambda _: released())
+        return flight.lead
 
     def follow(self, key: bytes, request: Request) -> Seat | None:
         """A seat on the running flight of another, equivalent request; None where there is none to trust.

@@ -21,15 +21,17 @@ class ServedHit:
         request_id: As sent to the caller.
         entry: Key of the entry that answered.
         told: What feedback has said of it; None while nobody has.
+        judged: What an audit has said of it; None while there was none.
     """
 
-    __slots__ = ("entry", "request", "request_id", "told")
+    __slots__ = ("entry", "judged", "request", "request_id", "told")
 
     def __init__(self, request: Request, request_id: str, entry: bytes) -> None:
         self.request = request
         self.request_id = request_id
         self.entry = entry
         self.told: bool | None = None
+        self.judged: bool | None = None
 
 
 class Outcomes:
@@ -50,6 +52,11 @@ class Outcomes:
             self._hits.move_to_end((tenant, name))
         while len(self._hits) > 2 * self._remembered:
             self._hits.popitem(last=False)
+
+    def named(self, request_id: str, account: str | None) -> list[ServedHit]:
+        """The hits of that request id, of one account's or of anybody's: callers may give ids of their own."""
+        found = {id(hit): hit for (_, name), hit in self._hits.items() if name == request_id}
+        return [hit for hit in found.values() if account in {None, hit.request.caller.account}]
 
     def find(self, tenant: str | None, name: str | bytes) -> ServedHit | None:
         """The hit of that request id (text) or entry (bytes), if it was this tenant's."""

@@ -30,6 +30,10 @@ class Policies:
     def __init__(self, by_feature: Mapping[str, Policy]) -> None:
         self._by_feature = by_feature
 
+    def named(self, feature: str) -> Policy | None:
+        """A feature's policy as it is configured; None where there is no such feature."""
+        return self._by_feature.get(feature)
+
     def of(self, caller: Caller, headers: Mapping[bytes, bytes]) -> Policy:
         """What may be done for one request.
 

@@ -1,0 +1,46 @@
+// Answers under way: how many wait for each, how far it is, and who was asked.
+
+import { byId, keep, make, mark, part, say } from "./dom.js";
+import { count, duration } from "./format.js";
+
+const SHOWN = 24;
+const STATES = { "looking up": "looking it up", queued: "queued", asked: "asked", answering: "answering" };
+
+export function flights({ parts }) {
+  const { running, callers, groups, flights: list } = parts.flights;
+  say(byId("flights-sum"), running ? `${count(callers)} callers on ${count(running)} upstream calls` : "");
+  keep(byId("flight-groups"), groups.slice(0, 12), ([upstream, model]) => `${upstream} ${model}`, chip, (element, [upstream, model, under, waiting]) => {
+    say(element.children[0], `${upstream} · ${model}`);
+    say(element.children[1], under === waiting ? count(under) : `${count(under)} for ${count(waiting)}`);
+  });
+  const shown = list.slice(0, SHOWN).sort((one, other) => one.number - other.number);
+  keep(byId("flights"), shown, (one) => one.number, create, update);
+  byId("flights-empty").hidden = running > 0;
+}
+
+const chip = () => make("li", { class: "chip" }, make("span"), make("b"));
+
+function create() {
+  return make(
+    "li",
+    { class: "flight" },
+    make("span", { class: "callers" }, make("span", { class: "many" }), make("small")),
+    make("span", { class: "what" }),
+    make("span", { class: "how" }),
+    make("span", { class: "text" }),
+  );
+}
+
+function update(element, flight) {
+  mark(element, "data-state", flight.state);
+  say(part(element, "many"), count(flight.callers));
+  say(part(element, "callers").lastChild, flight.callers === 1 ? "caller" : "callers");
+  say(part(element, "what"), `${flight.model} · ${flight.feature}`);
+  const begun = flight.first_s === null ? "" : `, first word after ${duration(flight.first_s)}`;
+  const lane = flight.lane === "interactive" ? "" : `, ${flight.lane}`;
+  say(part(element, "how"), `${STATES[flight.state]} ${flight.stream ? "(stream) " : ""}for ${duration(flight.age_s)} at ${flight.upstream}${lane}${begun}`);
+  mark(element, "title", `${flight.upstream}: ${STATES[flight.state]}${lane}${begun}`);
+  const text = part(element, "text");
+  mark(text, "class", flight.text === null ? "text mark" : "text");
+  say(text, flight.text ?? (flight.mark ? `#${flight.mark}` : "text not kept"));
+}

@@ -1,0 +1,324 @@
+"""What the dashboard shows as it happens: sums over the last quarter of an hour, and the latest semantic hits.
+
+Told of every request, so that it only adds to plain counters on the way; whoever looks at it does the work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from bisect import bisect_left
+from collections import deque
+from time import monotonic
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from askonce.model import RetainText, Semantic
+from askonce.ports import Latency
+from askonce.ports.ledger import BOUNDS_S
+
+if TYPE_CHECKING:
+    from askonce.model import Request
+    from askonce.ports import Charge, Clock, Record, UpstreamCall
+
+__all__ = ["SLOTS", "SLOT_S", "Calls", "Cell", "Hit", "Live", "Mark", "Window"]
+
+SLOT_S: Final = 5.0
+SLOTS: Final = 180
+"""Slots that are looked back on: a quarter of an hour."""
+_HITS: Final = 50
+_MOST_CHARACTERS: Final = 600
+_MARK_BYTES: Final = 4
+_NO_FAILURE: Final = frozenset({"ok", "cancelled"})
+_NONE: Final = [0] * (len(BOUNDS_S) + 1)
+
+
+class Mark:
+    """Tells texts apart without telling what they say: equal texts have equal marks as long as the process runs."""
+
+    def __init__(self) -> None:
+        self._secret = secrets.token_bytes(32)
+
+    def of(self, text: str) -> str:
+        """Eight hexadecimal digits."""
+        digest = hashlib.blake2b(
+            text.encode("utf-8", "surrogatepass"), key=self._secret, digest_size=_MARK_BYTES
+        )
+        return digest.hexdigest()
+
+    def shown(self, text: str | None, retain: RetainText) -> tuple[str | None, str]:
+        """A text as far as a policy lets it be shown: the text, or None and its mark ("" where not even that is kept)."""
+        if text is None or retain is RetainText.NONE:
+            return None, ""
+        return (text[:_MOST_CHARACTERS] if retain is RetainText.FULL else None), self.of(text)
+
+
+class Hit(NamedTuple):
+    """A semantic hit that was served lately.
+
+    Attributes:
+        at: Unix seconds.
+        request_id: As sent to the caller.
+        tenant: The tenant's identity; None where there is none.
+        account: Whose costs these are.
+        feature: The feature.
+        model: The model as asked.
+        outcome: What it was answered with.
+        text: The question; None unless its policy keeps texts.
+        mark: Stands for the question.
+    """
+
+    at: float
+    request_id: str
+    tenant: str | None
+    account: str
+    feature: str
+    model: str
+    outcome: Semantic
+    text: str | None
+    mark: str
+
+
+class Cell:
+    """What requests of one feature and outcome came to in a slot, or in several."""
+
+    __slots__ = ("counts", "requests", "saved_nanousd", "spent_nanousd", "unpriced")
+
+    def __init__(self, counts: list[int]) -> None:
+        """`counts`: the latencies' buckets, shared by all of one outcome in a slot."""
+        self.counts = counts
+        self.requests = self.saved_nanousd = self.spent_nanousd = self.unpriced = 0
+
+    def add(self, other: Cell, sign: int = 1) -> None:
+        """Adds what another one has, or with -1 takes it away; latencies apart."""
+        self.requests += sign * other.requests
+        self.saved_nanousd += sign * other.saved_nanousd
+        self.spent_nanousd += sign * other.spent_nanousd
+        self.unpriced += sign * other.unpriced
+
+
+class Calls:
+    """What one upstream's calls came to."""
+
+    __slots__ = ("calls", "failures", "total_s")
+
+    def __init__(self) -> None:
+        self.calls = self.failures = 0
+        self.total_s = 0.0
+
+    def add(self, other: Calls) -> None:
+        """Adds what another one has."""
+        self.calls += other.calls
+        self.failures += other.failures
+        self.total_s += other.total_s
+
+
+class _Slot:
+    """A few seconds."""
+
+    __slots__ = ("calls", "cells", "counts", "number")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.cells: dict[tuple[str, str], Cell] = {}
+        self.counts: dict[str, list[int]] = {}
+        self.calls: dict[str, Calls] = {}
+
+    def outcomes(self) -> dict[str, int]:
+        """Requests by outcome."""
+        sums: dict[str, int] = {}
+        for (_, outcome), cell in self.cells.items():
+            if cell.requests:
+                sums[outcome] = sums.get(outcome, 0) + cell.requests
+        return sums
+
+
+class Window(NamedTuple):
+    """The last quarter of an hour.
+
+    Attributes:
+        cells: By feature and outcome.
+        latencies: By outcome.
+        calls: By upstream.
+    """
+
+    cells: dict[tuple[str, str], Cell]
+    latencies: dict[str, Latency]
+    calls: dict[str, Calls]
+
+
+class Live:
+    """An observer that remembers the last quarter of an hour. Slots are numbered by the monotonic clock.
+
+    Attributes:
+        hits: The latest semantic hits, newest last.
+        mark: Stands for texts that aren't shown.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self.hits: deque[Hit] = deque(maxlen=_HITS)
+        self.mark = Mark()
+        self._clock = clock
+        self._slots: deque[_Slot] = deque()
+        self._cells: dict[tuple[str, str], Cell] = {}
+        """Sums of all closed slots."""
+        self._counts: dict[str, np.ndarray] = {}
+        self._begin(int(monotonic() // SLOT_S))
+
+    def request(self, record: Record) -> None:
+        """A request has ended."""
+        if monotonic() >= self._until:
+            self._turn()
+        outcome = record.outcome
+        name = "refused" if outcome is None else outcome.name
+        cell = self._current.get((record.feature, name))
+        if cell is None:
+            cell = self._cell(record.feature, name)
+        cell.requests += 1
+        cell.counts[bisect_left(BOUNDS_S, record.duration_s)] += 1
+        saved = record.saved_nanousd
+        if saved:
+            cell.saved_nanousd += saved
+        elif saved is None and record.usage is not None:
+            cell.unpriced += 1
+        if outcome.__class__ is Semantic and record.request is not None:
+            self._note(record, record.request)
+
+    def charged(self, charge: Charge) -> None:
+        """An upstream call is paid for."""
+        if charge.usage is None:
+            return
+        if monotonic() >= self._until:
+            self._turn()
+        for share in charge.shares:
+            self._cell(share.feature, share.outcome).spent_nanousd += share.nanousd
+
+    def upstream_call(self, call: UpstreamCall) -> None:
+        """An upstream call has ended."""
+        if not call.counts:
+            return
+        if monotonic() >= self._until:
+            self._turn()
+        calls = self._slots[-1].calls.setdefault(call.upstream, Calls())
+        calls.calls += 1
+        calls.failures += call.status not in {"ok", "cancelled"}
+        calls.total_s += call.duration_s
+
+    def waited(self, upstream: str, lane: str, reason: str, wait_s: float) -> None:
+        """A request has waited: queues are looked at as they are."""
+
+    def batch(self, upstream: str, size: int) -> None:
+        """An upstream call is shared."""
+
+    def retry(self, upstream: str, cause: str) -> None:
+        """A call is sent again."""
+
+    def fallback(self, upstream: str, stand_in: str, cause: str) -> None:
+        """Another upstream is asked."""
+
+    def semantic(self, feature: str, mode: str, reason: str) -> None:
+        """The semantic tier has decided."""
+
+    def audit(self, feature: str, source: str, verdict: str, judge: str) -> None:
+        """An audit has ended: budgets are looked at as they are."""
+
+    def audit_dropped(self, reason: str) -> None:
+        """An audit has ended before its verdict."""
+
+    def forget(self, account: str) -> None:
+        """Drops the hits of an account, whose data must be erased."""
+        kept = [hit for hit in self.hits if hit.account != account]
+        self.hits.clear()
+        self.hits.extend(kept)
+
+    @property
+    def number(self) -> int:
+        """The number of the slot that is being filled."""
+        return self._slot().number
+
+    def series(self, count: int = SLOTS) -> list[dict[str, int]]:
+        """Requests by outcome for each of the latest slots, oldest first; the last one is being filled."""
+        last = self.number
+        known = {slot.number: slot for slot in self._slots if slot.number > last - count}
+        return [
+            known[number].outcomes() if number in known else {}
+            for number in range(last - count + 1, last + 1)
+        ]
+
+    def window(self) -> Window:
+        """All slots together."""
+        current = self._slot()
+        cells = {kind: Cell([]) for kind in (*self._cells, *current.cells)}
+        for kind, cell in cells.items():
+            for part in (self._cells.get(kind), current.cells.get(kind)):
+                if part is not None:
+                    cell.add(part)
+        latencies = {
+            name: Latency(
+                (self._counts.get(name, 0) + np.array(current.counts.get(name, _NONE))).tolist(), 0.0
+            )
+            for name in {*self._counts, *current.counts}
+        }
+        calls: dict[str, Calls] = {}
+        for slot in self._slots:
+            for upstream, part_of in slot.calls.items():
+                calls.setdefault(upstream, Calls()).add(part_of)
+        return Window(cells, latencies, calls)
+
+    def _slot(self) -> _Slot:
+        """The slot that is being filled."""
+        if monotonic() >= self._until:
+            self._turn()
+        return self._slots[-1]
+
+    def _cell(self, feature: str, outcome: str) -> Cell:
+        cell = self._current.get((feature, outcome))
+        if cell is None:
+            counts = self._slots[-1].counts.setdefault(outcome, [0] * (len(BOUNDS_S) + 1))
+            cell = self._current[feature, outcome] = Cell(counts)
+        return cell
+
+    def _turn(self) -> None:
+        """Closes the slot, begins the one that it is time for, and drops those that are too old."""
+        closed = self._slots[-1]
+        for kind, cell in closed.cells.items():
+            self._cells.setdefault(kind, Cell([])).add(cell)
+        for name, counts in closed.counts.items():
+            self._counts[name] = self._counts.get(name, 0) + np.array(counts, np.int64)
+        self._begin(int(monotonic() // SLOT_S))
+        oldest = self._slots[-1].number - SLOTS
+        while self._slots[0].number <= oldest:
+            self._drop(self._slots.popleft())
+
+    def _begin(self, number: int) -> None:
+        slot = _Slot(number)
+        self._slots.append(slot)
+        self._current = slot.cells
+        self._until = (number + 1) * SLOT_S
+
+    def _drop(self, slot: _Slot) -> None:
+        for kind, cell in slot.cells.items():
+            self._cells[kind].add(cell, -1)
+        for name, counts in slot.counts.items():
+            self._counts[name] = self._counts[name] - np.array(counts, np.int64)
+
+    def _note(self, record: Record, request: Request) -> None:
+        outcome = record.outcome
+        if not isinstance(outcome, Semantic):
+            return
+        text, mark = self.mark.shown(request.ask.text, request.policy.retain_text)
+        caller = request.caller
+        self.hits.append(
+            Hit(
+                self._clock.now(),
+                record.request_id,
+                caller.tenant,
+                caller.account,
+                record.feature,
+                record.model,
+                outcome,
+                text,
+                mark,
+            )
+        )
