@@ -115,6 +115,7 @@ class NewJob:
         webhook: Where its end is told; "" for nowhere.
         line: What to ask.
         ready: The answer, where it is stored already.
+        users: Keyed hashes of the users that the request names.
     """
 
     tenant: str
@@ -131,6 +132,7 @@ class NewJob:
     webhook: str
     line: NewLine
     ready: Ready | None
+    users: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from askonce.job import JobState, LineResult
 from askonce.stores.job_tables import JobLimits, JobTables
 from askonce.stores.schema import bring_up_to_date
+from askonce.stores.sealing import Seals
 from askonce.stores.work_tables import WorkTables
 from jobs.players import ANSWER, GROUP, new_job
 
@@ -43,7 +44,10 @@ class Lane(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         """The process was killed: all that is known is in the file."""
-        self.jobs, self.work = JobTables(self.connection, self.limits), WorkTables(self.connection)
+        self.jobs, self.work = (
+            JobTables(self.connection, self.limits, Seals()),
+            WorkTables(self.connection, Seals()),
+        )
         self.work.recover()
 
     @rule(name=NAMES, key=KEYS)
@@ -98,7 +102,7 @@ class Lane(RuleBasedStateMachine):
     @invariant()
     def counts_agree(self) -> None:
         """The counts that limits are checked against are those of the tables."""
-        fresh = JobTables(self.connection, self.limits)
+        fresh = JobTables(self.connection, self.limits, Seals())
         assert {tenant: count for tenant, count in self.jobs._open.items() if count} == fresh._open
         assert self.jobs._size_bytes == fresh._size_bytes
 

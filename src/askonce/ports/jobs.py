@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Receipt,
         RemoteBatch,
     )
+    from askonce.model import Owner
 
 __all__ = ["BatchApi", "JobStore", "Postman"]
 
@@ -80,6 +81,14 @@ class JobStore(Protocol):
 
     async def set_back(self, now: float) -> None:
         """The clock was set back to `now`: what waits for a later time is due."""
+        ...
+
+    async def owned(self, owner: Owner) -> int:
+        """How many jobs are an owner's."""
+        ...
+
+    async def erase(self, owner: Owner) -> int:
+        """Forgets an owner's jobs, open ones too, with what nobody else wants of them; returns how many."""
         ...
 
     async def purge(self, before: float, count: int) -> int:

@@ -8,15 +8,18 @@ import orjson
 
 from askonce.job import Delivery, DeliveryState, Job, JobState
 from askonce.model import Answer, Usage
+from askonce.stores.sealing import place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from askonce.stores.sealing import Seals
 
 __all__ = ["FIND", "PAGES", "job_from", "pack", "unpack"]
 
 _COLUMNS: Final = (
     "jobs.number, jobs.tenant, request_id, jobs.state, lines.state, label, feature, endpoint, jobs.model, "
-    "lines.model, native, created_at, deadline_at, ended_at, outcome, spent_nanousd, saved_nanousd, error, "
+    "lines.model, native, created_at, deadline_at, ended_at, outcome, spent_nanousd, saved_nanousd, error, jobs.line, "
     "url, deliveries.state, deliveries.attempts, deliveries.due_at, detail"
 )
 _FROM: Final = (
@@ -46,11 +49,12 @@ PAGES: Final[Mapping[JobState | None, str]] = {
 """A tenant's jobs by state (None: all), newest first: `:tenant`, `:after`, `:count`."""
 
 
-def job_from(row: tuple[Any, ...]) -> Job:
-    """The job of a row."""
+def job_from(row: tuple[Any, ...], seals: Seals) -> Job:
+    """The job of a row. Raises Unreadable."""
     (
         number, tenant, request_id, state, line_state, label, feature, endpoint, model, upstream_model, native,
-        created_at, deadline_at, ended_at, outcome, spent, saved, error, url, told, attempts, due_at, detail, answer,
+        created_at, deadline_at, ended_at, outcome, spent, saved, error, line, url, told, attempts, due_at, detail,
+        answer,
     ) = row  # fmt: skip
     if state == "open":
         seen = JobState.QUEUED if line_state in {"waiting", "direct"} else JobState.RUNNING
@@ -58,6 +62,7 @@ def job_from(row: tuple[Any, ...]) -> Job:
         seen = JobState(state)
     delivery = None
     if url is not None:
+        url = seals.unseal_text(url, place("deliveries.url", number))
         delivery = Delivery(number, url, DeliveryState(told), attempts, due_at, detail)
     return Job(
         number=number,
@@ -76,8 +81,12 @@ def job_from(row: tuple[Any, ...]) -> Job:
         outcome=outcome,
         spent_nanousd=spent,
         saved_nanousd=saved,
-        error=error,
-        answer=unpack(answer) if answer and seen is JobState.COMPLETED else None,
+        error=seals.unseal(error, place("jobs.error", number)),
+        answer=(
+            unpack(seals.unseal(answer, place("lines.answer", line)))
+            if answer and seen is JobState.COMPLETED
+            else None
+        ),
         delivery=delivery,
     )
 

@@ -27,10 +27,14 @@ from askonce.job import (
     Receipt,
 )
 from askonce.stores import job_rows
+from askonce.stores.sealing import place
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
+
+    from askonce.model import Answer
+    from askonce.stores.sealing import Seals
 
 __all__ = ["JobLimits", "JobTables"]
 
@@ -55,13 +59,17 @@ class JobTables:
     The counts are kept in memory and belong to the transaction: after a rollback another object is made.
     """
 
-    def __init__(self, connection: sqlite3.Connection, limits: JobLimits) -> None:
+    def __init__(self, connection: sqlite3.Connection, limits: JobLimits, seals: Seals) -> None:
         self.connection = connection
+        self.seals = seals
         self._limits = limits
-        self._open = dict(
-            connection.execute("SELECT tenant, count(*) FROM jobs WHERE state = 'open' GROUP BY tenant")
-        )
-        (self._size_bytes,) = connection.execute("SELECT coalesce(sum(size_bytes), 0) FROM lines").fetchone()
+        self.recount()
+
+    def recount(self) -> None:
+        """Counts anew, after rows have gone another way."""
+        count = self.connection.execute
+        self._open = dict(count("SELECT tenant, count(*) FROM jobs WHERE state = 'open' GROUP BY tenant"))
+        (self._size_bytes,) = count("SELECT coalesce(sum(size_bytes), 0) FROM lines").fetchone()
 
     def submit(self, new: NewJob) -> Receipt:
         """Takes a job, or finds the one of that name.
@@ -81,17 +89,18 @@ class JobTables:
         line, leads = self._line_for(new)
         cursor = self.connection.execute(
             "INSERT INTO jobs (tenant, request_id, digest, state, line, label, feature, model, native, "
-            "created_at, deadline_at, outcome, error) VALUES (?,?,?,'open',?,?,?,?,?,?,?,'',x'')",
+            "created_at, deadline_at, outcome, error, users) VALUES (?,?,?,'open',?,?,?,?,?,?,?,'',x'',?)",
             (
                 new.tenant, new.request_id, new.digest, line, new.label, new.feature, new.model, new.native,
-                new.created_at, new.deadline_at,
+                new.created_at, new.deadline_at, b"".join(new.users),
             ),
         )  # fmt: skip
         self._open[new.tenant] = self._open.get(new.tenant, 0) + 1
         if new.webhook:
+            job = cursor.lastrowid or 0
+            url = self.seals.seal_text(new.webhook, place("deliveries.url", job))
             self.connection.execute(
-                "INSERT INTO deliveries VALUES (?,?,?,'idle',0,0,'')",
-                (cursor.lastrowid, new.tenant, new.webhook),
+                "INSERT INTO deliveries VALUES (?,?,?,'idle',0,0,'')", (job, new.tenant, url)
             )
         answered = self.connection.execute(
             "SELECT 1 FROM lines WHERE number = ? AND state = 'answered'", (line,)
@@ -106,13 +115,13 @@ class JobTables:
     def find(self, tenant: str, request_id: str) -> Job | None:
         """A tenant's job with its answer."""
         row = self.connection.execute(job_rows.FIND, (tenant, request_id)).fetchone()
-        return None if row is None else job_rows.job_from(row)
+        return None if row is None else job_rows.job_from(row, self.seals)
 
     def page(self, tenant: str, state: JobState | None, after: int, count: int) -> list[Job]:
         """A tenant's jobs without their answers, newest first, from below `after` (0: from the newest)."""
         named = {"tenant": tenant, "after": after or 2**62, "count": count}
         query = job_rows.PAGES[state]
-        return [job_rows.job_from(row) for row in self.connection.execute(query, named)]
+        return [job_rows.job_from(row, self.seals) for row in self.connection.execute(query, named)]
 
     def cancel(self, tenant: str, request_id: str, now: float) -> Ended | None:
         """Ends a tenant's open job; None where there is none of that name."""
@@ -126,7 +135,7 @@ class JobTables:
         """Ends lines and all jobs that want them; lines that have ended already are left as they are."""
         ended: list[Ended] = []
         for result in results:
-            answer = job_rows.pack(result.answer) if result.answer is not None else b""
+            answer = self._sealed("answer", result.number, _packed(result.answer))
             state = "answered" if answer else "failed"
             if self._end_line(result.number, state, answer, now):
                 job_state = JobState.COMPLETED if answer else JobState.FAILED
@@ -208,21 +217,31 @@ class JobTables:
             self.connection.execute(
                 "UPDATE lines SET key = NULL WHERE key = ? AND state = 'answered'", (given.key,)
             )
-        answer = job_rows.pack(ready.answer) if ready is not None else b""
-        body = b"" if ready is not None else given.body
-        size_bytes = len(body) + len(answer) + len(given.context) + _LINE_BYTES
+        number = self._next_line()
+        answer = self._sealed("answer", number, _packed(ready.answer if ready is not None else None))
+        body = self._sealed("body", number, b"" if ready is not None else given.body)
+        context = self._sealed("context", number, given.context)
+        size_bytes = len(body) + len(answer) + len(context) + _LINE_BYTES
         state = "answered" if ready is not None else "waiting" if given.batched else "direct"
-        cursor = self.connection.execute(
-            "INSERT INTO lines (key, state, tenant, upstream, endpoint, model, attempts, due_at, fallback_at, "
-            "answered_at, size_bytes, context, body, answer) VALUES (?,?,?,?,?,?,0,?,?,?,?,?,?,?)",
+        self.connection.execute(
+            "INSERT INTO lines (number, key, state, tenant, upstream, endpoint, model, attempts, due_at, fallback_at, "
+            "answered_at, size_bytes, context, body, answer) VALUES (?,?,?,?,?,?,?,0,?,?,?,?,?,?,?)",
             (
-                None if ready is not None else given.key, state, new.tenant, *given.group, new.created_at,
-                new.fallback_at, new.created_at if ready is not None else None, size_bytes, given.context, body,
-                answer,
+                number, None if ready is not None else given.key, state, new.tenant, *given.group, new.created_at,
+                new.fallback_at, new.created_at if ready is not None else None, size_bytes, context, body, answer,
             ),
         )  # fmt: skip
         self._size_bytes += size_bytes
-        return int(cursor.lastrowid or 0), True
+        return number, True
+
+    def _next_line(self) -> int:
+        """The number of the next line: what is sealed is bound to it. None is given twice (AUTOINCREMENT)."""
+        row = self.connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'lines'").fetchone()
+        return 1 if row is None else int(row[0]) + 1
+
+    def _sealed(self, column: str, number: int, value: bytes) -> bytes:
+        """A value of a line; what isn't there isn't sealed."""
+        return self.seals.seal(value, place(f"lines.{column}", number)) if value else b""
 
     def _end_jobs(self, line: int, result: LineResult, now: float, state: JobState) -> list[Ended]:
         """Ends all open jobs of a line: the first of them pays, the others have joined it."""
@@ -235,7 +254,7 @@ class JobTables:
                 self._finish(row, state, now, "", (None, None), (result.error, result.code)) for row in rows
             ]
         (answer,) = self.connection.execute("SELECT answer FROM lines WHERE number = ?", (line,)).fetchone()
-        cost = job_rows.unpack(answer).cost_nanousd
+        cost = job_rows.unpack(self.seals.unseal(answer, place("lines.answer", line))).cost_nanousd
         ended = []
         for index, row in enumerate(rows):
             outcome = "joined" if index and result.outcome == "fresh" else result.outcome
@@ -283,10 +302,11 @@ class JobTables:
         failure: tuple[bytes, str],
     ) -> Ended:
         number, tenant, request_id, label, feature, model, created_at, _, _ = row
+        error = self.seals.seal(failure[0], place("jobs.error", number)) if failure[0] else b""
         self.connection.execute(
             "UPDATE jobs SET state = ?, ended_at = ?, outcome = ?, spent_nanousd = ?, saved_nanousd = ?, error = ? "
             "WHERE number = ?",
-            (state.value, now, outcome, *money, failure[0], number),
+            (state.value, now, outcome, *money, error, number),
         )
         told = DeliveryState.PENDING if state is not JobState.CANCELLED else DeliveryState.IDLE
         self.connection.execute(
@@ -296,3 +316,7 @@ class JobTables:
         return Ended(
             number, tenant, request_id, label, feature, model, created_at, state, outcome, *money, failure[1]
         )
+
+
+def _packed(answer: Answer | None) -> bytes:
+    return b"" if answer is None else job_rows.pack(answer)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from askonce.stores import job_erasing
 from askonce.stores.operations import Operations
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         Pile,
         Receipt,
     )
+    from askonce.model import Owner
     from askonce.stores.job_tables import JobLimits, JobTables
     from askonce.stores.transactions import Transactions
     from askonce.stores.work_tables import WorkTables
@@ -99,6 +101,14 @@ class SqliteJobs:
     async def set_back(self, now: float) -> None:
         """The clock was set back: nothing waits for a time that is far away by it. Raises Refusal."""
         await self._operations.do(lambda _, work: work.set_back(now))
+
+    async def owned(self, owner: Owner) -> int:
+        """How many jobs are an owner's. Raises Refusal."""
+        return await self._operations.ask(lambda jobs, _: len(job_erasing.owned(jobs.connection, owner)))
+
+    async def erase(self, owner: Owner) -> int:
+        """Forgets an owner's jobs. Raises Refusal."""
+        return await self._operations.do(lambda jobs, _: job_erasing.erase(jobs, owner))
 
     async def purge(self, before: float, count: int) -> int:
         """Forgets jobs that ended before then. Raises Refusal."""

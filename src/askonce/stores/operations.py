@@ -170,7 +170,8 @@ class Operations:
         return _Done(None, failure)
 
     def _open(self, connection: sqlite3.Connection) -> tuple[JobTables, WorkTables]:
-        return JobTables(connection, self._limits), WorkTables(connection)
+        seals = self._transactions.seals
+        return JobTables(connection, self._limits, seals), WorkTables(connection, seals)
 
 
 def _unavailable(reason: str) -> Refusal:

@@ -7,7 +7,7 @@ be sealed with, and under `sealed` the key of the last walk that has come to its
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
@@ -123,7 +123,7 @@ def _stale(
         (after, _ROWS_AT_ONCE),
     ):
         seen, after = seen + 1, row[0]
-        if not all(value is None or seals.current(value) for value in row[2:]):
+        if not all(_nothing(value) or seals.current(value) for value in row[2:]):
             stale.append(row)
             size_bytes += sum(len(value) for value in row[2:] if value is not None)
         if size_bytes > _BYTES_AT_ONCE:
@@ -134,11 +134,11 @@ def _stale(
 def _seal(connection: sqlite3.Connection, one: _Sealed, seals: Seals, row: tuple[object, ...]) -> None:
     """One row, sealed with the first key. Raises Unreadable."""
     rowid, name, *values = row
-    sealed: list[bytes | None] = []
+    sealed: list[Any] = []
     for column, value in zip(one.columns, values, strict=True):
         at = place(f"{one.table}.{column}", name)  # type: ignore[arg-type]
-        if value is None:
-            sealed.append(None)
+        if _nothing(value):
+            sealed.append(value)
             continue
         plain = value.encode() if isinstance(value, str) else seals.unseal(value, at)  # type: ignore[arg-type]
         sealed.append(seals.seal(plain, at))
@@ -146,6 +146,11 @@ def _seal(connection: sqlite3.Connection, one: _Sealed, seals: Seals, row: tuple
             _rename_tags(connection, seals, name, orjson.loads(plain))
     assigned = ", ".join(f"{column} = ?" for column in one.columns)
     connection.execute(f"UPDATE {one.table} SET {assigned} WHERE rowid = ?", (*sealed, rowid))  # noqa: S608 - constants
+
+
+def _nothing(value: object) -> bool:
+    """Whether there is nothing to seal."""
+    return value is None or value == b""
 
 
 def _rename_tags(connection: sqlite3.Connection, seals: Seals, key: object, tags: Iterable[str]) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from askonce.stores import schema
+from askonce.stores.sealing import Seals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,11 +27,13 @@ class Transactions:
         run: Does the work on a connection in a thread of its own; its errors are SQLite's and the disk's.
         durable: Whether what it commits outlives the process.
         close: Ends it.
+        seals: What is sealed on its way to the disk.
     """
 
     run: Callable[[Callable[[sqlite3.Connection], Any]], asyncio.Future[Any]]
     durable: bool
     close: Callable[[], None]
+    seals: Seals = field(default_factory=Seals)
 
 
 def volatile_transactions() -> Transactions:

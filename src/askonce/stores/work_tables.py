@@ -9,11 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from askonce.job import Batch, Delivery, DeliveryState, Group, JobTotals, Line, Pile
+from askonce.stores.sealing import place
 from askonce.stores.turns import Turns
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
+
+    from askonce.stores.sealing import Seals
 
 __all__ = ["WorkTables"]
 
@@ -33,8 +36,9 @@ _PENDING: Final = DeliveryState.PENDING.value
 class WorkTables:
     """Lines on their way, batches and deliveries of one connection."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, seals: Seals) -> None:
         self.connection = connection
+        self._seals = seals
         self._line_turns = Turns(connection, "lines", "direct")
         self._delivery_turns = Turns(connection, "deliveries", _PENDING)
 
@@ -101,7 +105,7 @@ class WorkTables:
         found: list[Line] = []
         size_bytes = 0
         for row in rows:
-            found.append(_line(row))
+            found.append(self._line(row))
             size_bytes += len(found[-1].body)
             if size_bytes > _LINES_BYTES:
                 break
@@ -117,7 +121,7 @@ class WorkTables:
             ).fetchone()
             for number in numbers
         )
-        return [_line(row) for row in found if row is not None]
+        return [self._line(row) for row in found if row is not None]
 
     def end_batch(self, number: int, due_at: float, most_attempts: int | None) -> None:
         """The provider is done with a batch: what it left goes into another one, or is sent one by one.
@@ -151,8 +155,8 @@ class WorkTables:
 
     def dropped(self, numbers: Sequence[int]) -> list[int]:
         """Those of these lines that nobody wants any more."""
-        state = "SELECT 1 FROM lines WHERE number = ? AND state = 'dropped'"
-        return [one for one in numbers if self.connection.execute(state, (one,)).fetchone() is not None]
+        wanted = "SELECT 1 FROM lines WHERE number = ? AND state <> 'dropped'"
+        return [one for one in numbers if self.connection.execute(wanted, (one,)).fetchone() is None]
 
     def recover(self) -> None:
         """After a restart nothing is being sent."""
@@ -199,6 +203,7 @@ class WorkTables:
             if row is None:
                 return None
             job, url, state, attempts, due_at, detail = row
+            url = self._seals.unseal_text(url, place("deliveries.url", job))
             chosen.add(job)
             return Delivery(job, url, DeliveryState(state), attempts, due_at, detail)
 
@@ -232,14 +237,15 @@ class WorkTables:
             f"RETURNING {_LINE}",
             (tenant, now),
         ).fetchone()
-        return None if row is None else _line(row)
+        return None if row is None else self._line(row)
+
+    def _line(self, row: tuple[Any, ...]) -> Line:
+        number, upstream, endpoint, model, context, body, attempts, deadline_at = row
+        context = self._seals.unseal(context, place("lines.context", number))
+        body = self._seals.unseal(body, place("lines.body", number))
+        return Line(number, Group(upstream, endpoint, model), context, body, attempts, deadline_at or 0.0)
 
 
 def _batch(row: tuple[Any, ...]) -> Batch:
     number, intent, upstream, endpoint, model, remote_id, unwanted = row
     return Batch(number, intent, Group(upstream, endpoint, model), remote_id, bool(unwanted))
-
-
-def _line(row: tuple[Any, ...]) -> Line:
-    number, upstream, endpoint, model, context, body, attempts, deadline_at = row
-    return Line(number, Group(upstream, endpoint, model), context, body, attempts, deadline_at or 0.0)
