@@ -1,4 +1,4 @@
-"""The command line: `askonce serve`, `demo`, `simulate`, `check`, `keys`, `evaluate`, `tune`, `report`."""
+"""The command line: `askonce serve`, `demo`, `simulate`, `check`, `keys`, `evaluate`, `tune`, `report`, `replay`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from askonce.cli.check import check
 from askonce.cli.demo import demo
 from askonce.cli.evaluate import evaluate
 from askonce.cli.keys import keys
+from askonce.cli.replay import replay
 from askonce.cli.report import report
 from askonce.cli.serve import serve
 from askonce.cli.simulate import simulate
@@ -23,5 +24,5 @@ def cli() -> None:
     """An LLM gateway that never pays twice for the same answer."""
 
 
-for command in (serve, demo, simulate, check, keys, evaluate, tune, report):
+for command in (serve, demo, simulate, check, keys, evaluate, tune, report, replay):
     cli.add_command(command)

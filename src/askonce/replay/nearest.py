@@ -1,0 +1,61 @@
+"""The nearest questions of each question within its partition: found once, for all scenarios."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+__all__ = ["Nearest", "nearest_within"]
+
+_EARLIER: Final = 40
+"""Of the questions that came before: more than the gateway's ten, since not all of them are stored in every scenario."""
+_LATER: Final = 12
+"""Of those that came after: they count when a question is asked again once its answer has expired."""
+_BLOCK: Final = 256
+
+
+class Nearest(NamedTuple):
+    """A question's nearest, most similar first: their places among all questions, and the cosines."""
+
+    places: NDArray[np.int32]
+    similarities: NDArray[np.float32]
+
+
+def nearest_within(
+    members: NDArray[np.int32],
+    vectors: NDArray[np.float32],
+    floor: float,
+    found: Callable[[int, Nearest], None],
+) -> None:
+    """Tells of each member's nearest; of none whose nearest is below the floor. Time grows with the members' square.
+
+    Args:
+        members: Places of a partition's questions, in order of arrival, (n,).
+        vectors: Theirs, unit length, (n, dimensions).
+        floor: Cosine below which nothing may answer.
+        found: Told a member's place and its nearest.
+    """
+    for start in range(0, len(members), _BLOCK):
+        block = vectors[start : start + _BLOCK] @ vectors.T
+        for row, similarities in enumerate(block):
+            own = start + row
+            similarities[own] = -1.0
+            if similarities.max() < floor:
+                continue
+            near = np.concatenate(
+                (_top(similarities[:own], _EARLIER), own + 1 + _top(similarities[own + 1 :], _LATER))
+            )
+            near = near[np.argsort(-similarities[near], kind="stable")]
+            found(int(members[own]), Nearest(members[near], similarities[near].astype(np.float32)))
+
+
+def _top(similarities: NDArray[np.float32], count: int) -> NDArray[np.intp]:
+    if len(similarities) <= count:
+        return np.arange(len(similarities))
+    return np.argpartition(-similarities, count)[:count]
