@@ -39,6 +39,7 @@ class Sent:
     """A reply that has begun."""
 
     answer = None
+    allotment = None
 
     def __init__(self, outcome: Outcome, asked: Request) -> None:
         self.outcome, self.request = outcome, asked

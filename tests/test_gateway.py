@@ -37,6 +37,7 @@ def gateway() -> Gateway:
             identity=Identity(None, ("default", "search"), b"secret"),
             users=Users(b"secret"),
             policies=Policies({"default": POLICY, "search": POLICY}),
+            allowances=nothing,
             dispatcher=Dispatcher([served(cast("Any", Named()))], nothing, nothing),
             fetcher=nothing,
             store=nothing,

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from askonce.errors import Refusal
-from askonce.model import Bypass, Exact, Fresh, Request, Semantic
+from askonce.model import Bypass, Exact, Fresh, Request, Semantic, SemanticMode
 from askonce.pipeline.fingerprint import fingerprint, parse
 from askonce.pipeline.identity import CREDENTIAL_HEADERS
 from askonce.pipeline.inflight import Flights
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from askonce.model import Caller, Endpoint, Json, Owner, Stored
+    from askonce.pipeline.allowances import Allotment, Allowances
     from askonce.pipeline.audit import Auditor
     from askonce.pipeline.broadcast import LogMemory
     from askonce.pipeline.budgets import Budgets
@@ -58,6 +59,7 @@ class Parts:
     identity: Identity
     users: Users
     policies: Policies
+    allowances: Allowances
     dispatcher: Dispatcher
     fetcher: Fetcher
     store: Store
@@ -98,6 +100,10 @@ class Gateway:
             self._understood[said] = request
         return request
 
+    def forget_understood(self) -> None:
+        """Who may ask, or under which policy, has changed: what was remembered of earlier requests doesn't count."""
+        self._understood.clear()
+
     def _understand(
         self, endpoint: Endpoint, headers: Mapping[bytes, bytes], raw: bytes, tenant: str | None
     ) -> Request:
@@ -122,16 +128,24 @@ class Gateway:
         ask = fingerprint(parsed, caller, policy, route, passed_on, retry)
         return Request(ask, caller, policy, passed_on, users=parts.users.of(parsed.body))
 
-    def answer(self, request: Request) -> Reply:
-        """The answer, stored or to come; whoever takes the reply must `leave` it in the end."""
-        clock = self.parts.clock
+    def answer(self, request: Request, *, submitted: bool = False) -> Reply:
+        """The answer, stored or to come; whoever takes the reply must `leave` it in the end.
+
+        `submitted`: it belongs to a job, which was counted against its limits when it was handed in.
+
+        Raises:
+            Refusal: it is above a limit that is set for its tenant or feature.
+        """
+        clock, limits = self.parts.clock, self.parts.allowances
         key = cache_key(request)
         if key is not None:
             stored = self.parts.store.peek(key)
             outcome = self._outcome(stored, request)
             if stored is not None and outcome is not None:
-                return Reply.stored(request, clock, stored.entry.answer, outcome)
-        return Reply(request, clock, self._board(request))
+                counted = limits.hit(request) if limits.count_hits and not submitted else None
+                return Reply.stored(request, clock, stored.entry.answer, outcome, counted)
+        allotment = limits.admit(request, submitted=submitted)
+        return Reply(request, clock, self._board(request, allotment), allotment)
 
     def serves(self, model: str) -> bool:
         """Whether some upstream serves a model."""
@@ -144,6 +158,8 @@ class Gateway:
 
     def served(self, reply: Reply, request_id: str) -> None:
         """Whoever is about to be sent an answer says so: all count, and an equivalent one may be audited."""
+        if reply.allotment is not None:
+            reply.allotment.served(reply.outcome)
         if isinstance(reply.outcome, Semantic):
             self.parts.audits.served(reply.request, request_id, reply.outcome.entry, reply)
         elif not isinstance(reply.outcome, Exact):
@@ -171,15 +187,25 @@ class Gateway:
             key = hashlib.sha256(key + b"max-age" + repr(policy.max_age_s).encode()).digest()
         return self.parts.equivalence.flight_key(request, key)
 
-    def _board(self, request: Request) -> Seat:
-        """A seat on a flight: shared with identical requests wherever policy and headers allow it."""
+    def _board(self, request: Request, allotment: Allotment | None) -> Seat:
+        """A seat on a flight: shared with identical requests wherever policy, headers and limits allow it."""
+        if allotment is not None and allotment.refusal is not None:
+            request = self._only_stored(request)
         ask, policy = request.ask, request.policy
         alone = ask.unshared or ("" if policy.store else "no-store")
         key = self.shared_key(request)
         source: Fresh | Bypass = Fresh("miss" if policy.read else "no-cache")
         if alone or ask.hot:
             source = Bypass(alone or "high-temperature")
-        return self.flights.board(request, key, source, join=ask.joinable and policy.read)
+        released = None if allotment is None else allotment.release
+        return self.flights.board(request, key, source, join=ask.joinable and policy.read, released=released)
+
+    def _only_stored(self, request: Request) -> Request:
+        """A request that no upstream is asked for; what would only be looked at in the `shadow` isn't looked up."""
+        policy = replace(request.policy, only_if_cached=True)
+        if self.parts.budgets.mode(policy) is not SemanticMode.ON:
+            policy = replace(policy, semantic=SemanticMode.OFF)
+        return request._replace(policy=policy)
 
     async def _fly(self, flight: Flight) -> None:
         """Once per flight: look in the cache again, find an equivalent answer, or ask the upstream."""

@@ -84,6 +84,7 @@ def test_the_default_policy_is_the_agreed_one() -> None:
         "audit_share": 0.02,
         "error_budget": 0.01,
         "lane": "interactive",
+        "limits": None,
         "retain_text": "hashed",
         "ttl_s": 86400,
         "scope": "tenant",

@@ -296,6 +296,7 @@ class Players:
                 identity=Identity(None, ("default",), b"secret"),
                 users=Users(b"secret"),
                 policies=Policies({"default": POLICY}),
+                allowances=nothing,
                 dispatcher=Dispatcher([served(cast("Any", _Provider()))], nothing, nothing),
                 fetcher=nothing,
                 store=cast("Any", self.answers),

@@ -66,7 +66,8 @@ class World:
     most: int = 0
     left: int = 0
 
-    def answer(self, request: Request) -> FakeReply:
+    def answer(self, request: Request, *, submitted: bool) -> FakeReply:
+        assert submitted  # it was counted when its job was handed in
         self.asked.append(request)
         return FakeReply(self, request)
 

@@ -8,6 +8,7 @@ YAML keys don't (`ttl: 1d` is `ttl_s == 86400.0`).
 """
 
 from askonce.config.advice import warnings
+from askonce.config.allowances import AllowanceSettings, Bound, DefaultTenantSettings
 from askonce.config.audit import AuditSettings, JudgeSettings
 from askonce.config.batching import BatchingSettings
 from askonce.config.forms import Address, MemoryStore, SqliteStore
@@ -30,10 +31,13 @@ __all__ = [
     "DEFAULT_FEATURE",
     "Address",
     "AdminSettings",
+    "AllowanceSettings",
     "AuditSettings",
     "BatchingSettings",
+    "Bound",
     "CacheSettings",
     "ConfigError",
+    "DefaultTenantSettings",
     "EmbedderSettings",
     "JobSettings",
     "JudgeSettings",

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from askonce.config.allowances import AllowanceSettings
 from askonce.config.forms import Count, Linger, Number, Seconds, Share, Slug, Switch, one_of
 from askonce.config.section import Section
 
@@ -89,6 +90,11 @@ class PolicySettings(Section):
     linger_s: Linger = Field(
         default=5.0,
         description="How long an upstream call outlives its last caller; `finish` lets it end and be kept.",
+    )
+    limits: AllowanceSettings | None = Field(
+        default=None,
+        description="What all tenants together may use of the feature; one without limits of its own has those of `defaults`, "
+        "counted for itself.",
     )
     max_flight_age_s: Seconds = Field(
         default=600.0,

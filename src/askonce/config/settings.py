@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from askonce.config.allowances import AllowanceSettings, DefaultTenantSettings
 from askonce.config.audit import AuditSettings
 from askonce.config.forms import (
     Address,
@@ -53,6 +54,13 @@ class TenantSettings(Section):
         default=(DEFAULT_FEATURE,),
         min_length=1,
         description="Features that its callers may name; the first is taken where they name none.",
+    )
+    limits: AllowanceSettings | None = Field(
+        default=None,
+        description="What it may use, all its features together; absent: as `default_tenant`. `{}` lifts those.",
+    )
+    feature_limits: dict[Slug, AllowanceSettings] = Field(
+        default={}, description="What it may use of single features; others are as `default_tenant` says."
     )
 
 
@@ -116,6 +124,10 @@ class Settings(Section):
         min_length=1,
         description="Who may call. Absent: anybody; callers are told apart by the credential they present.",
     )
+    default_tenant: DefaultTenantSettings = Field(
+        default=DefaultTenantSettings(),
+        description="What holds for each tenant that doesn't say otherwise; without `tenants`, for each credential.",
+    )
     features: dict[
         Annotated[Slug, AfterValidator(_feature_name)],
         Annotated[PolicySettings, BeforeValidator(_empty_mapping)],
@@ -178,6 +190,7 @@ class Settings(Section):
         violations = [
             *self._doubled(),
             *self._unknown_features(),
+            *self._limits_of_no_feature(),
             *self._pools_without_owner(),
             *self._limits_out_of_order(),
             *self._judge_nobody_serves(),
@@ -223,6 +236,15 @@ class Settings(Section):
                     near = difflib.get_close_matches(feature, names, n=1)
                     hint = f'; did you mean "{near[0]}"?' if near else "; add it there"
                     yield ("tenants", index, "features", position), f'not one of the "features"{hint}'
+
+    def _limits_of_no_feature(self) -> Iterator[Violation]:
+        for feature in self.default_tenant.feature_limits:
+            if feature not in self.feature_names:
+                yield ("default_tenant", "feature_limits", feature), 'not one of the "features"'
+        for index, tenant in enumerate(self.tenants or ()):
+            for feature in tenant.feature_limits:
+                if feature not in tenant.features:
+                    yield ("tenants", index, "feature_limits", feature), "not one of this tenant's features"
 
     def _pools_without_owner(self) -> Iterator[Violation]:
         """Pools that anybody could read, and pools that nobody would use."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 import orjson
 from starlette.responses import Response
 
+from askonce.errors import LimitExceeded
+
 if TYPE_CHECKING:
     from askonce.errors import Refusal
 
@@ -34,6 +36,8 @@ def error_headers(refusal: Refusal, request_id: str, size_bytes: int) -> list[tu
         headers.append((b"connection", b"close"))
     if refusal.retry_after_s is not None:
         headers.append((b"retry-after", str(math.ceil(refusal.retry_after_s)).encode()))
+    if isinstance(refusal, LimitExceeded):
+        headers += [(name.encode(), value.encode()) for name, value in refusal.headers]
     return headers
 
 

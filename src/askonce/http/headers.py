@@ -58,7 +58,14 @@ def answer_headers(reply: Reply, identity: str) -> Headers:
         headers += [
             (name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in reply.headers
         ]
-    return headers
+    return headers if reply.allotment is None else _with_limits(headers, reply.allotment.headers)
+
+
+def _with_limits(headers: Headers, limits: Sequence[tuple[str, str]]) -> Headers:
+    """The caller's own limits, in the place of the upstream's, which aren't its own."""
+    own = [(name.encode(), value.encode()) for name, value in limits]
+    names = {name for name, _ in own}
+    return [header for header in headers if header[0] not in names] + own
 
 
 def _cache_headers(outcome: Outcome) -> Headers:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from askonce.errors import Refusal
+from askonce.errors import LimitExceeded, Refusal
 from askonce.gateway import SAID_HEADERS
 from askonce.job import Group, NewJob, NewLine, Ready
 from askonce.model import SemanticMode
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping
 
     from askonce.gateway import Gateway
-    from askonce.job import Job, JobState
+    from askonce.job import Job, JobState, Receipt
     from askonce.jobs.results import Results
     from askonce.model import Caller, JobTerms, Json, Request
     from askonce.ports import Clock, JobStore, Postman
@@ -107,7 +107,8 @@ class Desk:
         self._check(request, terms, request_id)
         now = self._clock.now()
         ready = await self._ready(request, request_id)
-        receipt = await self._jobs.submit(self._job(request, headers, request_id, now, ready))
+        job = self._job(request, headers, request_id, now, ready)
+        receipt = await self._take(request, job)
         await self._results.announce(receipt.ended)
         if receipt.new:
             self._submitted()
@@ -175,6 +176,23 @@ class Desk:
             )
             raise Refusal(400, "batch_lane_unavailable", sentence)
 
+    async def _take(self, request: Request, job: NewJob) -> Receipt:
+        """Keeps a job; what isn't stored yet counts against the limits of whoever hands it in, once. Raises Refusal."""
+        counted = None
+        try:
+            counted = None if job.ready is not None else self._gateway.parts.allowances.submit(request)
+        except LimitExceeded:
+            if await self._jobs.find(job.tenant, job.request_id) is None:
+                raise
+        taken = False
+        try:
+            receipt = await self._jobs.submit(job)
+            taken = receipt.new
+        finally:
+            if counted is not None and not taken:
+                counted.withdraw()
+        return receipt
+
     async def _ready(self, request: Request, request_id: str) -> Ready | None:
         """The answer, where it is stored already: to this request or, where it will be batched, to an equivalent one.
 
@@ -187,7 +205,7 @@ class Desk:
         serves = self._gateway.parts.budgets.mode(policy) is SemanticMode.ON
         if not serves or request.ask.route.upstream not in self._terms.batching:
             policy = dataclasses.replace(policy, semantic=SemanticMode.OFF)
-        reply = self._gateway.answer(request._replace(policy=policy))
+        reply = self._gateway.answer(request._replace(policy=policy), submitted=True)
         try:
             await reply.start()
             if reply.answer is None or reply.outcome is None:
@@ -234,6 +252,7 @@ class Desk:
                 batched=group.upstream in terms.batching,
             ),
             ready=ready,
+            users=request.users,
         )
 
 

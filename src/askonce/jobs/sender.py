@@ -136,7 +136,7 @@ class Sender:
         policy = dataclasses.replace(
             request.policy, lane=lane, timeout_s=min(request.policy.timeout_s, left_s)
         )
-        reply = self._gateway.answer(request._replace(policy=policy))
+        reply = self._gateway.answer(request._replace(policy=policy), submitted=True)
         try:
             await reply.start()
             if reply.answer is None or reply.outcome is None:

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from askonce.ports import Charge, Observer, Record, UpstreamCall
 
-__all__ = ["Observers"]
+__all__ = ["Observers", "Payer"]
+
+
+class Payer(Protocol):
+    """Told of charges."""
+
+    def charged(self, charge: Charge) -> None:
+        """An upstream call is paid for, or would have to be."""
+        ...
 
 
 class Observers:
     """Tells each of several observers, in order."""
 
-    def __init__(self, observers: Sequence[Observer]) -> None:
+    def __init__(self, observers: Sequence[Observer], payers: Sequence[Payer] = ()) -> None:
+        """`payers` are told of charges alone."""
         self._observers = tuple(observers)
+        self._payers = (*observers, *payers)
         self._requests = tuple(one.request for one in observers)
 
     def request(self, record: Record) -> None:
@@ -26,7 +36,7 @@ class Observers:
 
     def charged(self, charge: Charge) -> None:
         """An upstream call is paid for."""
-        for one in self._observers:
+        for one in self._payers:
             one.charged(charge)
 
     def upstream_call(self, call: UpstreamCall) -> None:

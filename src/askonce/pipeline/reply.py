@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from askonce.errors import Refusal
 from askonce.model import Bypass, Fresh
 from askonce.pipeline.answers import Envelope, Stamp, split
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from askonce.model import Answer, Chunk, Outcome, Request
+    from askonce.pipeline.allowances import Allotment
     from askonce.pipeline.flight import Seat
     from askonce.ports import Clock
     from askonce.trace import Trace
@@ -26,13 +28,17 @@ class Reply:
         outcome: How it is answered; None until it has started.
         answer: The whole answer, as soon as it is there.
         seat: The place on a flight; None for an answer that was stored already.
+        allotment: What the request was allotted of its limits; None where it isn't held to any.
     """
 
-    __slots__ = ("_chunks", "_clock", "_envelope", "answer", "outcome", "request", "seat")
+    __slots__ = ("_chunks", "_clock", "_envelope", "allotment", "answer", "outcome", "request", "seat")
 
-    def __init__(self, request: Request, clock: Clock, seat: Seat | None) -> None:
+    def __init__(
+        self, request: Request, clock: Clock, seat: Seat | None, allotment: Allotment | None = None
+    ) -> None:
         self.request = request
         self.seat = seat
+        self.allotment = allotment
         self.outcome: Outcome | None = None
         self.answer: Answer | None = None
         self._clock = clock
@@ -40,9 +46,16 @@ class Reply:
         self._chunks: Sequence[Chunk] = ()
 
     @classmethod
-    def stored(cls, request: Request, clock: Clock, answer: Answer, outcome: Outcome) -> Reply:
+    def stored(
+        cls,
+        request: Request,
+        clock: Clock,
+        answer: Answer,
+        outcome: Outcome,
+        allotment: Allotment | None = None,
+    ) -> Reply:
         """A reply that needs no waiting."""
-        reply = cls(request, clock, None)
+        reply = cls(request, clock, None, allotment)
         reply.outcome = outcome
         reply.answer = answer
         reply._envelope = reply._wrap(None, answer.id_prefix, answer.model)
@@ -60,10 +73,15 @@ class Reply:
         seat = self.seat
         if seat is None:
             return
-        if self.request.ask.stream:
-            self._chunks = await seat.read()
-        else:
-            self.answer = await seat.answer()
+        try:
+            if self.request.ask.stream:
+                self._chunks = await seat.read()
+            else:
+                self.answer = await seat.answer()
+        except Refusal:
+            if self.allotment is not None and self.allotment.refusal is not None:  # only the store was asked
+                raise self.allotment.refusal from None
+            raise
         self.outcome = seat.outcome
         stamp = seat.stamp if isinstance(self.outcome, Fresh | Bypass) else None
         self._envelope = self._wrap(stamp, seat.id_prefix, seat.model)

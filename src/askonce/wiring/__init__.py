@@ -16,23 +16,31 @@ from askonce.pipeline.policy import Policies
 from askonce.pipeline.split import CostPolicy
 from askonce.pipeline.users import Users
 from askonce.wiring.adapters import choose, identity, policy
+from askonce.wiring.administration import administration
+from askonce.wiring.allowances import take_up_spending
 from askonce.wiring.jobs import jobs
 from askonce.wiring.readings import readings
 from askonce.wiring.running import Running
 from askonce.wiring.semantics import semantics
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from askonce.config import Settings
 
 __all__ = ["Running", "open_gateway"]
 
 
-async def open_gateway(settings: Settings) -> Running:
-    """A gateway that takes requests; what loads slowly (embedder, index) goes on loading in the background."""
+async def open_gateway(settings: Settings, source: Path | None = None) -> Running:
+    """A gateway that takes requests; what loads slowly (embedder, index) goes on loading in the background.
+
+    `source` is the file that the settings are from, to be read again on demand.
+    """
     clock = SystemClock()
     adapters = choose(settings, clock)
     await adapters.store.start()
     adapters.ledger.start()
+    await take_up_spending(adapters.allowances, adapters.ledger)
     secret = await adapters.store.secret()
     priced = adapters.prices
     matching = semantics(settings, adapters, priced, clock)
@@ -41,6 +49,7 @@ async def open_gateway(settings: Settings) -> Running:
             identity=identity(settings, secret),
             users=Users(secret),
             policies=Policies({name: policy(settings, name) for name in settings.feature_names}),
+            allowances=adapters.allowances,
             dispatcher=adapters.dispatcher,
             fetcher=Fetcher(
                 adapters.dispatcher, adapters.store, priced, clock, CostPolicy(settings.ledger.cost_policy)
@@ -59,5 +68,7 @@ async def open_gateway(settings: Settings) -> Running:
     matching.start()
     lane = jobs(settings, gateway, adapters, priced, secret)
     lane.start()
+    administrators = administration(settings, source, gateway, adapters, matching)
+    await administrators.start()
     adapters.metrics.read(lambda: readings(gateway, adapters, matching, lane))
-    return Running(gateway, adapters, matching, lane, settings)
+    return Running(gateway, adapters, matching, lane, administrators)

@@ -27,6 +27,8 @@ from askonce.model import HighTemperature, Lane, Policy, RetainText, Route, Scop
 from askonce.observe.live import Live
 from askonce.observe.metrics import Metrics
 from askonce.observe.observers import Observers
+from askonce.observe.recent import Recent
+from askonce.pipeline.allowances import Allowances
 from askonce.pipeline.bill import Billing
 from askonce.pipeline.dispatch import Dispatcher, Fallback, Served
 from askonce.pipeline.identity import Identity, Tenant
@@ -43,6 +45,7 @@ from askonce.stores.vectors import PartitionedIndex
 from askonce.upstreams.function import FunctionUpstream, find_function
 from askonce.upstreams.openai import OpenAIUpstream, Server
 from askonce.upstreams.simulated import RateLimits, SimulatedUpstream, Simulation, read_answers
+from askonce.wiring.allowances import rulebook
 from askonce.wiring.batching import batching_rules
 from askonce.wiring.telemetry import open_telemetry
 
@@ -51,7 +54,7 @@ if TYPE_CHECKING:
     from askonce.observe.telemetry import Telemetry
     from askonce.ports import Charge, Clock, Observer, Store, Upstream
 
-__all__ = ["Adapters", "choose", "identity", "policy", "prices", "server"]
+__all__ = ["Adapters", "choose", "identity", "policy", "price_table", "prices", "server", "tenants"]
 
 _VECTOR_DIMENSIONS = 384
 
@@ -65,9 +68,11 @@ class Adapters:
     embedder: MiniLMEmbedder | None
     dispatcher: Dispatcher
     prices: Prices
+    allowances: Allowances
     metrics: Metrics
     ledger: SqliteLedger
     live: Live
+    recent: Recent
     telemetry: Telemetry | None
     observer: Observer
 
@@ -107,8 +112,11 @@ def choose(settings: Settings, clock: Clock) -> Adapters:
     telemetry = open_telemetry(settings, priced)
     told: list[Observer] = [metrics, live]
     told += [ledger] if recording else []
+    recent = Recent()
+    told += [recent]
     told += [telemetry] if telemetry is not None else []
-    observer = Observers(told)
+    allowances = Allowances(rulebook(settings), priced, clock)
+    observer = Observers(told, payers=[allowances])
     billing = Billing(observer, ledger.begun if recording else _unrecorded, priced, clock)
     return Adapters(
         store=store,
@@ -121,9 +129,11 @@ def choose(settings: Settings, clock: Clock) -> Adapters:
             _fallbacks(settings),
         ),
         prices=priced,
+        allowances=allowances,
         metrics=metrics,
         ledger=ledger,
         live=live,
+        recent=recent,
         telemetry=telemetry,
         observer=observer,
     )
@@ -219,12 +229,14 @@ def _simulation(settings: SimulatedSettings) -> Simulation:
 
 def identity(settings: Settings, secret: bytes) -> Identity:
     """Who may call."""
+    return Identity(tenants(settings), settings.feature_names, secret)
+
+
+def tenants(settings: Settings) -> list[Tenant] | None:
+    """The configured tenants; None where callers are told apart by their own credentials."""
     if settings.tenants is None:
-        return Identity(None, settings.feature_names, secret)
-    tenants = [
-        Tenant(one.name, tuple(key.hex() for key in one.keys), one.features) for one in settings.tenants
-    ]
-    return Identity(tenants, settings.feature_names, secret)
+        return None
+    return [Tenant(one.name, tuple(key.hex() for key in one.keys), one.features) for one in settings.tenants]
 
 
 def policy(settings: Settings, feature: str) -> Policy:
@@ -254,6 +266,11 @@ def policy(settings: Settings, feature: str) -> Policy:
 
 
 def prices(settings: Settings) -> Prices:
+    """What models cost."""
+    return Prices(price_table(settings))
+
+
+def price_table(settings: Settings) -> dict[str, Price]:
     """The configuration's prices before the packaged table's."""
     packaged = orjson.loads(importlib.resources.files("askonce.data").joinpath("prices.json").read_bytes())
     table = {
@@ -263,4 +280,4 @@ def prices(settings: Settings) -> Prices:
     for pattern, listed in packaged["models"].items():
         price = Price.per_million(listed["input"], listed["output"], listed["cached_input"])
         table.setdefault(pattern, price)
-    return Prices(table)
+    return table

@@ -88,6 +88,13 @@ class Allotment:
                 if not allowance.rules.count_hits:
                     hold.give_back()
 
+    def withdraw(self) -> None:
+        """It wasn't a request after all."""
+        counted, self._counted = self._counted, ()
+        for _, hold in counted:
+            hold.give_back()
+        self.release()
+
     @property
     def headers(self) -> list[tuple[str, str]]:
         """What is left of its limits, and the warning."""

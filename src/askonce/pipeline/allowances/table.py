@@ -114,15 +114,26 @@ class Allowances:
         refused = _refused(allowances, need, now)
         if refused is not None:
             return self._only_stored(request, allowances, refused)
-        counted: list[tuple[Allowance, Hold]] = []
-        reserved: list[Hold] = []
-        for allowance in allowances:
-            hold = None if submitted else allowance.count_request(now)
-            counted += [] if hold is None else [(allowance, hold)]
-            reserved += allowance.reserve(need, now)
-        allotment = Allotment(allowances, self._moment, counted=counted, reserved=reserved)
-        allotment.warning = self._warning(allowances, now)
-        return allotment
+        counted = [] if submitted else _counted(allowances, now)
+        reserved = [hold for allowance in allowances for hold in allowance.reserve(need, now)]
+        return self._allotted(allowances, now, counted, reserved)
+
+    def submit(self, request: Request) -> Allotment | None:
+        """Counts a job that is handed in. Its cost is held to limits, but not reserved: it may be asked hours later.
+
+        Raises:
+            LimitExceeded: above a limit.
+        """
+        allowances = self._of_request(request) if self.active else ()
+        if not allowances:
+            return None
+        now = self._moment()
+        need = self._need(request, submitted=True)._replace(requests=1)
+        refused = _refused(allowances, need, now)
+        if refused is not None:
+            self.crossings.count(refused.allowance.whose, refused.meter, now, hard=True)
+            raise limit_exceeded(refused, allowances, now)
+        return self._allotted(allowances, now, _counted(allowances, now))
 
     def hit(self, request: Request) -> Allotment | None:
         """Counts a request that the store answers, where hits count.
@@ -132,7 +143,7 @@ class Allowances:
         """
         if not self.count_hits:
             return None
-        allowances = [one for one in self._of_request(request) if one.rules.count_hits]
+        allowances = tuple(one for one in self._of_request(request) if one.rules.count_hits)
         if not allowances:
             return None
         now = self._moment()
@@ -140,11 +151,7 @@ class Allowances:
         if refused is not None:
             self.crossings.count(refused.allowance.whose, refused.meter, now, hard=True)
             raise limit_exceeded(refused, allowances, now)
-        for allowance in allowances:
-            allowance.count_request(now)
-        allotment = Allotment(allowances, self._moment)
-        allotment.warning = self._warning(allowances, now)
-        return allotment
+        return self._allotted(allowances, now, _counted(allowances, now))
 
     def charged(self, charge: Charge) -> None:
         """An upstream call is paid for: settled against the limits of whoever pays.
@@ -233,6 +240,17 @@ class Allowances:
             raise limit_exceeded(refused, allowances, now)
         return Allotment(allowances, self._moment, refused=refused)
 
+    def _allotted(
+        self,
+        allowances: Sequence[Allowance],
+        now: Moment,
+        counted: Sequence[tuple[Allowance, Hold]],
+        reserved: Sequence[Hold] = (),
+    ) -> Allotment:
+        allotment = Allotment(allowances, self._moment, counted=counted, reserved=reserved)
+        allotment.warning = self._warning(allowances, now)
+        return allotment
+
     def _warning(self, allowances: Sequence[Allowance], now: Moment) -> str:
         """What a caller is told of soft limits that are crossed: the numbers of those that are its own."""
         said: list[str] = []
@@ -255,6 +273,12 @@ class Allowances:
             for meter in allowance.budgets:
                 if meter.calendar is calendar:
                     meter.add(nanousd, now)
+
+
+def _counted(allowances: Iterable[Allowance], now: Moment) -> list[tuple[Allowance, Hold]]:
+    """Counts one more request, wherever requests are limited."""
+    holds = ((allowance, allowance.count_request(now)) for allowance in allowances)
+    return [(allowance, hold) for allowance, hold in holds if hold is not None]
 
 
 def _refused(allowances: Iterable[Allowance], need: Need, now: Moment) -> Refused | None:
