@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-import secrets
 
 import click
+
+from askonce.administration import keys as issuing
 
 __all__ = ["keys"]
 
@@ -28,7 +29,7 @@ def new_key(tenant: str) -> None:
             "must be lower-case letters, digits, - and _ (at most 63, a letter or digit first)",
             param_hint="TENANT",
         )
-    key = f"ak-{tenant}-{secrets.token_urlsafe(32)}"
+    key = issuing.new_key(tenant)
     digest = f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"
     click.echo(
         f"The key, shown this once and kept nowhere; hand it to {tenant}:\n\n"

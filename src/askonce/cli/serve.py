@@ -46,7 +46,7 @@ def serve(file: Path | None, listen: str | None) -> None:
     log = structlog.get_logger("askonce")
     for warning in warnings(settings):
         log.warning("configuration", advice=warning)
-    _run(settings, _address(listen) if listen else settings.listen)
+    _run(settings, file, _address(listen) if listen else settings.listen)
 
 
 def _address(text: str) -> Address:
@@ -56,7 +56,7 @@ def _address(text: str) -> Address:
     return Address(host.strip("[]"), int(port))
 
 
-def _run(settings: Settings, address: Address) -> None:
+def _run(settings: Settings, file: Path | None, address: Address) -> None:
     try:
         listener = bind(address.host, address.port)
     except OSError as error:
@@ -65,8 +65,9 @@ def _run(settings: Settings, address: Address) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _ended)
     gc.set_threshold(*_GC_THRESHOLDS)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the file has just been read
     click.echo(f"askonce {__version__}, base_url: http://{bound}/v1")
-    server(settings).run(sockets=[listener])
+    server(settings, file).run(sockets=[listener])
 
 
 def _ended(_number: int, _frame: object) -> None:

@@ -10,6 +10,7 @@ from starlette.routing import Route
 from askonce.errors import Refusal
 from askonce.http.admin_cache import cache_routes
 from askonce.http.admin_fields import limit
+from askonce.http.admin_gateway import gateway_routes
 from askonce.http.rest import json_body, json_response, refusing
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def admin_routes(running: Running, access: AdminAccess) -> list[Route]:
         Route("/admin/upstreams", refusing(admin.upstreams)),
         Route("/admin/trail", refusing(admin.trail)),
         *cache_routes(running, access),
+        *gateway_routes(running, access),
     ]
 
 

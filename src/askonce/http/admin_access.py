@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from askonce.model import Json
     from askonce.wiring import Running
 
-__all__ = ["AdminAccess", "actor_of"]
+__all__ = ["AdminAccess", "actor_of", "note"]
 
 _ACTOR_LENGTH: Final = 8
 _REFUSALS_INTERVAL_S: Final = 60.0
@@ -25,6 +25,11 @@ _REFUSALS_INTERVAL_S: Final = 60.0
 def actor_of(digest: bytes) -> str:
     """What the trail calls an administrator: the first digits of its key's digest."""
     return digest.hex()[:_ACTOR_LENGTH]
+
+
+def note(running: Running, actor: str, action: str, detail: Json) -> None:
+    """Writes an act into the trail; `detail` holds no prompt, no answer and no key."""
+    running.ledger.acted(Act(running.gateway.parts.clock.now(), actor, action, detail))
 
 
 class AdminAccess:
@@ -67,7 +72,7 @@ class AdminAccess:
 
     def acted(self, actor: str, action: str, detail: Json) -> None:
         """Writes an act into the trail; `detail` holds no prompt, no answer and no key."""
-        self._running.ledger.acted(Act(self._running.gateway.parts.clock.now(), actor, action, detail))
+        note(self._running, actor, action, detail)
 
     def note_refusal(self) -> None:
         """Refused attempts stand in the trail once a minute at most, with their number."""

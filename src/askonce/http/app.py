@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
 from askonce.errors import Refusal
+from askonce.http.admin_gateway import reload_on_signal
 from askonce.http.errors import error_response
 from askonce.http.headers import joined, request_id
 from askonce.http.inference import Dialect, Inference, OpenAIDialect
@@ -16,8 +17,12 @@ from askonce.http.native import NativeDialect
 from askonce.http.operations import routes
 from askonce.model import Endpoint
 from askonce.wiring import open_gateway
+from askonce.wiring.reload import Part
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
     from starlette.requests import Request
     from starlette.responses import Response
 
@@ -31,11 +36,18 @@ __all__ = ["App"]
 class App:
     """Everything that the gateway answers over HTTP; opened and closed with the server."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, source: Path | None = None) -> None:
+        """`source` is the file that the settings are from, to be read again on demand."""
         self._settings = settings
+        self._source = source
         self._inference: dict[str, Inference] = {}
         self._rest = Starlette()
         self._running: Running | None = None
+
+    def reload(self) -> None:
+        """Reads the configuration again, in the background; what came of it is logged, and in the trail."""
+        if self._running is not None:
+            reload_on_signal(self._running)
 
     def drain(self) -> None:
         """The server takes no more requests: those that only wait come to their end."""
@@ -58,11 +70,14 @@ class App:
         """Starts with the server and ends with it."""
         await receive()
         try:
-            running = self._running = await open_gateway(self._settings)
+            running = self._running = await open_gateway(self._settings, self._source)
         except (OSError, ValueError) as error:
             await send({"type": "lifespan.startup.failed", "message": f"Can't start: {error}"})
             return
         self._inference = _inference(running, self._settings)
+        endpoints = list(self._inference.values())
+        part = Part(("limits.max_body_bytes", "limits.body_timeout"), lambda new: _bounds(new, endpoints))
+        running.administration.reload.parts.append(part)
         self._rest = Starlette(
             routes=routes(running), exception_handlers={404: self._not_found, 405: self._not_found}
         )
@@ -81,6 +96,17 @@ class App:
         else:
             refusal = Refusal(404, "unknown_url", f"There is no {request.method} {path}.")
         return error_response(refusal, request_id(joined(request.headers.raw)))
+
+
+def _bounds(settings: Settings, endpoints: Sequence[Inference]) -> Callable[[], None]:
+    """What puts other bounds on requests' bodies in place."""
+    limits = settings.limits
+
+    def commit() -> None:
+        for endpoint in endpoints:
+            endpoint.bound(limits.max_body_bytes, limits.body_timeout_s)
+
+    return commit
 
 
 def _inference(running: Running, settings: Settings) -> dict[str, Inference]:

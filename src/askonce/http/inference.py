@@ -99,6 +99,10 @@ class Inference:
         self._body_timeout_s = body_timeout_s
         self._begin_trace = begin_trace
 
+    def bound(self, max_body_bytes: int, body_timeout_s: float) -> None:
+        """Bounds the bodies of requests from now on."""
+        self._max_body_bytes, self._body_timeout_s = max_body_bytes, body_timeout_s
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request, with an answer or with an error."""
         exchange = _Exchange(self._dialect.name, joined(scope["headers"]))

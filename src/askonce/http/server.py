@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import socket
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,8 @@ from askonce.http.app import App
 from askonce.http.protocol import BoundedProtocol
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from askonce.config import Settings
 
 __all__ = ["bind", "server"]
@@ -44,20 +48,25 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._app = app
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begins to take requests; from then on SIGHUP reads the configuration again."""
+        await super().startup(sockets)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._app.reload)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Takes no more connections and waits for requests."""
         self._app.drain()
         await super().shutdown(sockets)
 
 
-def server(settings: Settings) -> uvicorn.Server:
-    """The server, to be run on a bound socket.
+def server(settings: Settings, source: Path | None = None) -> uvicorn.Server:
+    """The server, to be run on a bound socket; `source` is the file that the settings are from.
 
     On SIGTERM or SIGINT it takes no more connections and lets running requests end, for three quarters of
     `limits.drain_timeout`; the last quarter is for flights that outlive their callers. Then it commits what is to be
     stored.
     """
-    app = App(settings)
+    app = App(settings, source)
     return _Server(
         uvicorn.Config(
             app,

@@ -9,33 +9,50 @@ from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    GCCollector,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.exposition import choose_encoder
 
+from askonce import __version__
 from askonce.observe.tally import Kind, Tallies
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from prometheus_client.metrics_core import Metric
 
     from askonce.ports import Charge, Record, UpstreamCall
 
-__all__ = ["Metrics", "Reading"]
+__all__ = ["Family", "Metrics", "Reading"]
 
 _BUCKETS_S: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 _BATCH_SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _SERVER_ERROR: Final = 500
 
 
-class Reading(NamedTuple):
-    """A value read when scraped: name without prefix, help, `gauge` or `counter`, value; labels by name, if any."""
+class Family(NamedTuple):
+    """Values that are read when scraped: name without prefix and `_total`, `gauge` or `counter`, help, labels' names."""
 
     name: str
-    text: str
     kind: str
+    text: str
+    labels: tuple[str, ...] = ()
+
+
+class Reading(NamedTuple):
+    """One value of a family: its name, the value, and the labels' values in the family's order."""
+
+    family: str
     value: float
-    labels: tuple[tuple[str, str], ...] = ()
+    labels: tuple[str, ...] = ()
 
 
 class Metrics:
@@ -45,8 +62,12 @@ class Metrics:
         registry = self._registry = CollectorRegistry()
         self._tallies = Tallies()
         registry.register(self._tallies)
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
+        Info("askonce_build", "Which version runs.", registry=registry).info({"version": __version__})
         self._log = structlog.get_logger("askonce.requests")
-        self._log_requests = log_requests
+        self.log_requests = log_requests
         self._calls = Counter(
             "askonce_upstream_calls",
             "Upstream calls by how they ended.",
@@ -105,7 +126,7 @@ class Metrics:
             registry=registry,
         )
         self._dropped = Counter(
-            "askonce_audit_dropped",
+            "askonce_audits_dropped",
             "Audits that brought no verdict, and why.",
             ("reason",),
             registry=registry,
@@ -116,20 +137,21 @@ class Metrics:
         self._durations_of = cache(self._call_duration.labels)
         self._batches_of = cache(self._batches.labels)
 
-    def read(self, readings: Callable[[], Iterable[Reading]]) -> None:
-        """Adds values that are read when scraped."""
-        self._registry.register(_Readings(readings))
+    def read(self, families: Sequence[Family], readings: Callable[[], Iterable[Reading]]) -> None:
+        """Adds values that are read when scraped; families without any are there by name."""
+        self._registry.register(_Readings(families, readings))
 
-    def exposition(self) -> bytes:
-        """The text format."""
-        return generate_latest(self._registry)
+    def exposition(self, accept: str = "") -> tuple[bytes, str]:
+        """All values and their content type: OpenMetrics where `accept` asks for it, else Prometheus' text format."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self._registry), content_type
 
     def request(self, record: Record) -> None:
         """A request has ended."""
         outcome = record.outcome
         name, reason = ("refused", record.code) if outcome is None else (outcome.name, outcome.reason)
         self._tallies.count(Kind(record.endpoint, record.tenant, record.feature, name, reason), record)
-        if self._log_requests or record.status >= _SERVER_ERROR:
+        if self.log_requests or record.status >= _SERVER_ERROR:
             self._write(record, name, reason)
 
     def charged(self, charge: Charge) -> None:
@@ -194,16 +216,21 @@ class Metrics:
 class _Readings:
     """prometheus_client's collector protocol over a function that reads."""
 
-    def __init__(self, readings: Callable[[], Iterable[Reading]]) -> None:
+    def __init__(self, families: Sequence[Family], readings: Callable[[], Iterable[Reading]]) -> None:
+        self._families = families
         self._read = readings
 
     def collect(self) -> Iterator[Metric]:
-        families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
+        told = {one.name: _empty(one) for one in self._families}
         for reading in self._read():
-            names = [name for name, _ in reading.labels]
-            family = families.get(reading.name)
-            if family is None:
-                kind = CounterMetricFamily if reading.kind == "counter" else GaugeMetricFamily
-                family = families[reading.name] = kind(f"askonce_{reading.name}", reading.text, labels=names)
-            family.add_metric([value for _, value in reading.labels], reading.value)
-        yield from families.values()
+            told[reading.family].add_metric(reading.labels, reading.value)
+        yield from told.values()
+
+    def describe(self) -> Iterator[Metric]:
+        """The families without values: what registering needs to know."""
+        yield from map(_empty, self._families)
+
+
+def _empty(family: Family) -> CounterMetricFamily | GaugeMetricFamily:
+    kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
+    return kind(f"askonce_{family.name}", family.text, labels=family.labels)

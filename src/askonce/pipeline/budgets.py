@@ -21,7 +21,7 @@ from askonce.pipeline.strictness import clears
 from askonce.pipeline.threads import Threads
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from askonce.matching.calibration import Calibration, Label
     from askonce.model import Audit, Policy, Request
@@ -80,10 +80,32 @@ class Budgets:
         self._features = {
             name: Account(name, budget, self._unlabelled[budget]) for name, budget in promises.items()
         }
+        self._promised = frozenset(promises)
+
+    def promising(self, promises: Mapping[str, Budget]) -> Callable[[], None]:
+        """What puts other promises in place: features may come, go and change theirs.
+
+        A changed one serves by the higher threshold until its labels have been weighed anew. Labels of a feature that
+        was unknown so far are taken up with the next restart.
+        """
+        nothing, now = Traffic(0, 0), self._clock.now()
+        unlabelled = {
+            budget: self._unlabelled.get(budget)
+            or settle(self._shipped, (), budget, traffic=nothing, now=now)
+            for budget in set(promises.values())
+        }
+
+        def commit() -> None:
+            self._unlabelled |= unlabelled
+            self._promised = frozenset(promises)
+            for name, budget in promises.items():
+                self._promise(name, budget)
+
+        return commit
 
     @property
     def features(self) -> Collection[str]:
-        """The names of all features."""
+        """The names of all features, those included that only requests under way still have."""
         return self._features.keys()
 
     def serving(self, feature: str) -> Setting:
@@ -144,6 +166,7 @@ class Budgets:
         return [
             Standing(one.name, one.budget, Traffic(one.requests, one.hits), one.setting, one.breached_at)
             for one in self._features.values()
+            if one.name in self._promised
         ]
 
     def load_states(self) -> None:
@@ -187,6 +210,23 @@ class Budgets:
         self._threads.close()
         for feature in self._features.values():
             self._keep(feature)
+
+    def _promise(self, name: str, budget: Budget) -> None:
+        unlabelled = self._unlabelled[budget]
+        feature = self._features.get(name)
+        if feature is None:
+            feature = self._features[name] = Account(name, budget, unlabelled)
+            kept = self._store.kept(state_name(name))
+            if kept is not None:
+                feature.restore(kept)
+        elif feature.budget != budget:
+            feature.budget = budget
+            if not feature.labels:
+                feature.setting = unlabelled
+                return
+            threshold = max(feature.setting.threshold, unlabelled.threshold)
+            feature.setting = feature.setting._replace(threshold=threshold)
+            self._weigh(feature)
 
     def _weigh(self, feature: Account) -> None:
         feature.stale = True

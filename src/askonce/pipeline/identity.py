@@ -97,6 +97,12 @@ class Identity:
         """The configured tenants' names; None where callers are told apart by their credentials."""
         return None if self._tenants is None else frozenset(self._tenants)
 
+    @property
+    def given_digests(self) -> Mapping[str, str]:
+        """Tenants by the digests (hex) of the keys that the configuration gives them."""
+        tenants = (self._tenants or {}).values()
+        return {digest: tenant.name for tenant in tenants for digest in tenant.key_digests}
+
     def narrow(self, caller: Caller, tenant: str) -> Caller:
         """The caller as the tenant that its request names.
 

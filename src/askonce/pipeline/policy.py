@@ -28,11 +28,17 @@ class Policies:
     """Every feature's policy, by name."""
 
     def __init__(self, by_feature: Mapping[str, Policy]) -> None:
-        self._by_feature = by_feature
+        self._by_feature: dict[str, Policy] = {}
+        self.replace(by_feature)
+
+    def replace(self, by_feature: Mapping[str, Policy]) -> None:
+        """From now on, these features; what was asked for others before still finds their policy."""
+        self._by_feature = {**self._by_feature, **by_feature}
+        self._configured = frozenset(by_feature)
 
     def named(self, feature: str) -> Policy | None:
         """A feature's policy as it is configured; None where there is no such feature."""
-        return self._by_feature.get(feature)
+        return self._by_feature[feature] if feature in self._configured else None
 
     def of(self, caller: Caller, headers: Mapping[bytes, bytes]) -> Policy:
         """What may be done for one request.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from askonce.model import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 __all__ = ["Price", "Prices"]
 
@@ -45,6 +45,16 @@ class Prices:
     def names(self) -> frozenset[str]:
         """Models that have a price by their own name rather than by a pattern."""
         return frozenset(pattern for pattern in self._by_pattern if not set(pattern) & set("*?["))
+
+    def replacing(self, by_pattern: Mapping[str, Price]) -> Callable[[], None]:
+        """What puts another table in place."""
+        table = dict(by_pattern)
+
+        def commit() -> None:
+            self._by_pattern = table
+            self._memo.clear()
+
+        return commit
 
     def of(self, model: str) -> Price | None:
         """The model's price; None where nobody told it."""

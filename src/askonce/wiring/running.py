@@ -12,10 +12,13 @@ from askonce.config import MemoryStore as MemoryStoreSettings
 from askonce.wiring.upstreams import upstream_state
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from askonce.config import Settings
     from askonce.gateway import Gateway
     from askonce.model import Json
     from askonce.wiring.adapters import Adapters
+    from askonce.wiring.administration import Administration
     from askonce.wiring.jobs import Jobs
     from askonce.wiring.semantics import Semantics
 
@@ -32,8 +35,7 @@ class Running:
         metrics: What `/metrics` shows.
         observer: Told of what happens: the metrics, the ledger and whoever else wants to know.
         ledger: What was spent and saved.
-        settings: The configuration that is in force.
-        admin_digests: SHA-256 digests of the administrators' keys.
+        administration: What administrators act on.
         begin_trace: Makes a request's span of its headers; None where requests aren't traced.
         live: The last quarter of an hour, for the dashboard.
         ready: Whether requests can be served.
@@ -41,7 +43,12 @@ class Running:
     """
 
     def __init__(
-        self, gateway: Gateway, adapters: Adapters, semantics: Semantics, jobs: Jobs, settings: Settings
+        self,
+        gateway: Gateway,
+        adapters: Adapters,
+        semantics: Semantics,
+        jobs: Jobs,
+        administration: Administration,
     ) -> None:
         self.gateway = gateway
         self.semantics = semantics
@@ -51,12 +58,21 @@ class Running:
         self.ledger = adapters.ledger
         self.live = adapters.live
         self.begin_trace = adapters.telemetry.begin if adapters.telemetry is not None else None
-        self.admin_digests = settings.admin.keys
+        self.administration = administration
         self.ready = True
         self.draining = False
         self._adapters = adapters
-        self.settings = settings
         self._began = time.monotonic()
+
+    @property
+    def settings(self) -> Settings:
+        """The configuration that is in force."""
+        return self.administration.reload.settings
+
+    @property
+    def admin_digests(self) -> Sequence[bytes]:
+        """SHA-256 digests of the administrators' keys."""
+        return self.settings.admin.keys
 
     def drain(self) -> None:
         """The server takes no more requests, and is about to close: nobody is left waiting for a job."""
@@ -66,6 +82,7 @@ class Running:
     async def close(self) -> None:
         """Lets flights end, commits what is to be stored, and closes everything."""
         self.ready = False
+        await self.administration.close()
         log = structlog.get_logger("askonce")
         timeout_s = self.settings.limits.drain_timeout_s / 4
         began = time.monotonic()

@@ -1,40 +1,37 @@
-"""The books' file: opened, written page by page, read; all in a thread of its own."""
+"""The books' file and its journal: opened, written page by page, read, and mended; all in a thread of its own."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
-import numpy as np
-import orjson
+import structlog
 
-from askonce.ports import Sums
+from askonce.stores.files import acquire, move_aside
 from askonce.stores.ledger import schema
+from askonce.stores.ledger.page import Page
 from askonce.stores.ledger.reading import SqliteBooks
+from askonce.stores.ledger.writing import prune, write
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from askonce.stores.ledger.page import Page
+    from askonce.ports import Clock
+    from askonce.stores.ledger.journal import Journal, Segment
+    from askonce.stores.ledger.kinds import Kinds
+    from askonce.stores.ledger.writing import Keep
 
 __all__ = ["LedgerFile", "ledger_path", "open_books"]
 
 _T = TypeVar("_T")
 _BUSY_TIMEOUT_S: Final = 2.0
-_ADD: Final = ", ".join(f"{name} = {name} + excluded.{name}" for name in Sums._fields)
-_INSERT_SUMS: Final = (
-    f"INSERT INTO hours VALUES ({', '.join('?' * (5 + len(Sums._fields)))}) "  # noqa: S608 - constants
-    f"ON CONFLICT DO UPDATE SET {_ADD}"
-)
-_INSERT_QUESTION: Final = (
-    "INSERT INTO questions VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET "
-    "text = coalesce(excluded.text, text), requests = requests + excluded.requests, "
-    "saved_nanousd = saved_nanousd + excluded.saved_nanousd, last_at = max(last_at, excluded.last_at)"
-)
+_CORRUPT: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_log = structlog.get_logger("askonce.ledger")
 
 
 def ledger_path(store: Path) -> Path:
@@ -63,107 +60,149 @@ def open_books(path: Path) -> Iterator[SqliteBooks]:
 
 
 class LedgerFile:
-    """One connection in one thread; None for a path keeps the books in memory."""
+    """One connection in one thread; None for a path keeps the books in memory.
 
-    def __init__(self, path: Path | None) -> None:
+    Attributes:
+        detail: What is wrong with the file; "" while it is written.
+        recovered: Calls of former processes whose end nobody knows, found when the file was opened.
+    """
+
+    def __init__(
+        self, path: Path | None, journal: Journal | None, kinds: Kinds, clock: Clock, keep: Keep
+    ) -> None:
+        self.detail = "" if path is None else "not opened yet"
+        self.recovered = 0
         self._path = path
+        self._journal = journal
+        self._kinds = kinds
+        self._clock = clock
+        self._keep = keep
+        self._secret = b""
         self._thread = ThreadPoolExecutor(1, "askonce-ledger")
         self._connection: sqlite3.Connection | None = None
+        self._lock: int | None = None
 
-    async def write(self, page: Page) -> None:
-        """Adds a page to the books, whole or not at all. Raises sqlite3.Error, OSError."""
-        await self._do(lambda connection: _write(connection, page))
+    async def open(self, secret: bytes) -> None:
+        """Opens it and takes up what a killed process left; `secret` hides questions' keys. Raises sqlite3.Error, OSError."""
+        self._secret = secret
+        await self._do(lambda _: None)
+
+    async def write(self, page: Page, retired: Sequence[Segment], *, pruning: bool) -> None:
+        """Adds a page, whole or not at all; then the journal's segments that are told of in it aren't needed any more.
+
+        Raises sqlite3.Error, OSError: nothing was written.
+        """
+        await self._do(lambda connection: self._write(connection, page, retired, pruning=pruning))
 
     async def read(self, work: Callable[[SqliteBooks], _T]) -> _T:
         """Reads. Raises sqlite3.Error, OSError."""
         return await self._do(lambda connection: work(SqliteBooks(connection)))
 
-    async def close(self) -> None:
-        """Closes the file."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
+    async def close(self, *, written: bool) -> None:
+        """Closes the file; the journal stays for the next process unless everything is `written`."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, lambda: self._close(written=written))
         self._thread.shutdown(wait=False)
 
     def _do(self, work: Callable[[sqlite3.Connection], _T]) -> asyncio.Future[_T]:
-        return asyncio.get_running_loop().run_in_executor(self._thread, lambda: work(self._open()))
+        return asyncio.get_running_loop().run_in_executor(self._thread, self._guarded, work)
+
+    def _guarded(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        """Does work on the open file, and notes what is wrong with it."""
+        try:
+            result = work(self._open())
+        except (sqlite3.Error, OSError) as error:
+            self.detail = str(error) or type(error).__name__
+            if isinstance(error, sqlite3.Error) and _primary_code(error) in _CORRUPT:
+                self._set_aside(error)
+            raise
+        self.detail = ""
+        return result
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
-            connection = sqlite3.connect(
-                ":memory:" if self._path is None else self._path,
-                timeout=_BUSY_TIMEOUT_S,
-                isolation_level=None,
-                check_same_thread=False,
-            )
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            schema.bring_up_to_date(connection)
-            self._connection = connection
+            if self._path is not None:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                if self._lock is None:
+                    self._lock = acquire(self._path)
+            self._connection = self._connect()
+            with suppress(OSError):  # told of by the journal itself: `ready`
+                self._prepare()
         return self._connection
 
-    def _close(self) -> None:
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            ":memory:" if self._path is None else self._path,
+            timeout=_BUSY_TIMEOUT_S,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        try:
+            # The journal's segments are deleted once a page is in the file: that has to be on the disk then.
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            schema.bring_up_to_date(connection)
+            self._recover(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _recover(self, connection: sqlite3.Connection) -> None:
+        """Takes up what the journals of former processes say. Raises sqlite3.Error, OSError."""
+        if self._journal is None:
+            return
+        found = self._journal.find()
+        page = Page(self._kinds)
+        for charge in (*found.charged, *found.begun):
+            page.charged(charge)
+        if page.charges:
+            write(connection, page, self._kinds, self._secret)
+            self.recovered += len(found.begun)
+            _log.warning(
+                "ledger recovered", calls_settled=len(found.charged), calls_unsettled=len(found.begun)
+            )
+        self._journal.forget_found()
+
+    def _write(
+        self, connection: sqlite3.Connection, page: Page, retired: Sequence[Segment], *, pruning: bool
+    ) -> None:
+        write(connection, page, self._kinds, self._secret)
+        # From here on the page is in the file: nothing below may make it be written again.
+        try:
+            for segment in retired:
+                segment.delete()
+            self._prepare()
+            if pruning:
+                prune(connection, self._keep, self._clock.now())
+        except (sqlite3.Error, OSError) as error:
+            _log.warning("ledger not tidied", error=str(error))
+
+    def _prepare(self) -> None:
+        if self._journal is not None:
+            self._journal.prepare()
+
+    def _set_aside(self, error: sqlite3.Error) -> None:
+        """A file that is no database any more: kept under another name, and a new one is begun."""
+        self._close_connection()
+        if self._path is not None:
+            with suppress(OSError):
+                aside = move_aside(self._path, self._clock.now())
+                _log.error("ledger corrupt: moved aside, a new one is begun", moved_to=str(aside), error=str(error))
+
+    def _close_connection(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
-
-def _write(connection: sqlite3.Connection, page: Page) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        connection.executemany(_INSERT_SUMS, [(*whose, *line.sums()) for whose, line in page.lines.items()])
-        for key, histogram in page.histograms.items():
-            _add_histogram(connection, key, histogram.counts, histogram.total_s)
-        connection.executemany(
-            "INSERT INTO decisions VALUES (?,?,?,?,?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
-            [(*key, count) for key, count in page.decisions.items()],
-        )
-        connection.executemany(
-            "INSERT INTO reasons VALUES (?,?,?,?,?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
-            [(*key, count) for key, count in page.reasons.items()],
-        )
-        connection.executemany(
-            _INSERT_QUESTION,
-            [
-                (*key, one.model, one.text, one.requests, one.saved_nanousd, one.last_at)
-                for key, one in page.questions.items()
-            ],
-        )
-        connection.executemany(
-            "INSERT OR IGNORE INTO unsettled VALUES (?,?,?,?,?,?,?,?)",
-            [
-                (
-                    one.call,
-                    one.at,
-                    one.shares[0].tenant,
-                    one.shares[0].feature,
-                    one.upstream,
-                    one.model,
-                    one.estimate.prompt_tokens + one.estimate.completion_tokens,
-                    one.cost_nanousd,
-                )
-                for one in page.unsettled
-            ],
-        )
-        connection.executemany(
-            "INSERT INTO acts (at, actor, action, detail) VALUES (?,?,?,?)",
-            [(act.at, act.actor, act.action, orjson.dumps(act.detail).decode()) for act in page.acts],
-        )
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
+    def _close(self, *, written: bool) -> None:
+        self._close_connection()
+        if self._journal is not None and written:
+            self._journal.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
 
-def _add_histogram(
-    connection: sqlite3.Connection, key: tuple[int, str, str, str], counts: list[int], total_s: float
-) -> None:
-    row = connection.execute(
-        "SELECT total_s, counts FROM latencies WHERE hour = ? AND feature = ? AND outcome = ? AND measure = ?",
-        key,
-    ).fetchone()
-    known = np.array(counts, np.int64)
-    if row is not None:
-        total_s += row[0]
-        known += np.frombuffer(row[1], "<u4")
-    blob = np.minimum(known, np.iinfo(np.uint32).max).astype("<u4").tobytes()
-    connection.execute("INSERT OR REPLACE INTO latencies VALUES (?,?,?,?,?,?)", (*key, total_s, blob))
+def _primary_code(error: sqlite3.Error) -> int:
+    """SQLite's primary result code, without what it adds to it; 0 where there is none."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import structlog
 
 from askonce.stores.ledger.file import LedgerFile
+from askonce.stores.ledger.journal import Journal
+from askonce.stores.ledger.kinds import Kinds
 from askonce.stores.ledger.page import Page
+from askonce.stores.ledger.writing import Keep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,26 +20,68 @@ if TYPE_CHECKING:
 
     from askonce.ports import Act, Books, Charge, Clock, Record, UpstreamCall
 
-__all__ = ["SqliteLedger"]
+__all__ = ["LedgerHealth", "SqliteLedger"]
 
 _T = TypeVar("_T")
 _COMMIT_INTERVAL_S: Final = 1.0
+_PRUNE_INTERVAL_S: Final = 3_600.0
+_KEEP: Final = Keep(400 * 86_400.0, 2 * 86_400.0)
 _log = structlog.get_logger("askonce.ledger")
+
+
+class LedgerHealth(NamedTuple):
+    """How the ledger is doing.
+
+    Attributes:
+        durable: Whether what it is told reaches its file, and the next process if this one is killed.
+        detail: What is wrong, "" for nothing.
+        pending_calls: Calls that aren't in the file yet; the journal has them, but for `missed` ones.
+        unsettled_calls: Calls since the start that nobody said the tokens of, those of a killed process included.
+        missed_records: Times that something couldn't be written to the journal: a kill could lose it.
+    """
+
+    durable: bool
+    detail: str
+    pending_calls: int
+    unsettled_calls: int
+    missed_records: int
 
 
 class SqliteLedger:
     """The `Ledger` in a SQLite file, or in memory where there is no path; an `Observer` too."""
 
-    def __init__(self, path: Path | None, clock: Clock) -> None:
-        self._file = LedgerFile(path)
+    def __init__(self, path: Path | None, clock: Clock, keep: Keep = _KEEP) -> None:
+        kinds = self._kinds = Kinds()
+        self._journal = None if path is None else Journal(path)
+        self._file = LedgerFile(path, self._journal, kinds, clock, keep)
         self._clock = clock
-        self._page = Page()
+        self._page = Page(kinds)
         self._writing = asyncio.Lock()
+        self._unsettled_calls = 0
+        self._prune_at = 0.0
+        self._commits: set[asyncio.Task[None]] = set()
         self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Begins to write, once a second."""
+    async def start(self, secret: bytes) -> None:
+        """Takes up what a killed process left, and begins to write, once a second; `secret` hides questions' keys.
+
+        A file that can't be opened now is tried again each time.
+        """
+        try:
+            await self._file.open(secret)
+        except (sqlite3.Error, OSError) as error:
+            _log.error("ledger not opened", error=str(error))
         self._task = asyncio.create_task(self._run(), name="ledger")  # noqa: TID251 - ended by `close`
+
+    def health(self) -> LedgerHealth:
+        """How it is doing."""
+        journal, detail = self._journal, self._file.detail
+        if journal is None:
+            return LedgerHealth(False, "kept in memory", 0, self._unsettled_calls, 0)  # noqa: FBT003 - a name's value
+        if not detail and not journal.ready:
+            detail = "its journal can't be written: a kill could lose the last second's calls"
+        unsettled = self._unsettled_calls + self._file.recovered
+        return LedgerHealth(not detail, detail, len(self._page.charges), unsettled, journal.missed)
 
     def request(self, record: Record) -> None:
         """A request has ended."""
@@ -44,14 +89,19 @@ class SqliteLedger:
 
     def begun(self, charge: Charge) -> None:
         """An upstream call is about to go out: what it counts as should nothing more be heard of it."""
+        if self._journal is not None:
+            self._journal.begun(charge)
 
     def charged(self, charge: Charge) -> None:
         """An upstream call is paid for."""
+        if self._journal is not None:
+            self._journal.charged(charge)
+        self._unsettled_calls += charge.usage is None and charge.part == 0
         self._page.charged(charge)
 
     def acted(self, act: Act) -> None:
         """An administrator has done something."""
-        self._page.acts.append(act)
+        self._page.acted(act)
 
     def semantic(self, feature: str, mode: str, reason: str) -> None:
         """The semantic tier has decided."""
@@ -80,24 +130,51 @@ class SqliteLedger:
 
     async def read(self, work: Callable[[Books], _T]) -> _T:
         """Reads the books as of now. Raises OSError where they can't be read."""
-        await self.commit()
         try:
+            await self.commit()
             return await self._file.read(work)
         except sqlite3.Error as error:
             raise OSError(f"the books can't be read: {error}") from error
 
     async def commit(self) -> None:
-        """Writes what isn't written yet; what can't be written now stays for the next time."""
-        async with self._writing:
-            page, self._page = self._page, Page()
-            await self._file.write(page)
+        """Writes what isn't written yet; what can't be written now stays for the next time. Raises sqlite3.Error, OSError."""
+        task = asyncio.create_task(self._commit(), name="ledger-commit")  # noqa: TID251 - awaited, by `close` at the latest
+        self._commits.add(task)
+        task.add_done_callback(self._commits.discard)
+        # Whoever gives up waiting doesn't stop it: nobody would know then what was written.
+        await asyncio.shield(task)
 
     async def close(self) -> None:
         """Writes the rest and closes the file."""
         if self._task is not None:
             self._task.cancel()
-        await self.commit()
-        await self._file.close()
+        try:
+            await self.commit()
+        except (sqlite3.Error, OSError) as error:
+            _log.error("ledger not written; its journal is left for the next start", error=str(error))
+            await self._file.close(written=False)
+        else:
+            await self._file.close(written=True)
+
+    async def _commit(self) -> None:
+        async with self._writing:
+            journal, now = self._journal, asyncio.get_running_loop().time()
+            pruning = now >= self._prune_at
+            if journal is not None:
+                # No settled call may be forgotten that the journal still has: it would be new again after a kill.
+                journal.turn(at_bytes=0 if pruning else journal.full_bytes)
+            retired = journal.take_retired() if journal is not None else []
+            page, self._page = self._page, Page(self._kinds)
+            try:
+                await self._file.write(page, retired, pruning=pruning)
+            except BaseException:
+                page.add(self._page)
+                self._page = page
+                if journal is not None:
+                    journal.put_back(retired)
+                raise
+            if pruning:
+                self._prune_at = now + _PRUNE_INTERVAL_S
 
     async def _run(self) -> None:
         while True:
@@ -106,3 +183,5 @@ class SqliteLedger:
                 await self.commit()
             except (sqlite3.Error, OSError) as error:
                 _log.error("ledger not written", error=str(error))
+            except Exception:  # noqa: BLE001 - a bug in one page must not end the books
+                _log.exception("ledger not written")

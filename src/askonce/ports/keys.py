@@ -1,0 +1,50 @@
+"""What is asked of whatever keeps the keys that were issued while the gateway runs."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+__all__ = ["IssuedKey", "KeyRing"]
+
+
+class IssuedKey(NamedTuple):
+    """A tenant's key, known by its digest alone.
+
+    Attributes:
+        digest: SHA-256 of the key.
+        tenant: Whose it is.
+        created_at: Unix seconds.
+        revoked_at: Unix seconds from which it isn't valid, perhaps in the future; None where nobody has revoked it.
+        note: What its administrator wrote beside it.
+    """
+
+    digest: bytes
+    tenant: str
+    created_at: float
+    revoked_at: float | None
+    note: str
+
+    def valid(self, now: float) -> bool:
+        """Whether it may be used."""
+        return self.revoked_at is None or now < self.revoked_at
+
+
+class KeyRing(Protocol):
+    """Keeps issued keys. Each change is on disk before it returns. Everything raises OSError where it can't be."""
+
+    @property
+    def durable(self) -> bool:
+        """Whether keys outlive the process."""
+        ...
+
+    async def all(self) -> list[IssuedKey]:
+        """All keys, revoked ones included, the oldest first."""
+        ...
+
+    async def add(self, key: IssuedKey, *, instead_of: bytes | None = None, until: float = 0.0) -> None:
+        """Keeps a new key; the one that it takes the place of, by its digest, is valid `until` then (Unix seconds)."""
+        ...
+
+    async def revoke(self, digest: bytes, at: float) -> None:
+        """A key isn't valid from then on (Unix seconds); one that ends earlier keeps its end."""
+        ...
