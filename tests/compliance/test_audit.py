@@ -138,7 +138,7 @@ def audits(server: Server, **labels: str) -> float:
 
 
 def dropped(server: Server, reason: str) -> float:
-    return server.metric("askonce_audit_dropped_total", reason=reason)
+    return server.metric("askonce_audits_dropped_total", reason=reason)
 
 
 def admin(server: Server, path: str, body: Any = None, key: str = ADMIN) -> tuple[int, Any]:
@@ -270,7 +270,7 @@ def test_a_model_judges_what_form_and_likeness_cannot(server: Server, key: str) 
         assert outcome(ask(client, again("camera"), feature="judged"))[0] == "semantic"
         until(lambda: audits(server, judge="model", verdict="different") == before + 1, "judged")
         assert outcome(ask(client, again("camera"), feature="judged"))[0] == "fresh"
-    assert server.metric("askonce_audit_spend_usd_total") > 0
+    assert server.metric("askonce_audit_spent_usd_total") > 0
 
 
 def test_a_judge_that_talks_nonsense_gives_no_label(server: Server, key: str) -> None:
@@ -315,7 +315,7 @@ def test_callers_keys_are_not_spent_unasked(server: Server, key: str) -> None:
 
 def test_both_rates_are_in_the_metrics_and_for_administrators(server: Server, key: str) -> None:
     """Wrong among hits and among all, each with bounds; the promise, the threshold, the labels."""
-    rate = "askonce_semantic_false_hit_rate"
+    rate = "askonce_semantic_false_hit_ratio"
     with connect(server, key) as client:
         ask(client, first("language"), feature="rated")
         assert outcome(ask(client, again("language"), feature="rated"))[0] == "semantic"
@@ -327,8 +327,8 @@ def test_both_rates_are_in_the_metrics_and_for_administrators(server: Server, ke
         )
         assert 0 <= low <= estimate <= high <= 1
         assert estimate == share
-    assert server.metric("askonce_error_budget", feature="rated") == 0.3
-    assert 0 < server.metric("askonce_serving_threshold", feature="rated") < 1
+    assert server.metric("askonce_error_budget_ratio", feature="rated") == 0.3
+    assert 0 < server.metric("askonce_serving_threshold_ratio", feature="rated") < 1
     status, told = admin(server, "/admin/budgets")
     standing = told["features"]["rated"]
     assert (status, standing["wrong_among_hits"]["estimate"]) == (200, 1.0)

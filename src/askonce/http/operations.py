@@ -44,9 +44,10 @@ class _Operations:
     def __init__(self, running: Running) -> None:
         self._running = running
 
-    async def metrics(self, _: Request) -> Response:
-        """Prometheus' text format."""
-        return Response(self._running.metrics.exposition(), media_type="text/plain; version=0.0.4")
+    async def metrics(self, request: Request) -> Response:
+        """Prometheus' text format, or OpenMetrics where that is asked for."""
+        body, content_type = self._running.metrics.exposition(request.headers.get("accept", ""))
+        return Response(body, headers={"content-type": content_type})
 
     async def health(self, _: Request) -> Response:
         """What each part is doing; 200 as long as the process answers."""

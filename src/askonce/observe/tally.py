@@ -25,6 +25,14 @@ _BUCKETS_S: Final = (
 )  # fmt: skip
 _MOST_KINDS: Final = 5_000
 _USD: Final = 1e-9
+_LAYERS: Final = {
+    "fresh": "inflight",
+    "joined": "inflight",
+    "exact": "exact",
+    "semantic": "semantic",
+    "semantic-joined": "semantic",
+}
+"""What each outcome saves by; a fresh answer by what those pay who joined it, where costs are split."""
 
 
 class Kind(NamedTuple):
@@ -60,7 +68,7 @@ class _Tally:
     """The counts of one kind of request; latencies are shared by all of one outcome."""
 
     __slots__ = (
-        "duration", "first_byte", "input_tokens", "output_tokens", "overhead", "requests", "saved_nanousd",
+        "cached_tokens", "duration", "first_byte", "input_tokens", "output_tokens", "overhead", "requests", "saved_nanousd",
         "unpriced",
     )  # fmt: skip
 
@@ -68,7 +76,7 @@ class _Tally:
         self.duration = duration
         self.first_byte = first_byte
         self.overhead = overhead
-        self.requests = self.input_tokens = self.output_tokens = self.unpriced = 0
+        self.requests = self.input_tokens = self.cached_tokens = self.output_tokens = self.unpriced = 0
         self.saved_nanousd = 0
 
     def count(self, record: Record) -> None:
@@ -82,6 +90,7 @@ class _Tally:
         if record.usage is None:
             return
         self.input_tokens += record.usage.prompt_tokens
+        self.cached_tokens += record.usage.cached_tokens
         self.output_tokens += record.usage.completion_tokens
         if record.saved_nanousd is None:
             self.unpriced += 1
@@ -96,6 +105,7 @@ class Tallies:
         self._tallies: dict[Kind, _Tally] = {}
         self._latencies: dict[tuple[str, str], _Latency] = {}
         self._spent: dict[tuple[str, str, str], int] = {}
+        self._saved_by_provider: dict[tuple[str, str, str], int] = {}
 
     def charged(self, charge: Charge) -> None:
         """What an upstream call cost, by who pays; nothing where nobody said what it took."""
@@ -104,6 +114,14 @@ class Tallies:
         for share in charge.shares:
             whose = (share.label, share.feature, share.outcome)
             self._spent[whose] = self._spent.get(whose, 0) + share.nanousd
+        first, sums = charge.shares[0], self._saved_by_provider
+        for layer, nanousd in (
+            ("prompt_cache", charge.saved_prompt_cache_nanousd),
+            ("batch", charge.saved_batch_nanousd),
+        ):
+            if nanousd:
+                place = (first.label, first.feature, layer)
+                sums[place] = sums.get(place, 0) + nanousd
 
     def count(self, kind: Kind, record: Record) -> None:
         """One more request."""
@@ -127,13 +145,16 @@ class Tallies:
         for kind, tally in tallies:
             requests.add_metric(kind, tally.requests)
         yield requests
-        yield self._tokens(tallies)
-        yield _money("askonce_spent_usd", "Dollars that upstream calls cost, by who pays for them.", self._spent)
-        saved: dict[tuple[str, str, str], int] = {}
+        yield from self._tokens(tallies)
+        yield _money(
+            "askonce_spent_usd", "Dollars that upstream calls cost, by who pays for them.", self._spent
+        )
+        saved = dict(self._saved_by_provider)
         for kind, tally in tallies:
-            whose = (kind.tenant, kind.feature, kind.outcome)
-            saved[whose] = saved.get(whose, 0) + tally.saved_nanousd
-        yield _money("askonce_saved_usd", "Dollars that were not spent.", saved)
+            if (layer := _LAYERS.get(kind.outcome)) is not None:
+                whose = (kind.tenant, kind.feature, layer)
+                saved[whose] = saved.get(whose, 0) + tally.saved_nanousd
+        yield _money("askonce_saved_usd", "Dollars that were not spent, by what saved them.", saved, "layer")
         yield CounterMetricFamily(
             "askonce_unpriced_requests",
             "Answers of models whose price isn't known.",
@@ -146,20 +167,30 @@ class Tallies:
     def _latency(self, name: str, outcome: str) -> _Latency:
         return self._latencies.setdefault((name, outcome), _Latency())
 
-    def _tokens(self, tallies: list[tuple[Kind, _Tally]]) -> Metric:
-        family = CounterMetricFamily(
+    def _tokens(self, tallies: list[tuple[Kind, _Tally]]) -> Iterator[Metric]:
+        labels = ("tenant", "feature", "outcome")
+        tokens = CounterMetricFamily(
             "askonce_tokens",
             "Tokens of answers; those of shared answers count once per caller.",
-            labels=("tenant", "feature", "outcome", "kind"),
+            labels=(*labels, "kind"),
         )
-        sums: dict[tuple[str, str, str, str], int] = {}
+        cached = CounterMetricFamily(
+            "askonce_prompt_cached_tokens",
+            "Input tokens of answers that came from the provider's prompt cache; they are among the input tokens.",
+            labels=labels,
+        )
+        sums: dict[tuple[str, str, str], tuple[int, int, int]] = {}
         for kind, tally in tallies:
             whose = (kind.tenant, kind.feature, kind.outcome)
-            sums[*whose, "input"] = sums.get((*whose, "input"), 0) + tally.input_tokens
-            sums[*whose, "output"] = sums.get((*whose, "output"), 0) + tally.output_tokens
-        for labels, tokens in sums.items():
-            family.add_metric(labels, tokens)
-        return family
+            before = sums.get(whose, (0, 0, 0))
+            now = (tally.input_tokens, tally.output_tokens, tally.cached_tokens)
+            sums[whose] = (before[0] + now[0], before[1] + now[1], before[2] + now[2])
+        for whose, (inputs, outputs, from_cache) in sums.items():
+            tokens.add_metric((*whose, "input"), inputs)
+            tokens.add_metric((*whose, "output"), outputs)
+            cached.add_metric(whose, from_cache)
+        yield tokens
+        yield cached
 
     def _histogram(self, name: str, text: str) -> Metric:
         family = HistogramMetricFamily(f"askonce_{name}_seconds", text, labels=("outcome",))
@@ -169,9 +200,9 @@ class Tallies:
         return family
 
 
-def _money(name: str, text: str, sums: Mapping[tuple[str, str, str], int]) -> Metric:
-    """A family of dollars by tenant, feature and outcome."""
-    family = CounterMetricFamily(name, text, labels=("tenant", "feature", "outcome"))
+def _money(name: str, text: str, sums: Mapping[tuple[str, str, str], int], last: str = "outcome") -> Metric:
+    """A family of dollars by tenant, feature and a third label."""
+    family = CounterMetricFamily(name, text, labels=("tenant", "feature", last))
     for labels, nanousd in list(sums.items()):
         family.add_metric(labels, nanousd * _USD)
     return family

@@ -18,6 +18,7 @@ from askonce.pipeline.users import Users
 from askonce.wiring.adapters import choose, identity, policy
 from askonce.wiring.administration import administration
 from askonce.wiring.allowances import take_up_spending
+from askonce.wiring.families import FAMILIES
 from askonce.wiring.jobs import jobs
 from askonce.wiring.readings import readings
 from askonce.wiring.running import Running
@@ -39,9 +40,9 @@ async def open_gateway(settings: Settings, source: Path | None = None) -> Runnin
     clock = SystemClock()
     adapters = choose(settings, clock)
     await adapters.store.start()
-    adapters.ledger.start()
-    await take_up_spending(adapters.allowances, adapters.ledger)
     secret = await adapters.store.secret()
+    await adapters.ledger.start(secret)
+    await take_up_spending(adapters.allowances, adapters.ledger)
     priced = adapters.prices
     matching = semantics(settings, adapters, priced, clock)
     gateway = Gateway(
@@ -70,5 +71,5 @@ async def open_gateway(settings: Settings, source: Path | None = None) -> Runnin
     lane.start()
     administrators = administration(settings, source, gateway, adapters, matching)
     await administrators.start()
-    adapters.metrics.read(lambda: readings(gateway, adapters, matching, lane))
+    adapters.metrics.read(FAMILIES, lambda: readings(gateway, adapters, matching, lane))
     return Running(gateway, adapters, matching, lane, administrators)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from askonce.observe.metrics import Reading
+from askonce.ports import EmbedderState
 from askonce.wiring.upstreams import upstream_readings
 
 if TYPE_CHECKING:
@@ -32,13 +33,14 @@ def readings(gateway: Gateway, adapters: Adapters, semantics: Semantics, jobs: J
     yield Reading("flights", flights.started)
     yield Reading("joiners", flights.joined)
     yield Reading("log_bytes", flights.memory.used_bytes)
-    yield Reading("store_durable", store.durable,
+    yield Reading(
+        "store_durable",
+        store.durable,
     )
     yield Reading("store_entries", store.entries)
     yield Reading("store_memory_bytes", store.memory_bytes)
     yield Reading("store_disk_bytes", store.disk_bytes)
-    yield Reading("store_pending_writes", store.pending_writes
-    )
+    yield Reading("store_pending_writes", store.pending_writes)
     yield Reading("store_evictions", store.evictions)
     yield Reading("store_lost_writes", store.lost_writes)
     index, semantic = adapters.index, semantics.tier
@@ -47,16 +49,19 @@ def readings(gateway: Gateway, adapters: Adapters, semantics: Semantics, jobs: J
     yield Reading("semantic_backlog", semantic.backlog)
     embedder = adapters.embedder
     if embedder is not None:
-        yield Reading("embedder_ready", embedder.state == "ready")
+        yield Reading("embedder_ready", embedder.state is EmbedderState.READY)
+        yield Reading("embedder_failed", embedder.state is EmbedderState.FAILED)
         yield Reading("embedder_runs", embedder.runs)
         yield Reading("embedder_memo_hits", embedder.memo_hits)
-        yield Reading("embedder_rejected", embedder.rejected,
+        yield Reading(
+            "embedder_rejected",
+            embedder.rejected,
         )
         yield Reading("embedder_queued", embedder.queued)
         yield Reading("embedder_busy_seconds", embedder.seconds)
     yield Reading("audits_waiting", semantics.auditor.waiting)
     spent_usd = semantics.purse.total_nanousd * _USD
-    yield Reading("audit_spend_usd", spent_usd)
+    yield Reading("audit_spent_usd", spent_usd)
     for standing in semantics.budgets.standings():
         yield from _of_budget(standing)
     for outlet in adapters.dispatcher.outlets:
@@ -68,14 +73,14 @@ def readings(gateway: Gateway, adapters: Adapters, semantics: Semantics, jobs: J
 
 def _of_jobs(totals: JobTotals, now: float) -> Iterator[Reading]:
     """The batch lane, some seconds old."""
-    for name, text, counts in (
-        ("jobs", "Jobs by state.", totals.jobs),
-        ("job_lines", "What jobs ask, identical ones counted once, by state.", totals.lines),
-        ("job_batches", "Providers' batches under way, by state.", totals.batches),
-        ("job_webhooks", "Webhooks by state.", totals.deliveries),
+    for name, counts in (
+        ("jobs", totals.jobs),
+        ("job_lines", totals.lines),
+        ("job_batches", totals.batches),
+        ("job_webhooks", totals.deliveries),
     ):
         for state, count in counts.items():
-            yield Reading(name, text, "gauge", count, (("state", state),))
+            yield Reading(name, count, (state,))
     age_s = 0.0 if totals.oldest_at is None else max(0.0, now - totals.oldest_at)
     yield Reading("job_oldest_seconds", age_s)
     yield Reading("job_bytes", totals.size_bytes)
@@ -83,36 +88,27 @@ def _of_jobs(totals: JobTotals, now: float) -> Iterator[Reading]:
 
 def _of_limits(allowances: Allowances) -> Iterator[Reading]:
     """How much of limits is used: of all credentials the one that has used most."""
-    ratios: dict[tuple[tuple[str, str], ...], float] = {}
+    ratios: dict[tuple[str, str, str], float] = {}
     for one in allowances.standings():
-        labels: tuple[tuple[str, str], ...]
-        labels = (("tenant", one.label), ("feature", one.feature), ("limit", one.limit))
+        labels = (one.label, one.feature, one.limit)
         ratios[labels] = max(ratios.get(labels, 0.0), one.ratio)
-    text = "Part of a tenant's or feature's limit that is used: the hard one, or else the soft one."
     for labels, ratio in ratios.items():
         yield Reading("limit_used_ratio", ratio, labels)
     for crossing in allowances.crossings:
-        labels = (("tenant", crossing.tenant), ("feature", crossing.feature), ("limit", crossing.limit))
-        text = "Requests above a hard limit: refused, unless the store had the answer."
+        labels = (crossing.tenant, crossing.feature, crossing.limit)
         yield Reading("limit_exceeded", crossing.exceeded, labels)
-        text = "Answers that carried a warning, since a soft limit was crossed."
         yield Reading("limit_warnings", crossing.warned, labels)
 
 
 def _of_budget(standing: Standing) -> Iterator[Reading]:
     """A feature's promise, and how it is kept."""
-    feature, setting = (("feature", standing.feature),), standing.setting
+    feature, setting = (standing.feature,), standing.setting
     for of, rate in (("hits", setting.among_hits), ("requests", setting.among_all)):
         for bound, value in (("estimate", rate.estimate), ("lower", rate.low), ("upper", rate.high)):
-            labels = (*feature, ("of", of), ("bound", bound))
-            text = "Share of wrong answers among served semantic hits, and among all requests that were looked up."
-            yield Reading("semantic_false_hit_rate", value, labels)
+            yield Reading("semantic_false_hit_ratio", value, (*feature, of, bound))
     promised = standing.budget.error_rate
-    yield Reading("error_budget", promised, feature)
+    yield Reading("error_budget_ratio", promised, feature)
     breached = standing.breached_at is not None
-    text = "1 while semantic serving is off because too many hits were wrong."
     yield Reading("error_budget_breached", breached, feature)
-    text = "Probability from which semantic hits are served; above 1: none."
-    yield Reading("serving_threshold", setting.threshold, feature)
-    text = "Labels that the threshold rests on."
+    yield Reading("serving_threshold_ratio", setting.threshold, feature)
     yield Reading("budget_labels", setting.labels, feature)

@@ -39,15 +39,13 @@ def upstream_state(outlet: Outlet) -> Json:
 
 def upstream_readings(outlet: Outlet) -> Iterator[Reading]:
     """How an upstream's calls leave, all of its models together: models are no labels."""
-    upstream = (("upstream", outlet.name),)
+    upstream = (outlet.name,)
     yield from _of_breakers(outlet, upstream)
-    text = "Retries that an upstream's budget allows now."
-    yield Reading("retry_budget", text, "gauge", outlet.budget.tokens, upstream)
+    yield Reading("retry_budget", outlet.budget.tokens, upstream)
     lines = [line.state() for _, line in outlet.lines()]
     for lane in Lane:
         queued = sum(line.queued.get(lane, 0) for line in lines)
-        text = "Requests that wait for their turn."
-        yield Reading("queue_depth", text, "gauge", queued, (*upstream, ("lane", lane)))
+        yield Reading("queue_depth", queued, (*upstream, lane))
     yield from _of_lines(lines, upstream)
 
 
@@ -71,40 +69,29 @@ def _breaker(breaker: Breaker, now: float) -> Json:
     }
 
 
-def _of_breakers(outlet: Outlet, upstream: tuple[tuple[str, str], ...]) -> Iterator[Reading]:
+def _of_breakers(outlet: Outlet, upstream: tuple[str]) -> Iterator[Reading]:
     breakers = outlet.breakers
-    text = "An upstream's circuit breaker: 0 closed, 1 half open, 2 open."
-    yield Reading("breaker_state", text, "gauge", _STATES[breakers.upstream.state], upstream)
+    yield Reading("breaker_state", _STATES[breakers.upstream.state], upstream)
     left_alone = sum(one.state is not BreakerState.CLOSED for _, one in breakers.models())
-    text = "Models of an upstream whose own circuit breaker isn't closed."
-    yield Reading("breaker_open_models", text, "gauge", left_alone, upstream)
-    text = "Circuit breakers that opened, and closed again."
+    yield Reading("breaker_open_models", left_alone, upstream)
     for of, to, count in (
         ("upstream", "open", breakers.upstream.opened),
         ("upstream", "closed", breakers.upstream.closed),
         ("model", "open", breakers.models_opened),
         ("model", "closed", breakers.models_closed),
     ):
-        yield Reading("breaker_transitions", text, "counter", count, (*upstream, ("of", of), ("to", to)))
+        yield Reading("breaker_transitions", count, (*upstream, of, to))
 
 
-def _of_lines(lines: Sequence[LineState], upstream: tuple[tuple[str, str], ...]) -> Iterator[Reading]:
-    text = "Calls that may be under way at a time, for all models that were asked for together."
-    yield Reading("concurrency_limit", text, "gauge", sum(line.limit for line in lines), upstream)
-    text = "Calls under way."
-    yield Reading("calls_in_use", text, "gauge", sum(line.in_use for line in lines), upstream)
-    text = "Calls that the upstream answered 429."
-    yield Reading("upstream_429", text, "counter", sum(line.refused_429 for line in lines), upstream)
-    text = "Calls that waited for a rate limit instead of being answered 429."
-    yield Reading("upstream_429_avoided", text, "counter", sum(line.avoided_429 for line in lines), upstream)
-    text = "Requests that were told at once that waiting is of no use."
+def _of_lines(lines: Sequence[LineState], upstream: tuple[str]) -> Iterator[Reading]:
+    yield Reading("concurrency_limit", sum(line.limit for line in lines), upstream)
+    yield Reading("calls_in_use", sum(line.in_use for line in lines), upstream)
+    yield Reading("upstream_429", sum(line.refused_429 for line in lines), upstream)
+    yield Reading("upstream_429_avoided", sum(line.avoided_429 for line in lines), upstream)
     for code, count in (
         ("queue_full", sum(line.turned_away for line in lines)),
         ("deadline_unreachable", sum(line.given_up for line in lines)),
     ):
-        yield Reading("queue_refusals", text, "counter", count, (*upstream, ("code", code)))
+        yield Reading("queue_refusals", count, (*upstream, code))
     learned = [key.learned_per_s or 0.0 for line in lines for key in line.keys]
-    text = (
-        "Requests per second learned from refusals, all models and keys that were refused together; 0: none."
-    )
-    yield Reading("learned_requests_per_second", text, "gauge", sum(learned), upstream)
+    yield Reading("learned_requests_per_second", sum(learned), upstream)
