@@ -56,12 +56,12 @@ class Allowances:
         self._memo: dict[tuple[str, str], tuple[Allowance, ...]] = {}
         self._sweep_at = _FEW
         self._meanwhile: list[Charge] | None = None
-        self.replace(rules, prices)
+        self._prices = prices
+        self.replace(rules)
 
-    def replace(self, rules: Rulebook, prices: Prices) -> None:
+    def replace(self, rules: Rulebook) -> None:
         """Other limits from now on; what was counted goes on counting. New ones of dollars want to be `load`ed."""
         self._rules = rules
-        self._prices = prices
         every = rules.all_rules
         self.active = bool(every)
         self.count_hits = any(one.count_hits for one in every)
