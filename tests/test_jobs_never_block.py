@@ -47,7 +47,7 @@ async def test_jobs_never_block_the_loop(tmp_path: Path) -> None:
         again = await submit(endpoint, "Question 0?")
         await desk.cancel(caller, again)
         listed = await desk.page(caller, None, "", 10)
-        running.metrics.exposition()
+        await running.metrics.exposition()
         running.health()
         while not await given_up(desk, caller, names[0]):  # noqa: ASYNC110 - the desk has no event for it
             await asyncio.sleep(0.01)

@@ -41,7 +41,7 @@ async def test_requests_never_block_the_loop(tmp_path: Path) -> None:
         seen.append(await ask(endpoint, "x", messages="not a list"))
         await running.gateway.parts.store.flush()
         await running.gateway.parts.store.get(b"k" * 32)
-        running.metrics.exposition()
+        await running.metrics.exposition()
         await running.close()
     finally:
         blocks.deactivate()

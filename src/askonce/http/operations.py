@@ -46,7 +46,7 @@ class _Operations:
 
     async def metrics(self, request: Request) -> Response:
         """Prometheus' text format, or OpenMetrics where that is asked for."""
-        body, content_type = self._running.metrics.exposition(request.headers.get("accept", ""))
+        body, content_type = await self._running.metrics.exposition(request.headers.get("accept", ""))
         return Response(body, headers={"content-type": content_type})
 
     async def health(self, _: Request) -> Response:

@@ -5,6 +5,7 @@ Tenant labels are configured names (`pass-through` for all that aren't); models 
 
 from __future__ import annotations
 
+import asyncio
 from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -62,7 +63,8 @@ class Metrics:
         registry = self._registry = CollectorRegistry()
         self._tallies = Tallies()
         registry.register(self._tallies)
-        ProcessCollector(registry=registry)
+        self._process = _Process()
+        registry.register(self._process)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
         Info("askonce_build", "Which version runs.", registry=registry).info({"version": __version__})
@@ -141,8 +143,9 @@ class Metrics:
         """Adds values that are read when scraped; families without any are there by name."""
         self._registry.register(_Readings(families, readings))
 
-    def exposition(self, accept: str = "") -> tuple[bytes, str]:
+    async def exposition(self, accept: str = "") -> tuple[bytes, str]:
         """All values and their content type: OpenMetrics where `accept` asks for it, else Prometheus' text format."""
+        await asyncio.to_thread(self._process.read)
         encode, content_type = choose_encoder(accept)
         return encode(self._registry), content_type
 
@@ -211,6 +214,20 @@ class Metrics:
             status=record.status,
             duration_ms=round(record.duration_s * 1000, 3),
         )
+
+
+class _Process:
+    """Memory, CPU time and open files: the kernel tells them through files, which a thread reads."""
+
+    def __init__(self) -> None:
+        self._collector = ProcessCollector(registry=None)
+        self._metrics: list[Metric] = []
+
+    def read(self) -> None:
+        self._metrics = list(self._collector.collect())
+
+    def collect(self) -> Iterable[Metric]:
+        return self._metrics
 
 
 class _Readings:
