@@ -2,7 +2,7 @@
 
 from askonce.ports.clock import Clock
 from askonce.ports.jobs import BatchApi, JobStore, Postman
-from askonce.ports.ledger import Act, Books, Latency, Ledger, Span, Sums, TopQuestion
+from askonce.ports.ledger import Act, Books, CallEntry, Latency, Ledger, Span, Sums, TopQuestion
 from askonce.ports.observers import Charge, Observer, Record, Share, UpstreamCall
 from askonce.ports.selection import Kept, Listed, Selection
 from askonce.ports.semantics import Embedder, EmbedderState, Embedding, Index
@@ -13,6 +13,7 @@ __all__ = [
     "Act",
     "BatchApi",
     "Books",
+    "CallEntry",
     "Charge",
     "Clock",
     "Embedder",

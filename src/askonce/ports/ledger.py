@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from askonce.model import Json
     from askonce.ports.observers import Charge, Record
 
-__all__ = ["BOUNDS_S", "Act", "Books", "Latency", "Ledger", "Span", "Sums", "TopQuestion"]
+__all__ = ["BOUNDS_S", "Act", "Books", "CallEntry", "Latency", "Ledger", "Span", "Sums", "TopQuestion"]
 
 _T = TypeVar("_T")
 BOUNDS_S: Final = tuple(0.00005 * 2 ** (step / 4) for step in range(95))
@@ -119,6 +119,40 @@ class Act(NamedTuple):
     detail: Json
 
 
+class CallEntry(NamedTuple):
+    """One upstream call, or one request's part of it.
+
+    Attributes:
+        call: Its id, as sent to the upstream (`X-Client-Request-Id`).
+        part: Which of the requests that went with it.
+        at: Unix seconds at which it ended; at which it began, where the gateway ended first.
+        tenant: The account whose tokens they are.
+        feature: The feature.
+        upstream: Who was asked.
+        model: The upstream's own name of the model.
+        outcome: How its caller was answered.
+        input_tokens: As the upstream said; an estimate where it didn't (`settled`).
+        output_tokens: The same.
+        cached_tokens: The same.
+        nanousd: What they cost; None where the price isn't known.
+        settled: Whether the upstream said what it took.
+    """
+
+    call: str
+    part: int
+    at: float
+    tenant: str
+    feature: str
+    upstream: str
+    model: str
+    outcome: str
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    nanousd: int | None
+    settled: bool
+
+
 class Books(Protocol):
     """The ledger, read: blocking, for the thread that has the file open."""
 
@@ -151,6 +185,10 @@ class Books(Protocol):
 
     def covered(self) -> Span | None:
         """From the first hour that anything is written of to the last; None where nothing is."""
+        ...
+
+    def calls(self, span: Span, count: int, *, settled: bool | None = None) -> list[CallEntry]:
+        """Single calls of a span, newest first; those that are settled or not, where that is said."""
         ...
 
     def acts(self, count: int) -> list[Act]:

@@ -38,7 +38,7 @@ from askonce.sending.limits import Limits
 from askonce.sending.line import Line
 from askonce.sending.outlet import Outlet
 from askonce.sending.retries import RetryRules
-from askonce.stores.ledger import SqliteLedger, ledger_path
+from askonce.stores.ledger import Keep, SqliteLedger, ledger_path
 from askonce.stores.memory import MemoryStore
 from askonce.stores.sqlite import SqliteStore
 from askonce.stores.vectors import PartitionedIndex
@@ -105,7 +105,7 @@ def choose(settings: Settings, clock: Clock) -> Adapters:
         )
     metrics = Metrics(log_requests=settings.log.requests)
     kept_at = None if isinstance(settings.store, MemoryStoreSettings) else ledger_path(settings.store.path)
-    ledger = SqliteLedger(kept_at, clock)
+    ledger = SqliteLedger(kept_at, clock, Keep(settings.ledger.keep_s, settings.ledger.keep_calls_s))
     live = Live(clock)
     recording = settings.ledger.record
     priced = prices(settings)

@@ -44,7 +44,7 @@ async def test_requests_and_charges_are_read_back_by_another_process(tmp_path: P
     """What was told is in the file once the ledger is closed, in exact sums, and can be read from outside."""
     path = tmp_path / "askonce.ledger.db"
     ledger = SqliteLedger(path, FakeClock(7_200.0))
-    ledger.start()
+    await ledger.start(b"secret")
     for _ in range(3):
         ledger.request(_hit())
     ledger.charged(_charge((Share("acme", "support", "fresh", 61), Share("acme", "search", "joined", 60))))

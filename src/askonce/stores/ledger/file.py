@@ -98,6 +98,10 @@ class LedgerFile:
         """Reads. Raises sqlite3.Error, OSError."""
         return await self._do(lambda connection: work(SqliteBooks(connection)))
 
+    async def transact(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        """Does something else in the file, which begins and ends its own transaction. Raises sqlite3.Error, OSError."""
+        return await self._do(work)
+
     async def close(self, *, written: bool) -> None:
         """Closes the file; the journal stays for the next process unless everything is `written`."""
         await asyncio.get_running_loop().run_in_executor(self._thread, lambda: self._close(written=written))
@@ -187,7 +191,9 @@ class LedgerFile:
         if self._path is not None:
             with suppress(OSError):
                 aside = move_aside(self._path, self._clock.now())
-                _log.error("ledger corrupt: moved aside, a new one is begun", moved_to=str(aside), error=str(error))
+                _log.error(
+                    "ledger corrupt: moved aside, a new one is begun", moved_to=str(aside), error=str(error)
+                )
 
     def _close_connection(self) -> None:
         if self._connection is not None:

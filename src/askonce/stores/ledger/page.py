@@ -3,81 +3,33 @@
 from __future__ import annotations
 
 from math import log2
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-from askonce.ports import Sums
 from askonce.ports.ledger import BOUNDS_S
+from askonce.stores.ledger.kinds import OTHER, Kinds, Line, Whose
+from askonce.stores.ledger.questions import Asked, asked_of
 
 if TYPE_CHECKING:
     from askonce.ports import Act, Charge, Record
 
-__all__ = ["Line", "Page", "Whose"]
+__all__ = ["Page"]
 
 _HOUR_S: Final = 3_600
-_DAY_S: Final = 86_400
+_HOURS_A_DAY: Final = 24
 _SAVED_BY: Final = {
+    "fresh": "saved_inflight_nanousd",
     "exact": "saved_exact_nanousd",
     "joined": "saved_inflight_nanousd",
     "semantic": "saved_semantic_nanousd",
     "semantic-joined": "saved_semantic_nanousd",
 }
+"""What each outcome saves by; a fresh answer by what those pay who joined it, where costs are split."""
 _ONE_REASON: Final = frozenset({"exact", "joined"})
 _BUCKETS: Final = len(BOUNDS_S) + 1
-
-
-class Whose(NamedTuple):
-    """What sums are kept by; `hour` counts from 1970."""
-
-    hour: int
-    tenant: str
-    feature: str
-    model: str
-    outcome: str
-
-
-class Line:
-    """Sums that grow: the fields of `ports.Sums`."""
-
-    __slots__ = Sums._fields
-
-    requests: int
-    input_tokens: int
-    output_tokens: int
-    cached_tokens: int
-    calls: int
-    billed_input_tokens: int
-    billed_output_tokens: int
-    billed_cached_tokens: int
-    spent_nanousd: int
-    saved_exact_nanousd: int
-    saved_inflight_nanousd: int
-    saved_semantic_nanousd: int
-    saved_prompt_cache_nanousd: int
-    saved_batch_nanousd: int
-    unpriced: int
-    unsettled: int
-    unsettled_tokens: int
-    unsettled_nanousd: int
-
-    def __init__(self) -> None:
-        for name in Sums._fields:
-            setattr(self, name, 0)
-
-    def sums(self) -> Sums:
-        """As they are now."""
-        return Sums(*(getattr(self, name) for name in Sums._fields))
-
-
-class _Asked:
-    """How often a question was asked in a day."""
-
-    __slots__ = ("last_at", "model", "requests", "saved_nanousd", "text")
-
-    def __init__(self, model: str, text: str | None) -> None:
-        self.model = model
-        self.text = text
-        self.requests = self.saved_nanousd = 0
-        self.last_at = 0.0
+_MOST_REASONS: Final = 5_000
+_MOST_CHARGES: Final = 100_000
+_MOST_ACTS: Final = 10_000
+_MOST_QUESTIONS: Final = 20_000
 
 
 class _Histogram:
@@ -93,98 +45,195 @@ class _Histogram:
         self.counts[_bucket(seconds)] += 1
         self.total_s += seconds
 
+    def add(self, other: _Histogram) -> None:
+        self.counts = [one + another for one, another in zip(self.counts, other.counts, strict=True)]
+        self.total_s += other.total_s
+
+
+class _Place:
+    """Where requests of one kind are counted: found once in a page's life, not for each of them."""
+
+    __slots__ = ("duration", "first_byte", "line", "overhead", "questions", "saved_by", "shared")
+
+    def __init__(self, line: Line, outcome: str, histograms: tuple[_Histogram, ...]) -> None:
+        self.line = line
+        self.saved_by = _SAVED_BY.get(outcome)
+        self.shared = self.saved_by is not None and outcome != "fresh"
+        self.duration, self.first_byte, self.overhead = histograms
+        self.questions: dict[bytes, Asked] = {}
+
+    def answered(self, record: Record) -> None:
+        """Counts an answer's tokens and what it saved."""
+        line, usage, saved = self.line, record.usage, record.saved_nanousd
+        if usage is None:
+            return
+        line.input_tokens += usage.prompt_tokens
+        line.output_tokens += usage.completion_tokens
+        line.cached_tokens += usage.cached_tokens
+        saved_by = self.saved_by
+        if saved and saved_by is not None:
+            setattr(line, saved_by, getattr(line, saved_by) + saved)
+        elif saved is None and self.shared:
+            line.unpriced += 1
+
 
 class Page:
-    """All that happened since the last commit.
+    """All that happened since the last commit; bounded, whatever happens and however long it can't be written.
 
     Attributes:
-        lines: Sums.
+        lines: Sums of requests, and of calls beyond those in `charges`.
+        charges: What upstream calls came to, one by one, so that none is added twice.
         histograms: By hour, feature, outcome and measure.
         decisions: By hour, feature, mode and reason.
         reasons: By hour, feature, outcome and reason; outcomes that have but one reason are left out.
-        questions: By day, tenant, feature and key.
-        unsettled: Charges without usage.
+        questions: By day, tenant, feature and exact key.
         acts: What administrators did.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, kinds: Kinds) -> None:
         self.lines: dict[Whose, Line] = {}
+        self.charges: list[Charge] = []
         self.histograms: dict[tuple[int, str, str, str], _Histogram] = {}
         self.decisions: dict[tuple[int, str, str, str], int] = {}
         self.reasons: dict[tuple[int, str, str, str], int] = {}
-        self.questions: dict[tuple[int, str, str, bytes], _Asked] = {}
-        self.unsettled: list[Charge] = []
+        self.questions: dict[tuple[int, str, str, bytes], Asked] = {}
         self.acts: list[Act] = []
+        self._kinds = kinds
+        self._hour = -1
+        self._places: dict[tuple[str | None, str, str, str, str], _Place] = {}
 
     def request(self, record: Record, now: float) -> None:
         """A request has ended."""
         hour, outcome, request = int(now // _HOUR_S), record.outcome, record.request
+        if hour != self._hour:
+            self._hour = hour
+            self._places.clear()
         name = "refused" if outcome is None else outcome.name
-        tenant = record.tenant if request is None else request.caller.account
-        line = self.line(Whose(hour, tenant, record.feature, record.model, name))
-        line.requests += 1
+        tenant, label, model = (None, record.tenant, record.model)
+        if request is not None:
+            caller = request.caller
+            tenant, label, model = caller.tenant, caller.label, request.ask.route.model
+        key = (tenant, label, record.feature, model, name)
+        place = self._places.get(key)
+        if place is None:
+            place = self._places[key] = self._find(key, record)
+        place.line.requests += 1
+        place.duration.observe(record.duration_s)
         if name not in _ONE_REASON:
-            why = (hour, record.feature, name, record.code if outcome is None else outcome.reason)
-            self.reasons[why] = self.reasons.get(why, 0) + 1
-        self._observe((hour, record.feature, name), "duration", record.duration_s)
+            self._count_reason(hour, record.feature, name, record.code if outcome is None else outcome.reason)
         if outcome is None:
             return
-        self._observe((hour, record.feature, name), "first_byte", record.first_byte_s)
+        place.first_byte.observe(record.first_byte_s)
         if record.overhead_s is not None:
-            self._observe((hour, record.feature, name), "overhead", record.overhead_s)
-        usage = record.usage
-        if usage is not None:
-            line.input_tokens += usage.prompt_tokens
-            line.output_tokens += usage.completion_tokens
-            line.cached_tokens += usage.cached_tokens
-        saved_by = _SAVED_BY.get(name)
-        if saved_by is not None:
-            if record.saved_nanousd is None:
-                line.unpriced += usage is not None
-            else:
-                setattr(line, saved_by, getattr(line, saved_by) + record.saved_nanousd)
+            place.overhead.observe(record.overhead_s)
+        place.answered(record)
+        if request is not None:
+            self._ask(place, record, now)
 
     def charged(self, charge: Charge) -> None:
-        """An upstream call is paid for."""
+        """An upstream call is paid for. Beyond those that can be kept one by one, calls are only added up."""
+        if len(self.charges) < _MOST_CHARGES:
+            self.charges.append(charge)
+        else:
+            self.add_up(charge)
+
+    def add_up(self, charge: Charge) -> None:
+        """Adds a call to the sums, by who pays for it."""
         hour = int(charge.at // _HOUR_S)
-        for share in charge.shares:
-            whose = Whose(hour, share.tenant, share.feature, charge.model, share.outcome)
-            if charge.usage is not None:
-                self.line(whose).spent_nanousd += share.nanousd
-        first = charge.shares[0]
+        usage, first = charge.usage, charge.shares[0]
         line = self.line(Whose(hour, first.tenant, first.feature, charge.model, first.outcome))
-        if charge.usage is None:
-            line.unsettled += 1
+        if usage is None:
+            line.unsettled += charge.part == 0
             line.unsettled_tokens += charge.estimate.prompt_tokens + charge.estimate.completion_tokens
             line.unsettled_nanousd += charge.cost_nanousd or 0
-            self.unsettled.append(charge)
             return
         line.calls += charge.part == 0
-        line.billed_input_tokens += charge.usage.prompt_tokens
-        line.billed_output_tokens += charge.usage.completion_tokens
-        line.billed_cached_tokens += charge.usage.cached_tokens
+        line.billed_input_tokens += usage.prompt_tokens
+        line.billed_output_tokens += usage.completion_tokens
+        line.billed_cached_tokens += usage.cached_tokens
         line.saved_prompt_cache_nanousd += charge.saved_prompt_cache_nanousd
         line.saved_batch_nanousd += charge.saved_batch_nanousd
         line.unpriced += charge.cost_nanousd is None
+        for share in charge.shares:
+            whose = Whose(hour, share.tenant, share.feature, charge.model, share.outcome)
+            self.line(whose).spent_nanousd += share.nanousd
 
     def decided(self, feature: str, mode: str, reason: str, now: float) -> None:
         """The semantic tier has decided."""
         key = (int(now // _HOUR_S), feature, mode, reason)
         self.decisions[key] = self.decisions.get(key, 0) + 1
 
+    def acted(self, act: Act) -> None:
+        """An administrator has done something."""
+        if len(self.acts) < _MOST_ACTS:
+            self.acts.append(act)
+
     def line(self, whose: Whose) -> Line:
-        """The sums of one kind."""
+        """The sums of one kind, or of all that are beyond what is told apart in an hour."""
         line = self.lines.get(whose)
         if line is None:
-            line = self.lines[whose] = Line()
+            whose = self._kinds.place(whose)
+            line = self.lines.setdefault(whose, Line())
         return line
 
-    def _observe(self, kind: tuple[int, str, str], measure: str, seconds: float) -> None:
-        key = (*kind, measure)
+    def add(self, later: Page) -> None:
+        """Takes up what happened since, where this page couldn't be written."""
+        for whose, line in later.lines.items():
+            self.line(whose).add(line)
+        for charge in later.charges:
+            self.charged(charge)
+        for key, histogram in later.histograms.items():
+            self._histogram(key).add(histogram)
+        for mine, theirs in ((self.decisions, later.decisions), (self.reasons, later.reasons)):
+            for kind, count in theirs.items():
+                mine[kind] = mine.get(kind, 0) + count
+        for question, asked in later.questions.items():
+            known = self.questions.get(question)
+            if known is not None:
+                known.add(asked)
+            elif len(self.questions) < _MOST_QUESTIONS:
+                self.questions[question] = asked
+        for act in later.acts:
+            self.acted(act)
+        self._places.clear()
+
+    def _find(self, key: tuple[str | None, str, str, str, str], record: Record) -> _Place:
+        _, _, feature, model, name = key
+        tenant = record.tenant if record.request is None else record.request.caller.account
+        line = self.line(Whose(self._hour, tenant, feature, model, name))
+        measures = ("duration", "first_byte", "overhead")
+        histograms = tuple(self._histogram((self._hour, feature, name, measure)) for measure in measures)
+        return _Place(line, name, histograms)
+
+    def _ask(self, place: _Place, record: Record, now: float) -> None:
+        """Counts a question, where the policy lets anything be kept of it."""
+        key = asked_of(record)
+        if key is None:
+            return
+        asked = place.questions.get(key)
+        if asked is None:
+            if len(self.questions) >= _MOST_QUESTIONS or record.request is None:
+                return
+            whose = (self._hour // _HOURS_A_DAY, record.request.caller.account, record.feature, key)
+            asked = self.questions.get(whose)
+            if asked is None:
+                asked = self.questions[whose] = Asked.of(record.request)
+            place.questions[key] = asked
+        asked.requests += 1
+        asked.saved_nanousd += record.saved_nanousd or 0
+        asked.last_at = now
+
+    def _count_reason(self, hour: int, feature: str, outcome: str, reason: str) -> None:
+        key = (hour, feature, outcome, reason)
+        if key not in self.reasons and len(self.reasons) >= _MOST_REASONS:  # an upstream's own error codes
+            key = (hour, feature, outcome, OTHER)
+        self.reasons[key] = self.reasons.get(key, 0) + 1
+
+    def _histogram(self, key: tuple[int, str, str, str]) -> _Histogram:
         histogram = self.histograms.get(key)
         if histogram is None:
             histogram = self.histograms[key] = _Histogram()
-        histogram.observe(seconds)
+        return histogram
 
 
 def _bucket(seconds: float) -> int:

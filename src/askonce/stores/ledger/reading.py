@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import orjson
 
-from askonce.ports import Act, Latency, Span, Sums, TopQuestion
+from askonce.ports import Act, CallEntry, Latency, Span, Sums, TopQuestion
 from askonce.ports.ledger import BOUNDS_S
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ _COLUMNS: Final = {
     "outcome": "outcome",
 }
 _HOURS_A_DAY: Final = 24
+_HOUR_S: Final = 3_600
 
 
 class SqliteBooks:
@@ -90,6 +91,16 @@ class SqliteBooks:
             "ORDER BY sum(saved_nanousd) DESC, sum(requests) DESC LIMIT ?"
         )
         return [TopQuestion(*row) for row in self._connection.execute(query, (*values, count))]
+
+    def calls(self, span: Span, count: int, *, settled: bool | None = None) -> list[CallEntry]:
+        """Single calls of a span, newest first; those that are settled or not, where that is said."""
+        wanted = (True, False) if settled is None else (settled,)
+        rows = self._connection.execute(
+            f"SELECT * FROM calls WHERE settled IN ({', '.join('?' * len(wanted))}) AND at >= ? AND at < ? "  # noqa: S608 - marks
+            "ORDER BY at DESC, call, part LIMIT ?",
+            (*wanted, span.since_hour * _HOUR_S, span.until_hour * _HOUR_S, count),
+        )
+        return [CallEntry(*row)._replace(settled=bool(row[-1])) for row in rows]
 
     def acts(self, count: int) -> list[Act]:
         """What administrators did, newest first."""

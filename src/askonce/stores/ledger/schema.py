@@ -45,6 +45,15 @@ CREATE TABLE reasons (
     hour INTEGER NOT NULL, feature TEXT NOT NULL, outcome TEXT NOT NULL, reason TEXT NOT NULL, count INTEGER NOT NULL,
     PRIMARY KEY (hour, feature, outcome, reason)) WITHOUT ROWID;
 """,
+    """
+DROP TABLE unsettled;
+CREATE TABLE calls (
+    call TEXT NOT NULL, part INTEGER NOT NULL, at REAL NOT NULL, tenant TEXT NOT NULL, feature TEXT NOT NULL,
+    upstream TEXT NOT NULL, model TEXT NOT NULL, outcome TEXT NOT NULL, input_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL, nanousd INTEGER, settled INTEGER NOT NULL,
+    PRIMARY KEY (call, part)) WITHOUT ROWID;
+CREATE INDEX calls_at ON calls (settled, at);
+""",
 )
 """What makes version 1 of an empty file, version 2 of version 1, and so on.
 

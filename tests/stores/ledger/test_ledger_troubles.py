@@ -1,0 +1,227 @@
+"""The books in hostile conditions: nothing that was told is lost, and nothing grows without bound."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from typing import TYPE_CHECKING
+
+import pytest
+
+from askonce.model import Fresh, RetainText, Usage
+from askonce.ports import Act, Record, Span
+from askonce.stores.files import acquire
+from askonce.stores.ledger import Keep, SqliteLedger, open_books
+from askonce.stores.ledger.kinds import OTHER, Kinds, Whose
+from askonce.stores.ledger.page import Page
+from fakes import FakeClock, request
+from stores.ledger.test_journal import charge
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ALL = Span(0, 10**7)
+HOUR = 3_600.0
+
+
+def contents(folder: Path, pattern: str) -> bytes:
+    """All bytes of some files."""
+    return b"".join(file.read_bytes() for file in sorted(folder.glob(pattern)))
+
+
+def record(
+    key: bytes = b"key", retain: RetainText = RetainText.FULL, text: str = "What?", saved: int = 5
+) -> Record:
+    """A request that was answered anew."""
+    asked = request(key, retain_text=retain)
+    return Record(
+        request_id="req",
+        endpoint="chat/completions",
+        tenant="acme",
+        feature="default",
+        model="gpt",
+        outcome=Fresh("miss"),
+        status=200,
+        code="",
+        duration_s=0.1,
+        first_byte_s=0.1,
+        overhead_s=0.01,
+        usage=Usage(10, 5),
+        spent_nanousd=7,
+        saved_nanousd=saved,
+        request=asked._replace(ask=asked.ask._replace(text=text)),
+    )
+
+
+async def test_what_cannot_be_written_now_is_written_later(tmp_path: Path) -> None:
+    """While somebody else holds the file, requests and charges wait in memory; then all of them are in it, once."""
+    path = tmp_path / "ledger.db"
+    ledger = SqliteLedger(path, FakeClock(7_200.0))
+    await ledger.start(b"secret")
+    await ledger._file.transact(lambda connection: connection.execute("PRAGMA busy_timeout = 0"))
+    with sqlite3.connect(path) as other:
+        other.execute("BEGIN IMMEDIATE")
+        for number in range(3):
+            ledger.request(record())
+            ledger.charged(charge(str(number), Usage(1, 1)))
+            ledger.acted(Act(1.0, "me", "looked", {}))
+            with pytest.raises(sqlite3.OperationalError):
+                await ledger.commit()
+        assert not ledger.health().durable
+        assert ledger.health().pending_calls == 3
+        other.execute("ROLLBACK")
+    await ledger.close()
+    with open_books(path) as books:
+        sums = books.sums(ALL, ())[()]
+        acts = books.acts(10)
+        questions = books.questions(ALL, 10)
+    assert (sums.requests, sums.calls, sums.spent_nanousd) == (3, 3, 6)
+    assert len(acts) == 3
+    assert [one.requests for one in questions] == [3]
+
+
+async def test_another_process_has_the_file(tmp_path: Path) -> None:
+    """A gateway that starts while another still has the books keeps its own in memory, and writes them once it may."""
+    path = tmp_path / "ledger.db"
+    lock = acquire(path)
+    ledger = SqliteLedger(path, FakeClock(7_200.0))
+    await ledger.start(b"secret")
+    ledger.charged(charge("1", Usage(1, 1)))
+    assert "another process" in ledger.health().detail
+    with pytest.raises(OSError, match="another process"):
+        await ledger.read(lambda books: books.sums(ALL, ()))
+    os.close(lock)
+    sums = await ledger.read(lambda books: books.sums(ALL, ()))
+    assert ledger.health().durable
+    await ledger.close()
+    assert sums[()].calls == 1
+
+
+@pytest.mark.parametrize("rubbish", [b"not a database at all" * 100, b"SQLite format 3\0" + b"\xff" * 4_000])
+async def test_a_corrupt_file_is_moved_aside(tmp_path: Path, rubbish: bytes) -> None:
+    """The file is kept under another name, and what is told from then on goes into a new one."""
+    path = tmp_path / "ledger.db"
+    path.write_bytes(rubbish)
+    ledger = SqliteLedger(path, FakeClock(7_200.0))
+    await ledger.start(b"secret")
+    ledger.charged(charge("1", Usage(1, 1)))
+    await ledger.commit()
+    assert ledger.health().durable
+    await ledger.close()
+    assert contents(tmp_path, "ledger.db.corrupt-*") == rubbish
+    with open_books(path) as books:
+        assert books.sums(ALL, ())[()].calls == 1
+
+
+async def test_a_file_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
+    """It is neither read nor written; the gateway goes on and says what is wrong."""
+    path = tmp_path / "ledger.db"
+    ledger = SqliteLedger(path, FakeClock(7_200.0))
+    await ledger.start(b"secret")
+    await ledger.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    before = path.read_bytes()
+    ledger = SqliteLedger(path, FakeClock(7_200.0))
+    await ledger.start(b"secret")
+    ledger.charged(charge("1", Usage(1, 1)))
+    await ledger.close()
+    assert "schema 99" in ledger.health().detail
+    assert path.read_bytes() == before
+
+
+async def test_old_hours_are_forgotten_but_not_when_the_clock_leaps(tmp_path: Path) -> None:
+    """What is older than `keep` goes; a clock that is a year ahead for an hour costs nothing."""
+    clock = FakeClock(1_000 * HOUR)
+    ledger = SqliteLedger(tmp_path / "ledger.db", clock, Keep(100 * HOUR, 10 * HOUR))
+    await ledger.start(b"secret")
+    ledger.request(record())
+    ledger.charged(charge("1", Usage(1, 1))._replace(at=clock.now()))
+    ledger.charged(charge("2")._replace(at=clock.now()))
+
+    async def hours_later(hours: float) -> tuple[int, int, int]:
+        clock.time += hours * HOUR
+        ledger._prune_at = 0.0
+        await ledger.commit()
+        return await ledger.read(
+            lambda books: (
+                sum(one.requests for one in books.sums(ALL, ("hour",)).values()),
+                len(books.calls(ALL, 10, settled=True)),
+                len(books.calls(ALL, 10, settled=False)),
+            )
+        )
+
+    assert await hours_later(0) == (1, 1, 1)
+    assert await hours_later(9_000) == (1, 1, 1)
+    assert await hours_later(-9_000) == (1, 1, 1)
+    assert await hours_later(11) == (1, 0, 1)
+    assert await hours_later(40) == (1, 0, 1)
+    assert await hours_later(40) == (1, 0, 1)
+    assert await hours_later(11) == (0, 0, 0)
+    await ledger.close()
+
+
+def test_kinds_of_an_hour_are_bounded() -> None:
+    """Beyond what is told apart, sums go on under `(other)`: first the model, then the tenant; nothing isn't counted."""
+    page = Page(Kinds(10))
+    for number in range(100):
+        page.line(Whose(1, f"tenant {number}", "f", f"model {number}", "fresh")).requests += 1
+    assert len(page.lines) <= 21
+    assert sum(line.requests for line in page.lines.values()) == 100
+    assert page.lines[Whose(1, OTHER, "f", OTHER, "fresh")].requests == 80
+    assert page.line(Whose(2, "tenant 99", "f", "model 99", "fresh")).requests == 0
+
+
+async def test_questions_are_kept_as_the_policy_says(tmp_path: Path) -> None:
+    """`none` leaves no trace of a question in any file, `hashed` a keyed hash, `full` the text as well."""
+    path = tmp_path / "ledger.db"
+    ledger = SqliteLedger(path, FakeClock(7_200.0))
+    await ledger.start(b"secret")
+    keys = {kind: bytes([number]) * 32 for number, kind in enumerate(RetainText, start=65)}
+    for kind, key in keys.items():
+        ledger.request(record(key, kind, f"Who is {kind}?", saved=ord(kind.value[0])))
+    ledger.charged(charge("1", Usage(1, 1)))
+    questions = await ledger.read(lambda books: books.questions(ALL, 10))
+    raw = contents(tmp_path, "*")
+    await ledger.close()
+    assert [(one.text, one.requests, one.tenant) for one in questions] == [
+        (None, 1, "acme"),
+        ("Who is full?", 1, "acme"),
+    ]
+    assert all(len(one.key) == 16 for one in questions)
+    assert b"Who is none" not in raw
+    assert b"Who is hashed" not in raw
+    assert not any(key in raw or key.hex().encode() in raw for key in keys.values())
+
+
+async def test_questions_of_a_day_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of each day and feature those are kept that saved most."""
+    monkeypatch.setattr("askonce.stores.ledger.questions._MOST_A_DAY", 3)
+    clock = FakeClock(7_200.0)
+    ledger = SqliteLedger(tmp_path / "ledger.db", clock)
+    await ledger.start(b"secret")
+    await ledger.commit()
+    for number in range(20):
+        ledger.request(record(bytes([number]) * 32, saved=number, text=str(number)))
+    await ledger.commit()
+    ledger._prune_at = 0.0
+    await ledger.commit()
+    questions = await ledger.read(lambda books: books.questions(ALL, 10))
+    await ledger.close()
+    assert [one.text for one in questions] == ["19", "18", "17"]
+
+
+async def test_memory_stays_bounded_while_nothing_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Calls beyond what is kept one by one are added up: the money is right, whatever happens."""
+    monkeypatch.setattr("askonce.stores.ledger.page._MOST_CHARGES", 5)
+    ledger = SqliteLedger(tmp_path / "ledger.db", FakeClock(7_200.0))
+    await ledger.start(b"secret")
+    for number in range(50):
+        ledger.charged(charge(str(number), Usage(1, 1)))
+    assert ledger.health().pending_calls == 5
+    await ledger.close()
+    with open_books(tmp_path / "ledger.db") as books:
+        assert books.sums(ALL, ())[()].spent_nanousd == 100
+        assert len(books.calls(ALL, 100)) == 5
