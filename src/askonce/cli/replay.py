@@ -13,12 +13,14 @@ import orjson
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from askonce.cli.replay_live import base_url, keys_of, send_live
 from askonce.config import ConfigError, load
 from askonce.embedders.minilm import MiniLMEmbedder
 from askonce.embedders.packaged import packaged_projection, packaged_verifier
 from askonce.errors import EmbedderUnavailable
 from askonce.replay.assumptions import Circumstances, assumptions
 from askonce.replay.latency import LatencyModel
+from askonce.replay.live import Plan
 from askonce.replay.page import as_page
 from askonce.replay.reading import FORMATS, Reading
 from askonce.replay.report import as_json, as_text
@@ -38,6 +40,7 @@ __all__ = ["replay"]
 
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 _QUESTIONS: Final = 100_000
+_PATIENCE_S: Final = 600.0
 
 
 @click.command(short_help="Estimate from a log of requests what would be saved.")
@@ -69,6 +72,30 @@ _QUESTIONS: Final = 100_000
     help="Different questions for which the semantic tier is played; a sample of whole partitions beyond.",
 )
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Threads that embed.")
+@click.option("--live", metavar="URL", help="Send the logs to the gateway at this address instead.")
+@click.option(
+    "--speed",
+    type=click.FloatRange(0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="With --live: how many times as fast as recorded.",
+)
+@click.option(
+    "--key",
+    "keys",
+    multiple=True,
+    envvar="ASKONCE_REPLAY_KEYS",
+    help="With --live: a credential, or TENANT=KEY; repeatable.",
+)
+@click.option(
+    "--concurrency-limit",
+    type=click.IntRange(1),
+    default=1_000,
+    show_default=True,
+    help="With --live: requests under way at most.",
+)
+@click.option("--limit", type=click.IntRange(1), help="With --live: send only the first so many.")
+@click.option("--yes", is_flag=True, help="With --live: also to another machine.")
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 def replay(
     *,
@@ -82,16 +109,35 @@ def replay(
     semantic: bool,
     questions: int,
     workers: int,
+    live: str | None,
+    speed: float,
+    keys: tuple[str, ...],
+    concurrency_limit: int,
+    limit: int | None,
+    yes: bool,
     quiet: bool,
 ) -> None:
     """Play LOGS of requests against the layers, with no upstream call, and estimate what they would save.
 
     A log is askonce's own format, OpenAI request bodies with a time, LiteLLM's spend logs or logging payloads, or Langfuse's
     exports; JSON lines, JSON or CSV, gzipped or not; `-` is standard input. See docs/replay.md.
+
+    With --live, the logs are sent to a running gateway at the recorded times: real requests, which may cost money.
     """
     watcher = _Bars(Console(stderr=True, quiet=quiet))
     reading = Reading(input_format)
     try:
+        if live is not None:
+            plan = Plan(
+                base_url(live, anywhere=yes),
+                speed,
+                concurrency_limit,
+                _PATIENCE_S,
+                keys_of(keys),
+                features=True,
+            )
+            send_live(logs, reading, plan, limit=limit, as_json=as_json_, quiet=quiet)
+            return
         settings = without_configuration() if config is None else load(config, os.environ)
         rules = Rules(settings)
         declared = _declared(ttft_ms, tps)
