@@ -1,0 +1,62 @@
+"""How tenants' and features' limits stand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from starlette.routing import Route
+
+from askonce.http.admin_fields import limit
+from askonce.http.rest import json_response, refusing
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from askonce.http.admin_access import AdminAccess
+    from askonce.model import Json
+    from askonce.pipeline.allowances import Standing
+    from askonce.wiring import Running
+
+__all__ = ["limit_routes"]
+
+_PAGE: Final = 100
+_MOST: Final = 1_000
+_USD: Final = 1e-9
+
+
+def limit_routes(running: Running, access: AdminAccess) -> list[Route]:
+    """`/admin/limits`."""
+
+    async def limits(request: Request) -> Response:
+        """The limits that are used most first: `?tenant=&feature=&limit=`."""
+        access.authorise(request)
+        query = request.query_params
+        wanted = {name: query[name] for name in ("tenant", "feature") if name in query}
+        count = limit(query.get("limit"), _PAGE, _MOST)
+        standings = [
+            one
+            for one in running.gateway.parts.allowances.standings()
+            if all(getattr(one, name) == value for name, value in wanted.items())
+        ]
+        standings.sort(key=lambda one: one.ratio, reverse=True)
+        data = [_standing(one) for one in standings[:count]]
+        return json_response({"limits": data, "has_more": len(standings) > count})
+
+    return [Route("/admin/limits", refusing(limits))]
+
+
+def _standing(standing: Standing) -> Json:
+    """Requests, tokens or dollars, by the limit's name."""
+    unit = _USD if standing.limit.startswith("usd") else 1
+    bound = standing.hard if standing.hard is not None else standing.soft
+    return {
+        "tenant": standing.tenant or None,
+        "feature": standing.feature or None,
+        "limit": standing.limit,
+        "soft": None if standing.soft is None else standing.soft * unit,
+        "hard": None if standing.hard is None else standing.hard * unit,
+        "used": standing.used * unit,
+        "remaining": None if bound is None else max(0, bound - standing.used) * unit,
+        "resets_at": round(standing.resets_at, 3),
+    }
