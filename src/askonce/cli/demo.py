@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import signal
 import subprocess
@@ -19,6 +20,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from askonce.administration.keys import new_key
 from askonce.cli.sample import load_sample, traffic, write_answers
 from askonce.cli.scoreboard import OUTCOMES, outcome_table, read_totals, score, summary_lines, wrong_hits
 
@@ -36,7 +38,8 @@ listen: 127.0.0.1:{port}
 store: sqlite://{directory}/askonce.db
 upstreams:
   - {{type: simulated, name: simulated, ttft_ms: 350, tokens_per_second: 120, answers: "{directory}/answers.jsonl"}}
-defaults: {{semantic: "on", audit_share: 0}}  # the sample knows the truth; audits would only add calls
+defaults: {{semantic: "on", audit_share: 0, retain_text: full}}  # the sample knows the truth; audits would only add calls
+admin: {{keys: ["sha256:{admin}"]}}
 log: {{level: warning, format: console}}
 """
 _PATIENCE_S = 60.0
@@ -57,26 +60,31 @@ def demo(*, once: bool, as_json: bool, requests: int, seed: int, port: int) -> N
     the right answer to each question.
     """
     console = Console(stderr=as_json)
-    sample = load_sample()
+    sample, admin_key = load_sample(), new_key("admin")
     plan = traffic(sample, seed, requests)
     with tempfile.TemporaryDirectory(prefix="askonce-demo-") as directory:
         write_answers(sample, plan, Path(directory) / "answers.jsonl")
-        with _gateway(directory, port) as base_url:
+        with _gateway(directory, port, admin_key) as base_url:
             console.print(f"Gateway: {base_url}\nEmbedded store, simulated upstream: no key, no network.")
+            console.print(f"Dashboard: {_dashboard(base_url, admin_key)}", soft_wrap=True, highlight=False)
             _wait_for_embedder(base_url, console)
             result, seen = asyncio.run(_burst(base_url, sample, plan, console))
             _show(result, seen, console)
             if as_json:
                 click.echo(json.dumps(result.as_json(), indent=2))
             if not once:
+                console.print(
+                    f"\nDashboard: {_dashboard(base_url, admin_key)}", soft_wrap=True, highlight=False
+                )
                 _stay(base_url, console)
 
 
 @contextlib.contextmanager
-def _gateway(directory: str, port: int) -> Iterator[str]:
+def _gateway(directory: str, port: int, admin_key: str) -> Iterator[str]:
     """A gateway process of its own; yields its base_url."""
     config = Path(directory) / "askonce.yaml"
-    config.write_text(_CONFIG.format(port=port, directory=directory))
+    admin = hashlib.sha256(admin_key.encode()).hexdigest()
+    config.write_text(_CONFIG.format(port=port, directory=directory, admin=admin))
     command = [sys.executable, "-m", "askonce", "serve", "-c", str(config)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own command
         try:
@@ -86,6 +94,11 @@ def _gateway(directory: str, port: int) -> Iterator[str]:
             yield line.partition("base_url: ")[2].strip()
         finally:
             process.send_signal(signal.SIGTERM)
+
+
+def _dashboard(base_url: str, admin_key: str) -> str:
+    """Where the dashboard is, signed in: what comes after `#` is sent to nobody and stands in no log."""
+    return f"{base_url.removesuffix('/v1')}/login#{admin_key}"
 
 
 def _get(url: str) -> str:

@@ -77,14 +77,14 @@ class Feed:
 
     async def events(self, welcome: Callable[[], bool]) -> AsyncIterator[bytes]:
         """A viewer's events, for as long as it is `welcome`: first the whole picture, then what changes."""
-        seen = -1
+        seen: int | None = None
         while True:
             if not welcome():
                 yield b"event: end\ndata: {}\n\n"
                 return
             look = self._latest
-            if look is not None and look.number > seen:
-                yield look.update if look.number == seen + 1 else look.whole
+            if look is not None and look.number != seen:
+                yield look.update if seen is not None and look.number == seen + 1 else look.whole
                 seen = look.number
                 continue
             await self._news.wait()

@@ -3,6 +3,9 @@
 import { byId, keep, make, mark, part, say, style } from "./dom.js";
 import { count, money, percent } from "./format.js";
 
+/** The gauge ends at so many budgets: what is beyond stands at its end. */
+const SCALE = 3;
+
 export function budgets({ parts }) {
   const { health, history } = parts;
   const { spent_today_nanousd: spent, daily_limit_nanousd: limit, waiting } = health.audits;
@@ -30,7 +33,7 @@ function create({ feature }) {
 
 function update(element, one) {
   const off = one.mode === "off";
-  const most = Math.max(2 * one.budget, Math.min(1, 1.1 * (one.labels ? one.high : 0)));
+  const most = Math.min(1, SCALE * one.budget);
   const place = (value) => `${((100 * Math.min(value, most)) / most).toFixed(2)}%`;
   mark(element, "class", `budget ${one.breached_at === null ? "" : "breached"} ${off ? "off" : ""}`);
   style(part(element, "within"), "width", place(one.budget));

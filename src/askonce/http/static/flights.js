@@ -42,5 +42,5 @@ function update(element, flight) {
   mark(element, "title", `${flight.upstream}: ${STATES[flight.state]}${lane}${begun}`);
   const text = part(element, "text");
   mark(text, "class", flight.text === null ? "text mark" : "text");
-  say(text, flight.text ?? (flight.mark ? `#${flight.mark}` : "text not kept"));
+  say(text, flight.text ?? (flight.mark ? `#${flight.mark}` : "no text to show"));
 }

@@ -3,6 +3,7 @@
 import { byId, keep, make, mark, part, say, style } from "./dom.js";
 import { moment, percent } from "./format.js";
 
+const SHOWN = 8;
 const NOT_KEPT = "Text not shown: this feature's retain_text isn't full.";
 
 export class Hits {
@@ -10,15 +11,27 @@ export class Hits {
     this.list = byId("hits");
     this.said = new Map();
     this.waiting = null;
+    this.all = false;
+    this.latest = [];
+    byId("hits-all").addEventListener("click", () => {
+      this.all = !this.all;
+      this.show(this.latest);
+    });
     for (const event of ["pointerleave", "focusout"]) this.list.addEventListener(event, () => setTimeout(() => this.catchUp(), 0));
   }
 
   /** Shows the latest; while somebody points at the list or is in it, nothing moves under their hands. */
-  show(hits) {
+  show(latest) {
+    this.latest = latest;
+    const hits = this.all ? latest : latest.slice(0, SHOWN);
+    const toggle = byId("hits-all");
+    toggle.hidden = latest.length <= SHOWN;
+    say(toggle, this.all ? "Show fewer" : `Show all ${latest.length}`);
+    mark(toggle, "aria-expanded", this.all);
     const busy = this.list.matches(":hover") || this.list.contains(document.activeElement);
     const shown = new Set([...this.list.children].map((element) => element.dataset.key));
-    const held = busy && shown.size > 0;
-    this.waiting = held ? hits : null;
+    const held = busy && shown.size >= Math.min(hits.length, SHOWN);
+    this.waiting = held ? latest : null;
     const fresh = hits.filter((hit) => !shown.has(key(hit))).length;
     say(byId("hits-note"), held && fresh ? `${fresh} more since` : "");
     const items = held ? hits.filter((hit) => shown.has(key(hit))) : hits;

@@ -1,7 +1,7 @@
 // The figures at the top: what was saved, how, and what is going on.
 
 import { byId, draw, keep, make, mark, part, say, style } from "./dom.js";
-import { compact, count, money, rate, share } from "./format.js";
+import { count, money, rate, share } from "./format.js";
 import { LAYERS, isFree, seriesClass, totals } from "./outcomes.js";
 
 const RATE_S = 60;
@@ -34,7 +34,7 @@ export function tiles({ parts }) {
     {
       name: "In flight",
       value: count(flights.running),
-      note: `${count(flights.callers)} callers wait · ${compact(flights.joined)} joined so far`,
+      note: `${count(flights.callers)} callers wait for them`,
     },
   ];
   keep(byId("tiles"), items, (item) => item.name, create, update);
@@ -48,7 +48,7 @@ function period(name, sums) {
     name,
     kind: "saved",
     value: money(saved),
-    note: `${money(net)} net of audits · ${money(spent)} spent`,
+    note: `net of audits ${money(net)} · spent ${money(spent)}`,
     split: sums.layers,
   };
 }
