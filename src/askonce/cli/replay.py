@@ -134,7 +134,6 @@ def replay(
                 concurrency_limit,
                 _PATIENCE_S,
                 keys_of(keys),
-                features=True,
             )
             send_live(logs, reading, plan, limit=limit, as_json=as_json_, quiet=quiet)
             return
