@@ -153,7 +153,8 @@ class Metrics:
         """A request has ended."""
         outcome = record.outcome
         name, reason = ("refused", record.code) if outcome is None else (outcome.name, outcome.reason)
-        self._tallies.count(Kind(record.endpoint, record.tenant, record.feature, name, reason), record)
+        kind = Kind(record.endpoint, record.tenant, record.feature, name, reason, record.status)
+        self._tallies.count(kind, record)
         if self.log_requests or record.status >= _SERVER_ERROR:
             self._write(record, name, reason)
 

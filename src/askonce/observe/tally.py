@@ -43,6 +43,7 @@ class Kind(NamedTuple):
     feature: str
     outcome: str
     reason: str
+    status: int
 
 
 class _Latency:
@@ -143,7 +144,7 @@ class Tallies:
             labels=Kind._fields,
         )
         for kind, tally in tallies:
-            requests.add_metric(kind, tally.requests)
+            requests.add_metric([str(label) for label in kind], tally.requests)
         yield requests
         yield from self._tokens(tallies)
         yield _money(

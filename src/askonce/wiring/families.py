@@ -29,6 +29,14 @@ _STORE: Final = (
     Family("store_evictions", "counter", "Entries evicted for room."),
     Family("store_lost_writes", "counter", "Writes that never reached the disk."),
 )
+_LEDGER: Final = (
+    Family("ledger_durable", "gauge", "1 while what was spent and saved outlives a kill; 0 also in memory."),
+    Family(
+        "ledger_pending_calls", "gauge", "Upstream calls that the ledger's journal has and its file hasn't."
+    ),
+    Family("ledger_unsettled_calls", "counter", "Upstream calls of which nobody said what they took."),
+    Family("ledger_missed_records", "counter", "Calls that the ledger's journal couldn't take."),
+)
 _MATCHING: Final = (
     Family("index_rows", "gauge", "Questions that can be found."),
     Family("index_bytes", "gauge", "Memory of the vector index."),
@@ -140,5 +148,5 @@ _SENDING: Final = (
         _UPSTREAM,
     ),
 )
-FAMILIES: Final = (*_SHARING, *_STORE, *_MATCHING, *_PROMISE, *_JOBS, *_LIMITS, *_SENDING)
+FAMILIES: Final = (*_SHARING, *_STORE, *_LEDGER, *_MATCHING, *_PROMISE, *_JOBS, *_LIMITS, *_SENDING)
 """All of them."""

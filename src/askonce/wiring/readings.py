@@ -43,6 +43,11 @@ def readings(gateway: Gateway, adapters: Adapters, semantics: Semantics, jobs: J
     yield Reading("store_pending_writes", store.pending_writes)
     yield Reading("store_evictions", store.evictions)
     yield Reading("store_lost_writes", store.lost_writes)
+    ledger = adapters.ledger.health()
+    yield Reading("ledger_durable", ledger.durable)
+    yield Reading("ledger_pending_calls", ledger.pending_calls)
+    yield Reading("ledger_unsettled_calls", ledger.unsettled_calls)
+    yield Reading("ledger_missed_records", ledger.missed_records)
     index, semantic = adapters.index, semantics.tier
     yield Reading("index_rows", index.rows)
     yield Reading("index_bytes", index.size_bytes)
