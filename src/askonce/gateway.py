@@ -23,7 +23,7 @@ from askonce.pipeline.stored import cache_key, exact, semantic, young_enough
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from askonce.model import Caller, Endpoint, Json, Owner, Stored
+    from askonce.model import Caller, Endpoint, Json, Stored
     from askonce.pipeline.allowances import Allotment, Allowances
     from askonce.pipeline.audit import Auditor
     from askonce.pipeline.broadcast import LogMemory

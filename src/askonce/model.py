@@ -470,6 +470,14 @@ class Owner(NamedTuple):
         its_key, _, its_name = tenant.partition("/")
         return its_key.startswith(key) and (not named or named == its_name)
 
+    def pays(self, account: str) -> bool:
+        """Whether an account (`Caller.account`) is that of the tenant."""
+        if not self.tenant.startswith(_CREDENTIAL):
+            return self.tenant == f"tenant:{account}"
+        key, _, named = self.tenant.partition("/")
+        its_key, _, its_name = account.partition("/")
+        return its_key == key[:_ACCOUNT_LENGTH] and (not named or named == its_name)
+
     def asked(self, request: Request) -> bool:
         """Whether a request is meant."""
         return self.owns(request.caller.tenant, request.users)

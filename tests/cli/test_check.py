@@ -44,6 +44,7 @@ policies
   max_temperature            1            1            1
   semantic_tools             off          off          off
   similarity_floor           0.8          0.8          0.8
+  retain_text                hashed       hashed       hashed
   lane                       interactive  interactive  interactive
   timeout                    10m          10m          10m
   linger                     5s           finish       5s

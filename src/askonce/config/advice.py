@@ -24,6 +24,7 @@ def warnings(settings: Settings) -> list[str]:
         *_unused_features(settings),
         *_semantic_without_embedder(settings),
         *_semantic_without_audits(settings),
+        *_texts_in_clear(settings),
     ]
 
 
@@ -86,3 +87,13 @@ def _semantic_without_audits(settings: Settings) -> Iterator[str]:
                 f"semantic hits of upstream {upstream.name} are not audited: that would spend the callers' own keys; "
                 "give it an api_key, or set audit.pass_through"
             )
+
+
+def _texts_in_clear(settings: Settings) -> Iterator[str]:
+    if not settings.cache_encryption_key:
+        return
+    if isinstance(settings.store, MemoryStore):
+        yield "cache_encryption_key has nothing to encrypt: store memory: writes no file"
+    for name in settings.feature_names:
+        if settings.policy_settings(name).retain_text == "full":
+            yield f"{name} has retain_text full: the ledger keeps its questions in clear, cache_encryption_key or not"

@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from askonce.config.allowances import AllowanceSettings, DefaultTenantSettings
 from askonce.config.audit import AuditSettings
+from askonce.config.encryption import EncryptionKeys
 from askonce.config.forms import (
     Address,
     KeyDigest,
@@ -147,6 +148,12 @@ class Settings(Section):
     )
     limits: LimitSettings = Field(default=LimitSettings(), description="What requests may take.")
     cache: CacheSettings = Field(default=CacheSettings(), description="How much is kept.")
+    cache_encryption_key: EncryptionKeys = Field(
+        default=(),
+        repr=False,
+        description="Encrypts what the store's file keeps of questions, answers and jobs; a list renews it: the first "
+        "encrypts, all decrypt. `openssl rand -base64 32` makes one.",
+    )
     embedder: EmbedderSettings = Field(
         default=EmbedderSettings(), description="What turns questions into vectors."
     )
@@ -227,6 +234,8 @@ class Settings(Section):
                     "this key was given before; administrators need keys of their own",
                 )
             seen.add(digest)
+        if len(set(self.cache_encryption_key)) < len(self.cache_encryption_key):
+            yield ("cache_encryption_key",), "a key was given twice"
 
     def _unknown_features(self) -> Iterator[Violation]:
         names = self.feature_names

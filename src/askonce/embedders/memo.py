@@ -45,6 +45,11 @@ class EmbeddingMemo:
         while self.size_bytes > self._max_bytes:
             self.size_bytes -= _size(*self._embeddings.popitem(last=False))
 
+    def clear(self) -> None:
+        """Forgets everything."""
+        self._embeddings.clear()
+        self.size_bytes = 0
+
     def __len__(self) -> int:
         return len(self._embeddings)
 

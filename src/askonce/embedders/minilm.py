@@ -141,6 +141,11 @@ class MiniLMEmbedder:
         embedding, _ = run.result()
         return embedding
 
+    def forget(self) -> None:
+        """Remembers no text, not even those that are being embedded."""
+        self._memo.clear()
+        self._running.clear()
+
     async def close(self) -> None:
         """Refuses what waits (`embedder-failed`), then ends the threads once their current run is done."""
         self._settle(EmbedderState.FAILED, "The embedder is closed.")
@@ -162,7 +167,9 @@ class MiniLMEmbedder:
         return run
 
     def _ran(self, text: str, run: asyncio.Future[tuple[Embedding, float]]) -> None:
-        del self._running[text]
+        remembered = self._running.get(text) is run
+        if remembered:
+            del self._running[text]
         if run.cancelled():
             return
         error = run.exception()
@@ -170,7 +177,8 @@ class MiniLMEmbedder:
             embedding, seconds = run.result()
             self.runs += 1
             self.seconds += seconds
-            self._memo.put(text, embedding)
+            if remembered:
+                self._memo.put(text, embedding)
         elif isinstance(error, EmbedderUnavailable) and error.reason == "text-too-long":
             self.rejected += 1
         else:

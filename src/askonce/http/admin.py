@@ -12,6 +12,7 @@ from askonce.http.admin_cache import cache_routes
 from askonce.http.admin_fields import limit
 from askonce.http.admin_gateway import gateway_routes
 from askonce.http.admin_limits import limit_routes
+from askonce.http.admin_privacy import privacy_routes
 from askonce.http.rest import json_body, json_response, refusing
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def admin_routes(running: Running, access: AdminAccess) -> list[Route]:
         Route("/admin/upstreams", refusing(admin.upstreams)),
         Route("/admin/trail", refusing(admin.trail)),
         *cache_routes(running, access),
+        *privacy_routes(running, access),
         *gateway_routes(running, access),
         *limit_routes(running, access),
     ]

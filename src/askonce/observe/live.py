@@ -19,7 +19,7 @@ from askonce.ports import Latency
 from askonce.ports.ledger import BOUNDS_S
 
 if TYPE_CHECKING:
-    from askonce.model import Request
+    from askonce.model import Owner, Request
     from askonce.ports import Charge, Clock, Record, UpstreamCall
 
 __all__ = ["SLOTS", "SLOT_S", "Calls", "Cell", "Hit", "Live", "Mark", "Window"]
@@ -226,9 +226,10 @@ class Live:
     def audit_dropped(self, reason: str) -> None:
         """An audit has ended before its verdict."""
 
-    def forget(self, account: str) -> None:
-        """Drops the hits of an account, whose data must be erased."""
-        kept = [hit for hit in self.hits if hit.account != account]
+    def erase(self, owner: Owner) -> None:
+        """Drops the hits of an owner's tenant: no hit says which user's it is."""
+        tenant = owner._replace(user=None)
+        kept = [hit for hit in self.hits if not tenant.owns(hit.tenant)]
         self.hits.clear()
         self.hits.extend(kept)
 

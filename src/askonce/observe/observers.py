@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from askonce.model import Owner
     from askonce.ports import Charge, Observer, Record, UpstreamCall
 
 __all__ = ["Observers", "Payer"]
@@ -28,9 +30,16 @@ class Observers:
         self._observers = tuple(observers)
         self._payers = (*observers, *payers)
         self._requests = tuple(one.request for one in observers)
+        self._erased: list[tuple[Owner, float]] = []
+
+    def erase(self, owner: Owner) -> None:
+        """Nobody is told what was asked by requests of an owner's that are under way: only that they end."""
+        self._erased.append((owner, monotonic()))
 
     def request(self, record: Record) -> None:
         """A request has ended."""
+        if self._erased:
+            record = self._without_erased(record)
         for tell in self._requests:
             tell(record)
 
@@ -78,3 +87,9 @@ class Observers:
         """An audit has ended before its verdict."""
         for one in self._observers:
             one.audit_dropped(reason)
+
+    def _without_erased(self, record: Record) -> Record:
+        began, request = monotonic() - record.duration_s, record.request
+        if request is None or not any(at >= began and owner.asked(request) for owner, at in self._erased):
+            return record
+        return record._replace(request=None)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from askonce.model import RetainText
 
 if TYPE_CHECKING:
+    from askonce.model import Owner
     from askonce.ports import Charge, Record, UpstreamCall
 
 __all__ = ["Recent"]
@@ -37,6 +38,13 @@ class Recent:
         """What is known of a request, understood; None where it is forgotten, or never was kept."""
         found = self._records.get(request_id)
         return None if found is None else found[0]
+
+    def erase(self, owner: Owner) -> None:
+        """Forgets the requests of an owner's."""
+        for identity, (record, size_bytes) in list(self._records.items()):
+            if record.request is not None and owner.asked(record.request):
+                del self._records[identity]
+                self._size_bytes -= size_bytes
 
     def request(self, record: Record) -> None:
         """A request has ended."""

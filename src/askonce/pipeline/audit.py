@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 
@@ -23,7 +23,7 @@ from askonce.pipeline.outcomes import Outcomes, ServedHit
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from askonce.model import Answer, Request
+    from askonce.model import Answer, Owner, Request
     from askonce.pipeline.budgets import Budgets
     from askonce.pipeline.cases import Told
     from askonce.pipeline.decision import Decision
@@ -67,6 +67,14 @@ class Desk:
     timeout_s: float
 
 
+class _Waiting(NamedTuple):
+    """A case that waits, the memory that it holds, and how many erasures there were before it."""
+
+    case: Case
+    held_bytes: int
+    erasures: int
+
+
 class Auditor:
     """Takes cases, judges them one by one in tasks of its own, and lets the verdicts act.
 
@@ -90,7 +98,8 @@ class Auditor:
         self._desk = desk
         self.restored = asyncio.Event()
         self._outcomes = Outcomes()
-        self._queue: asyncio.Queue[tuple[Case, int]] = asyncio.Queue(desk.max_queue)
+        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(desk.max_queue)
+        self._erased: list[Owner] = []
         self._held_bytes = 0
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -163,6 +172,17 @@ class Auditor:
         """A hit that was served lately, with what was said of it."""
         return self._outcomes.find(tenant, request_id)
 
+    def erase(self, owner: Owner) -> None:
+        """Forgets what an owner was served; what waits to be judged, or is being judged, acts on nothing."""
+        self._erased.append(owner)
+        self._outcomes.erase(owner)
+
+    def _check_owner(self, waiting: _Waiting) -> None:
+        """Raises AuditDropped where whoever asked has been erased since."""
+        request = waiting.case.request
+        if any(owner.asked(request) for owner in self._erased[waiting.erasures :]):
+            raise AuditDropped("erased")
+
     async def close(self, timeout_s: float) -> None:
         """Works on what waits as long as that takes at most, then ends."""
         if self._tasks:
@@ -192,14 +212,14 @@ class Auditor:
             self._effects.observer.audit_dropped("queue-full")
             return
         self._held_bytes += held_bytes
-        self._queue.put_nowait((case, held_bytes))
+        self._queue.put_nowait(_Waiting(case, held_bytes, len(self._erased)))
 
     async def _work(self) -> None:
         await self.restored.wait()
         while True:
-            case, held_bytes = await self._queue.get()
+            waiting = await self._queue.get()
             try:
-                await self._audit(case)
+                await self._audit(waiting)
             except AuditDropped as dropped:
                 self._effects.observer.audit_dropped(dropped.reason)
             except TimeoutError:
@@ -208,12 +228,14 @@ class Auditor:
                 _log.exception("audit failed")
                 self._effects.observer.audit_dropped("failed")
             finally:
-                self._held_bytes -= held_bytes
+                self._held_bytes -= waiting.held_bytes
                 self._queue.task_done()
 
-    async def _audit(self, case: Case) -> None:
+    async def _audit(self, waiting: _Waiting) -> None:
+        self._check_owner(waiting)
         async with asyncio.timeout(self._desk.timeout_s):
-            judged, ruling = await self._judged(case)
+            judged, ruling = await self._judged(waiting.case)
+        self._check_owner(waiting)
         await self._conclude(judged, ruling)
         if ruling.verdict is not Verdict.SAME:
             async with asyncio.timeout(self._desk.timeout_s):

@@ -88,7 +88,7 @@ class Equivalence:
 
     def learn(self, flight: Flight, request: Request) -> None:
         """A fresh answer tells whether the likeliest candidate's would have been right."""
-        if flight.candidates and flight.answer is not None:
+        if flight.candidates and flight.answer is not None and not flight.erased:
             self._audits.compare(request, flight.candidates, flight.answer)
             flight.candidates = ()
 
@@ -98,7 +98,8 @@ class Equivalence:
         stored = await self._store.get(match.key) if readable else None
         now = self._clock.now()
         if stored is not None and young_enough(stored.entry, request, now):
-            self._links.made(request, match, stored.entry)
+            if not flight.erased:
+                self._links.made(request, match, stored.entry)
             flight.land(stored.entry.answer, semantic(stored.entry, match.probability, match.reason, now))
             return True
         running = self._running(match.key)
@@ -155,6 +156,8 @@ class Equivalence:
 
         `unserved` is the reason where there was a match.
         """
+        if flight.erased:
+            return
         flight.question, flight.candidates = finding.question, finding.candidates
         if finding.question is not None and _is_announced(flight, finding.question):
             self._tier.add(finding.question)

@@ -162,7 +162,7 @@ class _Delivery:
         finds the asked model's answers by their meaning doesn't find another model's.
         """
         ask, policy = request.ask, request.policy
-        if ask.exact_key is None or ask.hot or not (policy.exact and policy.store):
+        if ask.exact_key is None or ask.hot or not (policy.exact and policy.store) or self._flight.erased:
             return
         ttl_s = policy.ttl_s if reply.max_age_s is None else min(policy.ttl_s, reply.max_age_s)
         if reply.no_store or ttl_s <= 0:

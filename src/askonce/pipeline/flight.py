@@ -66,6 +66,7 @@ class Flight:
         candidates: Stored answers that weren't served, likeliest first: to be compared with this one, once landed.
         journey: Its way to an upstream's answer, once it is asked for.
         diverted: Whether another model stands in for the asked one.
+        erased: Whether whoever asked has been erased meanwhile: its callers are answered, and nothing of it is kept.
         sent: What there is to say of that way, as a reason code ("" for nothing), and the seconds until the call that
             was answered went out.
         call: The span of that call, where requests are traced.
@@ -87,6 +88,7 @@ class Flight:
         self.candidates: tuple[Decision, ...] = ()
         self.journey: Journey | None = None
         self.diverted = False
+        self.erased = False
         self.sent = _SENT
         self.call: Trace | None = None
         self.started_at = asyncio.get_running_loop().time()
@@ -222,6 +224,13 @@ class Flight:
         """Passes the lead on where its holder has left or was told a failure while it waited."""
         if self.lead not in self._seats or not self.lead.may_lead(0):
             self._lead(next((seat for seat in self._seats if seat.may_lead(0)), self.lead))
+
+    def erase(self) -> None:
+        """Whoever asked is erased: nobody else joins, and nothing of it is kept."""
+        self.erased = True
+        self.question = None
+        self.candidates = ()
+        self._tower.remove(self)
 
     def trim(self) -> None:
         """Drops what every reader has read from an overfull log."""

@@ -117,11 +117,14 @@ class Identity:
             raise Refusal(403, "tenant_not_allowed", "This key is not that tenant's.", param="tenant_id")
         return caller
 
+    def tenant_of(self, digest: bytes) -> str:
+        """The tenant that a passed-through credential of that SHA-256 is."""
+        return "key:" + hmac.digest(self._secret, digest, "sha256").hex()
+
     def _derive(self, credential: str) -> Caller:
         digest = hashlib.sha256(credential.encode())
         if self._by_digest is None:
-            tenant = hmac.digest(self._secret, digest.digest(), "sha256").hex()
-            return Caller("key:" + tenant, "pass-through", self._features, credential, digest.digest())
+            return Caller(self.tenant_of(digest.digest()), "pass-through", self._features, credential, digest.digest())
         known = self._by_digest.get(digest.hexdigest())
         if known is None:
             raise Refusal(

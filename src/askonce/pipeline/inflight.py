@@ -24,7 +24,7 @@ from askonce.pipeline.flight import Flight, pause_s
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-    from askonce.model import Outcome, Request
+    from askonce.model import Outcome, Owner, Request
     from askonce.pipeline.broadcast import LogMemory
     from askonce.pipeline.flight import Seat
 
@@ -139,6 +139,13 @@ class Flights:
         task = self._tasks.get(flight)
         if task is not None:
             task.cancel()
+
+    def erase(self, owner: Owner) -> int:
+        """Nothing is kept of what an owner's flights bring; returns how many there are."""
+        concerned = [flight for flight in self._tasks if owner.asked(flight.lead.request)]
+        for flight in concerned:
+            flight.erase()
+        return len(concerned)
 
     async def drain(self, timeout_s: float) -> int:
         """Waits for all flights to end; cancels those that don't in time, and returns how many."""

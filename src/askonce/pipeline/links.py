@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from askonce.model import Link
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from askonce.model import Entry, Question, Request
     from askonce.pipeline.decision import Decision
@@ -83,6 +83,12 @@ class Links:
         self._decisions.move_to_end(decision.question)
         if len(self._decisions) > _REMEMBERED:
             self._decisions.popitem(last=False)
+
+    def erase(self, keys: Collection[bytes]) -> None:
+        """Forgets what hits were decided on that concern any of the keys."""
+        for question, (decision, entry) in list(self._decisions.items()):
+            if not {question, decision.key, decision.answer, entry}.isdisjoint(keys):
+                del self._decisions[question]
 
     async def decision(self, request: Request, entry: bytes) -> Decision | None:
         """What the hit of a request on an entry was decided on; made anew where it is forgotten, None where gone."""

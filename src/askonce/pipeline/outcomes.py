@@ -6,7 +6,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from askonce.model import Request
+    from askonce.model import Owner, Request
 
 __all__ = ["Outcomes", "ServedHit"]
 
@@ -57,6 +57,11 @@ class Outcomes:
         """The hits of that request id, of one account's or of anybody's: callers may give ids of their own."""
         found = {id(hit): hit for (_, name), hit in self._hits.items() if name == request_id}
         return [hit for hit in found.values() if account in {None, hit.request.caller.account}]
+
+    def erase(self, owner: Owner) -> None:
+        """Forgets the hits of an owner's."""
+        for name in [name for name, hit in self._hits.items() if owner.asked(hit.request)]:
+            del self._hits[name]
 
     def find(self, tenant: str | None, name: str | bytes) -> ServedHit | None:
         """The hit of that request id (text) or entry (bytes), if it was this tenant's."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 from askonce.matching.neighbourhood import Record
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from askonce.model import Audit
 
 __all__ = ["Records"]
@@ -33,6 +35,13 @@ class Records:
         A candidate goes by its own key as well as by its class: the class may be another one since it was judged.
         """
         return any((question, answer) in self._refused for answer in answers)
+
+    def erase(self, keys: Collection[bytes]) -> None:
+        """Forgets the verdicts that concern any of the keys."""
+        for key in keys:
+            self._by_answer.pop(key, None)
+        for pair in [pair for pair in self._refused if not set(pair).isdisjoint(keys)]:
+            del self._refused[pair]
 
     def add(self, audit: Audit) -> None:
         """One more verdict, in the order of time; the last one on a pair counts.

@@ -22,7 +22,7 @@ from askonce.pipeline.decision import Decision, Finding
 from askonce.pipeline.verdicts import Verdicts
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Sequence
+    from collections.abc import AsyncIterator, Collection, Coroutine, Sequence
 
     from askonce.matching.verifier import Verifier
     from askonce.model import Neighbour, Policy, Request
@@ -73,6 +73,7 @@ class SemanticTier:
         self.loaded = 0
         """Questions taken over from the store at start."""
         self.loading = False
+        self._erased: set[bytes] = set()
 
     def applies(self, request: Request) -> bool:
         """Whether the tier has any business with a request."""
@@ -188,6 +189,19 @@ class SemanticTier:
         """Makes a question unfindable: its answer is gone, or never came."""
         self._index.remove(key)
 
+    def erase(self, keys: Collection[bytes]) -> None:
+        """Forgets questions for good: also what their words taught, and those that wait for their vector."""
+        gone = set(keys)
+        partitions = set(filter(None, map(self._index.partition, gone)))
+        for key in gone:
+            self._index.remove(key)
+        for question in [one for one in self._backlog if one.key in gone]:
+            self._backlog.remove(question)
+        if self.loading:
+            self._erased |= gone
+        for partition in partitions:
+            self._verdicts.teach_anew(partition, self._index.texts(partition))
+
     def start(self, stored: AsyncIterator[Sequence[Question]]) -> None:
         """Begins, in the background, to take over the stored questions and to embed those without a vector."""
         if self._embedder is not None:
@@ -214,6 +228,8 @@ class SemanticTier:
         began = asyncio.get_running_loop().time()
         async for batch in stored:
             for question in batch:
+                if question.key in self._erased:
+                    continue
                 current = question.engine == embedder.engine
                 self.add(
                     question
@@ -225,6 +241,7 @@ class SemanticTier:
                     await asyncio.sleep(0)
             _log.debug("index rebuilding", questions=self.loaded)
         self.loading = False
+        self._erased.clear()
         seconds = round(asyncio.get_running_loop().time() - began, 3)
         _log.info("index rebuilt", questions=self.loaded, seconds=seconds, to_embed=len(self._backlog))
         if await embedder.ready():

@@ -14,7 +14,7 @@ from askonce.pipeline.strictness import Bar, adjustments, tightened
 from askonce.pipeline.threads import Threads
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from askonce.matching.verifier import Judgement, Verifier
     from askonce.model import Neighbour, Policy, Question, Tokens
@@ -127,6 +127,11 @@ class Verdicts:
             vetoed=bool(forbidden),
             evidence=judgement.evidence,
         )
+
+    def teach_anew(self, partition: bytes, texts: Iterable[str]) -> None:
+        """Forgets what a partition's words have taught, but for these texts."""
+        if partition in self._vocabularies:
+            self._vocabularies[partition] = Vocabulary(texts)
 
     def _vocabulary(self, partition: bytes) -> Vocabulary:
         vocabulary = self._vocabularies.get(partition)

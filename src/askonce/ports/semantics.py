@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from askonce.model import Neighbour, Question, Tokens, Vector
 
 __all__ = ["Embedder", "EmbedderState", "Embedding", "Index"]
@@ -25,6 +27,10 @@ class Index(Protocol):
 
     def remove(self, key: bytes) -> None:
         """Removes the row of `key`, if there is one."""
+        ...
+
+    def texts(self, partition: bytes) -> Sequence[str]:
+        """The texts of a partition's rows, oldest first."""
         ...
 
     async def search(self, partition: bytes, vector: Vector, count: int) -> list[Neighbour]:

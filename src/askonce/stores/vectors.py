@@ -127,6 +127,13 @@ class PartitionedIndex:
         row = self._rows.get(key)
         return None if row is None else row.partition
 
+    def texts(self, partition: bytes) -> list[str]:
+        """The texts of a partition's rows, oldest first."""
+        home = self._partitions.get(partition)
+        if home is None:
+            return []
+        return [row.text for chunk in home.chunks for row in chunk.rows if row is not None]
+
     def text(self, key: bytes) -> str | None:
         """What the row of `key` asks; None where there is none."""
         row = self._rows.get(key)

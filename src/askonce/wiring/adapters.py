@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.resources
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 import orjson
 
@@ -40,6 +40,7 @@ from askonce.sending.outlet import Outlet
 from askonce.sending.retries import RetryRules
 from askonce.stores.ledger import Keep, SqliteLedger, ledger_path
 from askonce.stores.memory import MemoryStore
+from askonce.stores.sealing import Seals
 from askonce.stores.sqlite import SqliteStore
 from askonce.stores.vectors import PartitionedIndex
 from askonce.upstreams.function import FunctionUpstream, find_function
@@ -64,17 +65,19 @@ class Adapters:
     """What the settings have chosen."""
 
     store: Store
+    seals: Seals
     index: PartitionedIndex
     embedder: MiniLMEmbedder | None
     dispatcher: Dispatcher
     prices: Prices
+    billing: Billing
     allowances: Allowances
     metrics: Metrics
     ledger: SqliteLedger
     live: Live
     recent: Recent
     telemetry: Telemetry | None
-    observer: Observer
+    observer: Observers
 
 
 def choose(settings: Settings, clock: Clock) -> Adapters:
@@ -93,6 +96,7 @@ def choose(settings: Settings, clock: Clock) -> Adapters:
     index_bytes = cache.memory_bytes // 2 if embedder is not None else 0
     memory = MemoryStore(clock, cache.memory_bytes - index_bytes, cache.max_entry_bytes)
     store: Store = memory
+    seals = Seals([key.get_secret_value() for key in settings.cache_encryption_key])
     if not isinstance(settings.store, MemoryStoreSettings):
         with contextlib.suppress(OSError):  # the store itself says what is wrong with its path
             settings.store.path.parent.mkdir(parents=True, exist_ok=True)
@@ -102,6 +106,7 @@ def choose(settings: Settings, clock: Clock) -> Adapters:
             clock,
             disk_bytes=cache.disk_bytes,
             commit_interval_s=cache.commit_interval_s,
+            seals=seals,
         )
     metrics = Metrics(log_requests=settings.log.requests)
     kept_at = None if isinstance(settings.store, MemoryStoreSettings) else ledger_path(settings.store.path)
@@ -120,6 +125,7 @@ def choose(settings: Settings, clock: Clock) -> Adapters:
     billing = Billing(observer, ledger.begun if recording else _unrecorded, priced, clock)
     return Adapters(
         store=store,
+        seals=seals,
         index=PartitionedIndex(_VECTOR_DIMENSIONS, index_bytes),
         embedder=embedder,
         dispatcher=Dispatcher(
@@ -129,6 +135,7 @@ def choose(settings: Settings, clock: Clock) -> Adapters:
             _fallbacks(settings),
         ),
         prices=priced,
+        billing=billing,
         allowances=allowances,
         metrics=metrics,
         ledger=ledger,
@@ -267,12 +274,16 @@ def policy(settings: Settings, feature: str) -> Policy:
 
 def prices(settings: Settings) -> Prices:
     """What models cost."""
-    return Prices(price_table(settings))
+    return Prices(price_table(settings), _packaged_prices()["as_of"])
+
+
+def _packaged_prices() -> Any:
+    return orjson.loads(importlib.resources.files("askonce.data").joinpath("prices.json").read_bytes())
 
 
 def price_table(settings: Settings) -> dict[str, Price]:
     """The configuration's prices before the packaged table's."""
-    packaged = orjson.loads(importlib.resources.files("askonce.data").joinpath("prices.json").read_bytes())
+    packaged = _packaged_prices()
     table = {
         pattern: Price.per_million(one.input, one.output, one.cached_input)
         for pattern, one in settings.prices.items()

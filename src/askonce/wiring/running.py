@@ -9,6 +9,7 @@ import structlog
 
 from askonce import __version__
 from askonce.config import MemoryStore as MemoryStoreSettings
+from askonce.wiring.erasing import Erasing
 from askonce.wiring.upstreams import upstream_state
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Running:
         ledger: What was spent and saved.
         administration: What administrators act on.
         begin_trace: Makes a request's span of its headers; None where requests aren't traced.
+        erasing: The right to erasure.
         live: The last quarter of an hour, for the dashboard.
         ready: Whether requests can be served.
         draining: Whether the server is about to close: whoever only looks on has to leave.
@@ -59,6 +61,7 @@ class Running:
         self.live = adapters.live
         self.begin_trace = adapters.telemetry.begin if adapters.telemetry is not None else None
         self.administration = administration
+        self.erasing = Erasing(gateway, adapters, semantics, jobs)
         self.ready = True
         self.draining = False
         self._adapters = adapters
@@ -114,7 +117,11 @@ class Running:
                 "disk_bytes": store.disk_bytes,
                 "pending_writes": store.pending_writes,
                 "lost_writes": store.lost_writes,
+                "encrypted": store.rows_to_seal is not None,
+                "rows_to_encrypt": store.rows_to_seal or 0,
+                "unreadable": store.unreadable,
             },
+            "ledger": self._ledger_health(),
             "semantic": self._semantic_health(),
             "jobs": self._jobs_health(),
             "flights": {"running": flights.running, "callers": flights.waiting},
@@ -124,6 +131,18 @@ class Running:
     def upstreams(self) -> Json:
         """How each upstream's calls leave, model by model."""
         return {one.name: upstream_state(one) for one in self._adapters.dispatcher.outlets}
+
+    def _ledger_health(self) -> Json:
+        ledger = self.ledger.health()
+        return {
+            "recording": self.settings.ledger.record,
+            "durable": ledger.durable,
+            "detail": ledger.detail,
+            "pending_calls": ledger.pending_calls,
+            "unsettled_calls": ledger.unsettled_calls,
+            "missed_records": ledger.missed_records,
+            "prices_as_of": self._adapters.prices.as_of,
+        }
 
     def _semantic_health(self) -> Json:
         embedder, semantic = self._adapters.embedder, self.semantics.tier

@@ -43,6 +43,7 @@ class Semantics:
     tier: SemanticTier
     budgets: Budgets
     records: Records
+    links: Links
     equivalence: Equivalence
     auditor: Auditor
     purse: Purse
@@ -108,7 +109,7 @@ def semantics(settings: Settings, adapters: Adapters, prices: Prices, clock: Clo
     draw = random.Random().random  # noqa: S311 - a sample, not a secret
     auditor = Auditor(effects, judge, calls.ask, draw, desk)
     equivalence = Equivalence(tier, budgets=budgets, links=links, audits=auditor, store=store, clock=clock)
-    return Semantics(tier, budgets, records, equivalence, auditor, purse, similarity, judging, store)
+    return Semantics(tier, budgets, records, links, equivalence, auditor, purse, similarity, judging, store)
 
 
 def _model_judge(

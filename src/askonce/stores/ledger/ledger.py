@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import structlog
 
+from askonce.stores.ledger.erasing import count_questions, erase_questions, scrub
 from askonce.stores.ledger.file import LedgerFile
 from askonce.stores.ledger.journal import Journal
 from askonce.stores.ledger.keys import SqliteKeys
@@ -16,15 +17,18 @@ from askonce.stores.ledger.page import Page
 from askonce.stores.ledger.writing import Keep
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from pathlib import Path
 
+    from askonce.model import Owner
     from askonce.ports import Act, Books, Charge, Clock, Record, UpstreamCall
 
 __all__ = ["LedgerHealth", "SqliteLedger"]
 
 _T = TypeVar("_T")
 _COMMIT_INTERVAL_S: Final = 1.0
+_SCRUB_TRIES: Final = 20
+_SCRUB_TRY_S: Final = 0.25
 _PRUNE_INTERVAL_S: Final = 3_600.0
 _KEEP: Final = Keep(400 * 86_400.0, 2 * 86_400.0)
 _log = structlog.get_logger("askonce.ledger")
@@ -63,6 +67,7 @@ class SqliteLedger:
         self._clock = clock
         self._page = Page(kinds)
         self._writing = asyncio.Lock()
+        self._secret = b""
         self._unsettled_calls = 0
         self._prune_at = 0.0
         self._commits: set[asyncio.Task[None]] = set()
@@ -73,6 +78,7 @@ class SqliteLedger:
 
         A file that can't be opened now is tried again each time.
         """
+        self._secret = secret
         try:
             await self._file.open(secret)
         except (sqlite3.Error, OSError) as error:
@@ -141,6 +147,33 @@ class SqliteLedger:
             return await self._file.read(work)
         except sqlite3.Error as error:
             raise OSError(f"the books can't be read: {error}") from error
+
+    async def questions_of(self, owner: Owner, keys: Collection[bytes]) -> int:
+        """How many questions' rows are an owner's, `keys` being those of its answers. Raises OSError."""
+        await self._written()
+        return await self._in_file(lambda file: count_questions(file, owner, keys, self._secret))
+
+    async def erase(self, owner: Owner, keys: Collection[bytes]) -> int:
+        """Forgets an owner's questions, on the disk too; sums stay. Returns how many rows. Raises OSError."""
+        await self._written()
+        erased = await self._in_file(lambda file: erase_questions(file, owner, keys, self._secret))
+        for _ in range(_SCRUB_TRIES):
+            if await self._in_file(scrub):
+                return erased
+            await asyncio.sleep(_SCRUB_TRY_S)
+        raise OSError("the ledger's log is being read all the time and can't be emptied")
+
+    async def _written(self) -> None:
+        try:
+            await self.commit()
+        except sqlite3.Error as error:
+            raise OSError(f"the books can't be written: {error}") from error
+
+    async def _in_file(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        try:
+            return await self._file.transact(work)
+        except sqlite3.Error as error:
+            raise OSError(f"the books can't be changed: {error}") from error
 
     async def commit(self) -> None:
         """Writes what isn't written yet; what can't be written now stays for the next time. Raises sqlite3.Error, OSError."""

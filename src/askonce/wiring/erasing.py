@@ -1,0 +1,93 @@
+"""The right to erasure: an owner's data leaves every part of a running gateway, and then every file."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from askonce.gateway import Gateway
+    from askonce.model import Owner
+    from askonce.wiring.adapters import Adapters
+    from askonce.wiring.jobs import Jobs
+    from askonce.wiring.semantics import Semantics
+
+__all__ = ["Erasing", "Erasure"]
+
+
+class Erasure(NamedTuple):
+    """What was erased, or would be.
+
+    Attributes:
+        answers: Stored answers.
+        links: Paraphrases that lead to answers.
+        questions: Texts that answers and links are found by.
+        jobs: Jobs of the batch lane.
+        top_questions: Rows of the ledger's questions.
+        flights: Calls under way, of which nothing will be kept.
+        files: Files that were deleted: those that were moved aside earlier as corrupt.
+    """
+
+    answers: int
+    links: int
+    questions: int
+    jobs: int
+    top_questions: int
+    flights: int = 0
+    files: tuple[str, ...] = ()
+
+
+class Erasing:
+    """Erases, one owner after another.
+
+    What is under way and what waits goes first, so that nothing of it comes back: then what the memory has, then the
+    tables, then the bytes that the tables leave in the files.
+    """
+
+    def __init__(self, gateway: Gateway, adapters: Adapters, semantics: Semantics, jobs: Jobs) -> None:
+        self._gateway = gateway
+        self._adapters = adapters
+        self._semantics = semantics
+        self._jobs = jobs
+        self._turn = asyncio.Lock()
+
+    async def look(self, owner: Owner) -> Erasure:
+        """What there is of an owner's. Raises Refusal, OSError."""
+        kept = await self._adapters.store.owned(owner)
+        return Erasure(
+            answers=kept.entries,
+            links=kept.links,
+            questions=kept.questions,
+            jobs=await self._jobs.store.owned(owner),
+            top_questions=await self._adapters.ledger.questions_of(owner, kept.keys),
+        )
+
+    async def erase(self, owner: Owner) -> Erasure:
+        """Erases an owner's data; where it fails in the middle, it can be repeated. Raises Refusal, OSError."""
+        async with self._turn:
+            flights = self._stop(owner)
+            jobs = await self._jobs.store.erase(owner)
+            kept = await self._adapters.store.erase(owner)
+            self._unlearn(kept.keys)
+            questions = await self._adapters.ledger.erase(owner, kept.keys)
+            files = await self._adapters.store.scrub()
+            return Erasure(kept.entries, kept.links, kept.questions, jobs, questions, flights, tuple(files))
+
+    def _stop(self, owner: Owner) -> int:
+        """Nothing that is under way is kept any more, and nothing that is remembered of requests."""
+        self._adapters.observer.erase(owner)
+        flights = self._gateway.flights.erase(owner)
+        self._gateway.forget_understood()
+        self._semantics.auditor.erase(owner)
+        self._jobs.results.erase(owner)
+        self._adapters.live.erase(owner)
+        self._adapters.recent.erase(owner)
+        if self._adapters.embedder is not None:
+            self._adapters.embedder.forget()
+        return flights
+
+    def _unlearn(self, keys: tuple[bytes, ...]) -> None:
+        semantics = self._semantics
+        semantics.tier.erase(keys)
+        semantics.links.erase(keys)
+        semantics.records.erase(keys)
