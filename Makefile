@@ -1,5 +1,5 @@
 # `make demo` and `make test` need nothing but Python 3.11 and make; both set up .venv first.
-.PHONY: demo test test-slow test-llama check format lint types layers lock docs clean
+.PHONY: demo test test-slow test-llama test-browser check format lint types layers lock docs clean
 BIN := .venv/bin
 
 demo: .venv/.ready
@@ -14,6 +14,10 @@ test-slow: .venv/.ready
 # With a real LLM server, which the first run builds (minutes): not with the others, which need a Python alone.
 test-llama: .venv/.ready
 	server=$$($(BIN)/python scripts/build_llama_server.py) && ASKONCE_LLAMA_SERVER=$$server $(BIN)/pytest -m llama $(ARGS)
+
+# Needs Chromium: `apt-get install chromium`, or ASKONCE_CHROMIUM says where one is.
+test-browser: .venv/.ready
+	$(BIN)/pytest -m browser $(ARGS)
 
 check: lint types layers test
 
