@@ -18,6 +18,7 @@ from prometheus_client import (
     Info,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import choose_encoder
@@ -60,6 +61,7 @@ class Metrics:
     """Counts requests and upstream calls, and reads the rest where it is kept."""
 
     def __init__(self, *, log_requests: bool) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call] # a series more for each, of which nobody asks
         registry = self._registry = CollectorRegistry()
         self._tallies = Tallies()
         registry.register(self._tallies)
