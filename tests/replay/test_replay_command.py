@@ -1,0 +1,162 @@
+"""`askonce replay` on the command line."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from askonce.cli import cli
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def replay(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, ["replay", "-q", *map(str, arguments)])
+
+
+def row(at: float, text: str, **more: Any) -> dict[str, Any]:
+    body = {"model": "gpt-4o", "messages": [{"role": "user", "content": text}]}
+    return {"at": 1_700_000_000 + at, "tenant": "acme", "body": body, "duration_s": 2.0, **more}
+
+
+def log_of(folder: Path, *rows: dict[str, Any]) -> Path:
+    file = folder / "traffic.jsonl"
+    file.write_text("".join(json.dumps(one) + "\n" for one in rows))
+    return file
+
+
+TEXTS = (
+    "How do I reset my password?",
+    "how do i reset my password",
+    "Where is my parcel?",
+    "What does a parcel to Norway cost?",
+)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    rows = [row(10 * number, text) for number, text in enumerate((*TEXTS, *TEXTS))]
+    return log_of(tmp_path, *rows, row(0.5, TEXTS[0]))
+
+
+def test_end_to_end(log: Path, tmp_path: Path) -> None:
+    """All layers answer: a joined call, exact hits, and the same question in other letters as a semantic one."""
+    result = replay(log, "--json", "--html", tmp_path / "page.html")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    outcomes = {name: count for name, count in found["total"]["outcomes"].items() if count}
+    assert outcomes == {"fresh": 3, "joined": 1, "exact": 3, "semantic": 2}
+    assert found["latency"]["after"]["total_s"] < found["latency"]["before"]["total_s"]
+    cells = {(cell["ttl_s"], cell["error_budget"], *cell["without"]) for cell in found["sensitivity"]}
+    assert {(600.0, 0.01), (604_800.0, 0.05), (86_400.0, None, "semantic"), (None, None, "exact")} <= cells
+    assert any("no answers" in one for one in found["assumptions"])
+
+
+def test_text_says_what_it_assumes(log: Path) -> None:
+    """The text has layers, the sensitivity table and the assumptions."""
+    result = replay(log)
+    assert result.exit_code == 0
+    for part in ("calls avoided", "5% budget", "7 d", "without semantic", "What this assumes", "bytes / 4"):
+        assert part in result.stdout
+
+
+def test_the_page_needs_nothing_but_itself(tmp_path: Path) -> None:
+    """No script, no address, a strict policy; what stands in the log is text, not markup."""
+    log = log_of(tmp_path, row(0, "hi", tenant="<script>alert(1)</script>"), row(5, "hi"))
+    page = tmp_path / "page.html"
+    assert replay(log, "--no-semantic", "--html", page).exit_code == 0
+    text = page.read_text()
+    assert "<script" not in text
+    assert "&lt;script&gt;" in text
+    assert "default-src 'none'" in text
+    assert "http://" not in text
+    assert "https://" not in text
+    assert "src=" not in text.replace("default-src", "")
+    assert text.count("<svg") >= 1
+    assert "What this assumes" in text
+
+
+def test_configuration(log: Path, tmp_path: Path) -> None:
+    """Policies, features and prices are the configuration's; features in shadow mode are said to be played as on."""
+    config = tmp_path / "askonce.yaml"
+    config.write_text(
+        'upstreams: [{name: u, base_url: "http://127.0.0.1:9/v1", models: ["gpt-*"]}]\n'
+        'features: {support: {ttl: 15s, semantic: "off"}}\n'
+        'tenants: [{name: acme, keys: ["sha256:' + "0" * 64 + '"], features: [support]}]\n'
+        "prices: {gpt-4o: {input: 1000, output: 0}}\n"
+    )
+    found = json.loads(replay(log, "-c", config, "--json").stdout)
+    assert list(found["features"]) == ["support"]
+    assert found["total"]["layers"]["exact"]["requests"] == 0
+    assert found["total"]["cost_usd"] > 0.1
+    assert any("shadow mode" in one for one in found["assumptions"])
+
+
+def test_standard_input(log: Path) -> None:
+    """A log can be piped in, gzipped."""
+    result = CliRunner().invoke(
+        cli, ["replay", "-q", "-", "--no-semantic"], input=gzip.compress(log.read_bytes())
+    )
+    assert result.exit_code == 0
+    assert "9 requests" in result.output
+
+
+def test_sample(log: Path) -> None:
+    """Beyond the sample no semantic hits are counted, and the output says so."""
+    found = json.loads(replay(log, "--json", "--questions", 2).stdout)
+    assert found["semantic"]["taken"] == 2
+    assert found["semantic"]["beyond_sample"]["requests"] > 0
+    assert any("2 of 4 different questions" in one for one in found["assumptions"])
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [("", "neither JSON nor CSV"), ("{}\n", "no known format"), ('{"at": 1, "body": {}}\n', "asks nothing")],
+)
+def test_logs_without_a_request(tmp_path: Path, content: str, says: str) -> None:
+    """One sentence says what is wrong, and the exit status is 1."""
+    file = tmp_path / "log"
+    file.write_text(content)
+    result = replay(file)
+    assert result.exit_code == 1
+    assert says in result.stderr
+
+
+def test_a_log_of_refused_requests(tmp_path: Path) -> None:
+    """Where the gateway would refuse all, the reason is named."""
+    result = replay(log_of(tmp_path, {"at": 1, "body": {"messages": [{"role": "user", "content": "x"}]}}))
+    assert result.exit_code == 1
+    assert "invalid_field" in result.stderr
+
+
+def test_missing_log(tmp_path: Path) -> None:
+    """A file that isn't there is named."""
+    result = replay(tmp_path / "nowhere.jsonl")
+    assert result.exit_code == 1
+    assert "nowhere.jsonl" in result.stderr
+
+
+def test_live_refuses_other_machines(log: Path) -> None:
+    """Requests that may cost money go to this machine alone, unless somebody says otherwise."""
+    result = replay(log, "--live", "https://gateway.example/v1")
+    assert result.exit_code == 2
+    assert "--yes" in result.stderr
+
+
+def test_live_wants_a_key_for_each_tenant(log: Path) -> None:
+    """With keys by tenant, a tenant without one is named before anything is sent."""
+    result = replay(log, "--live", "http://127.0.0.1:9", "--key", "other=k")
+    assert result.exit_code == 2
+    assert "'acme'" in result.stderr
+
+
+def test_live_against_nobody(log: Path) -> None:
+    """A gateway that isn't there is counted as errors."""
+    result = replay(log, "--live", "http://127.0.0.1:9", "--speed", 1000, "--key", "k", "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["errors"] == {"ClientConnectorError": 9}
