@@ -21,6 +21,7 @@ def warnings(settings: Settings) -> list[str]:
         *_open_purse(settings),
         *_missing_credentials(settings),
         *_forgetful_store(settings),
+        *_forgetful_budgets(settings),
         *_unused_features(settings),
         *_semantic_without_embedder(settings),
         *_semantic_without_audits(settings),
@@ -57,6 +58,19 @@ def _missing_credentials(settings: Settings) -> Iterator[str]:
 def _forgetful_store(settings: Settings) -> Iterator[str]:
     if isinstance(settings.store, MemoryStore):
         yield "store memory: loses every answer at restart; use sqlite:///path to keep them"
+
+
+def _forgetful_budgets(settings: Settings) -> Iterator[str]:
+    general = settings.default_tenant
+    limits = [general.limits, *general.feature_limits.values()]
+    for tenant in settings.tenants or ():
+        limits += [tenant.limits, *tenant.feature_limits.values()]
+    limits += [settings.policy_settings(name).limits for name in settings.feature_names]
+    budgets = any(one is not None and (one.usd_per_day or one.usd_per_month) for one in limits)
+    if budgets and not settings.ledger.record:
+        yield "limits in dollars begin anew at each restart: ledger.record is off"
+    elif budgets and isinstance(settings.store, MemoryStore):
+        yield "limits in dollars begin anew at each restart: store memory: keeps no books"
 
 
 def _unused_features(settings: Settings) -> Iterator[str]:

@@ -20,7 +20,7 @@ from askonce.pipeline.threads import Threads
 from askonce.wiring.batching import check_functions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
     from pathlib import Path
 
     from askonce.config import Settings
@@ -86,6 +86,12 @@ class Reload:
                 told(refusal)
 
         task = asyncio.create_task(work(), name="reload")  # noqa: TID251 - ended by `close`
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def then(self, work: Coroutine[None, None, None]) -> None:
+        """Something that what was put in force wants done, and that takes longer."""
+        task = asyncio.create_task(work, name="reloaded")  # noqa: TID251 - ended by `close`
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -47,6 +47,7 @@ class Allowances:
         active: Whether there is any limit.
         count_hits: Whether hits count anywhere.
         crossings: How often limits were crossed.
+        rules: Who is held to what.
     """
 
     def __init__(self, rules: Rulebook, prices: Prices, clock: Clock) -> None:
@@ -61,7 +62,7 @@ class Allowances:
 
     def replace(self, rules: Rulebook) -> None:
         """Other limits from now on; what was counted goes on counting. New ones of dollars want to be `load`ed."""
-        self._rules = rules
+        self.rules = rules
         every = rules.all_rules
         self.active = bool(every)
         self.count_hits = any(one.count_hits for one in every)
@@ -75,7 +76,7 @@ class Allowances:
 
     async def load(self, ledger: Ledger) -> None:
         """Takes up what was spent today and this month, as the books say. Raises OSError where they can't be read."""
-        if not any(name.startswith("usd") for rules in self._rules.all_rules for name in rules.bounds):
+        if not any(name.startswith("usd") for rules in self.rules.all_rules for name in rules.bounds):
             return
         at = self._clock.now()
         meanwhile = self._meanwhile = []
@@ -180,7 +181,7 @@ class Allowances:
     def standings(self) -> Iterator[Standing]:
         """Every limit of those who are named in the configuration, and of everybody else who has used any."""
         now = self._moment()
-        for whose, rules in self._rules.named():
+        for whose, rules in self.rules.named():
             self._allowance(whose, rules)
         for whose, allowance in self._table.items():
             for meter in allowance.meters:
@@ -206,7 +207,7 @@ class Allowances:
     def _of(self, account: str, feature: str) -> tuple[Allowance, ...]:
         """What an account's requests of a feature are held to. Names under one credential share its limits."""
         tenant = account.partition("/")[0]
-        return tuple(self._allowance(whose, rules) for whose, rules in self._rules.of(tenant, feature))
+        return tuple(self._allowance(whose, rules) for whose, rules in self.rules.of(tenant, feature))
 
     def _allowance(self, whose: Whose, rules: Rules) -> Allowance:
         allowance = self._table.get(whose)
