@@ -140,7 +140,7 @@ class Gateway:
         key = cache_key(request)
         if key is not None:
             stored = self.parts.store.peek(key)
-            outcome = self._outcome(stored, request)
+            outcome = self.outcome(stored, request)
             if stored is not None and outcome is not None:
                 counted = limits.hit(request) if limits.count_hits and not submitted else None
                 return Reply.stored(request, clock, stored.entry.answer, outcome, counted)
@@ -227,13 +227,13 @@ class Gateway:
     async def _land_on_stored(self, flight: Flight, request: Request) -> bool:
         key = cache_key(request)
         stored = await self.parts.store.get(key) if key is not None else None
-        outcome = self._outcome(stored, request)
+        outcome = self.outcome(stored, request)
         if stored is None or outcome is None:
             return False
         flight.land(stored.entry.answer, outcome)
         return True
 
-    def _outcome(self, stored: Stored | None, request: Request) -> Exact | Semantic | None:
+    def outcome(self, stored: Stored | None, request: Request) -> Exact | Semantic | None:
         """What serving a stored answer would be called; None where policy or headers don't allow it."""
         now = self.parts.clock.now()
         if stored is None or not young_enough(stored.entry, request, now):

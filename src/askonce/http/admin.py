@@ -9,6 +9,7 @@ from starlette.routing import Route
 
 from askonce.errors import Refusal
 from askonce.http.admin_cache import cache_routes
+from askonce.http.admin_explain import explain_routes
 from askonce.http.admin_fields import limit
 from askonce.http.admin_gateway import gateway_routes
 from askonce.http.admin_limits import limit_routes
@@ -43,6 +44,7 @@ def admin_routes(running: Running, access: AdminAccess) -> list[Route]:
         Route("/admin/trail", refusing(admin.trail)),
         *cache_routes(running, access),
         *privacy_routes(running, access),
+        *explain_routes(running, access),
         *gateway_routes(running, access),
         *limit_routes(running, access),
     ]

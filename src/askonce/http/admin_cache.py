@@ -11,6 +11,7 @@ from askonce.administration.invalidation import equivalents, equivalents_of_text
 from askonce.config import DEFAULT_FEATURE
 from askonce.errors import Refusal
 from askonce.http.admin_fields import (
+    DESCRIBING,
     SELECTING,
     bad,
     described,
@@ -36,7 +37,6 @@ __all__ = ["cache_routes", "listed_json"]
 
 _INVALIDATING: Final = (*SELECTING, "equivalent_to", "threshold", "dry_run")
 _QUESTION: Final = ("text", "tenant", "feature", "model")
-_REQUEST: Final = ("request", "endpoint", "headers", "tenant", "feature")
 
 
 def cache_routes(running: Running, access: AdminAccess) -> list[Route]:
@@ -85,7 +85,7 @@ class _Cache:
             raise bad("equivalent_to", "must be an object with `text` or `request`")
         gateway = self._running.gateway
         if "request" in question:
-            known_fields(question, _REQUEST)
+            known_fields(question, DESCRIBING)
             return await equivalents(gateway, understood(gateway, described(question)), threshold)
         known_fields(question, _QUESTION)
         if not text(question, "text").strip():

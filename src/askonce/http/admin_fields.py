@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from askonce.model import Json
 
 __all__ = [
+    "DESCRIBING",
     "SELECTING",
     "bad",
     "described",
@@ -38,7 +39,8 @@ __all__ = [
 
 SELECTING: Final = ("entry", "tags", "feature", "model", "tenant", "older_than", "created_before")
 """Fields that say which entries are meant."""
-_DESCRIBING: Final = ("request", "endpoint", "headers", "tenant", "feature")
+DESCRIBING: Final = ("request", "endpoint", "headers", "tenant", "feature")
+"""Fields that describe a request."""
 _KEY_BYTES: Final = 32
 
 

@@ -33,13 +33,17 @@ __all__ = [
     "Field",
     "Role",
     "canonical",
+    "document",
     "read",
 ]
 
 MAX_DEPTH: Final = 200
 """Levels of lists and objects in a body: far beyond any real one, well below every parser's own limit."""
 _TOO_DEEP: Final = f"it is nested more than {MAX_DEPTH} levels deep"
-_HOLE: Final = orjson.Fragment(b"?")
+_HOLE_BYTES: Final = b"?"
+_PIECE: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|\?')
+"""A whole string, or the hole, which stands in none."""
+_HOLE: Final = orjson.Fragment(_HOLE_BYTES)
 """Stands for the asked text. Not JSON, so that no content can be mistaken for it."""
 _PLAIN: Final = frozenset({str, int, bool, NoneType})
 _SCALARS: Final = _PLAIN | {float}
@@ -230,6 +234,17 @@ def canonical(endpoint: Endpoint, settled: Json, model: str) -> Canonical:
             if choice in kept and kept[choice] == ("auto" if kept.get(offer) else "none"):
                 del kept[choice]
     return Canonical(orjson.dumps(kept, option=orjson.OPT_SORT_KEYS), text)
+
+
+def document(form: Canonical) -> Json:
+    """A canonical form as one JSON object, for people: the asked text stands in its place."""
+    text = orjson.dumps(form.text)
+
+    def whole(piece: re.Match[bytes]) -> bytes:
+        return text if piece[0] == _HOLE_BYTES else piece[0]
+
+    read_back: Json = orjson.loads(_PIECE.sub(whole, form.context))
+    return read_back
 
 
 def _read_exactly(raw: bytes) -> tuple[Json, Json]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from askonce.administration.explanation import Explainer
 from askonce.administration.keys import Keys
 from askonce.matching.budget import Budget
 from askonce.observe.log import configure_logging
 from askonce.wiring.adapters import policy, price_table, tenants
+from askonce.wiring.allowances import rulebook, take_up_spending
 from askonce.wiring.reload import Part, Reload
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ class Administration:
     keys: Keys
     recent: Recent
     reload: Reload
+    explainer: Explainer
 
     async def start(self) -> None:
         """Takes up the issued keys."""
@@ -41,6 +44,7 @@ class Administration:
     async def close(self) -> None:
         """Ends what runs."""
         await self.reload.close()
+        self.explainer.close()
         await self.keys.close()
 
 
@@ -54,11 +58,12 @@ def administration(
     reload.parts += [
         Part(("features", "defaults", "tenants"), lambda new: _requests(new, gateway)),
         Part(("admin",), lambda _: _at_once),
+        Part(("default_tenant",), lambda new: _limits(new, adapters, reload)),
         Part(("prices",), lambda new: adapters.prices.replacing(price_table(new))),
         Part(("audit.daily_limit_usd",), lambda new: _purse(new, semantics)),
         Part(("log.level", "log.requests"), lambda new: _logging(new, adapters)),
     ]
-    return Administration(keys, adapters.recent, reload)
+    return Administration(keys, adapters.recent, reload, Explainer(gateway))
 
 
 def _at_once() -> None:
@@ -77,6 +82,18 @@ def _requests(settings: Settings, gateway: Gateway) -> Callable[[], None]:
         parts.policies.replace(policies)
         parts.identity.replace(known, names)
         gateway.forget_understood()
+
+    return commit
+
+
+def _limits(settings: Settings, adapters: Adapters, reload: Reload) -> Callable[[], None]:
+    """What tenants and features may use; what they have used goes on counting."""
+    rules, allowances = rulebook(settings), adapters.allowances
+
+    def commit() -> None:
+        if rules != allowances.rules:
+            allowances.replace(rules)
+            reload.then(take_up_spending(allowances, adapters.ledger))
 
     return commit
 
