@@ -15,7 +15,7 @@ from askonce.observe.live_history import Period
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from askonce.model import Json
+    from askonce.model import Ask, Json
     from askonce.observe.live import Cell, Hit, Live
     from askonce.observe.live_history import History
     from askonce.pipeline.budgets import Standing
@@ -116,7 +116,7 @@ class View:
 
     def _flight(self, flight: Flight, now: float) -> Json:
         request = flight.lead.request
-        text, mark = self._live.mark.shown(request.ask.text, request.policy.retain_text)
+        text, mark = self._live.mark.shown(_question(request.ask), request.policy.retain_text)
         number = self._numbers.get(flight)
         if number is None:
             self._numbered += 1
@@ -234,6 +234,16 @@ class View:
                 "daily_limit_nanousd": purse.daily_limit_nanousd,
             },
         }
+
+
+def _question(ask: Ask) -> str | None:
+    """What is asked, where that is plain text: as the semantic tier reads it, or else the last message or the prompt."""
+    if ask.text is not None:
+        return ask.text
+    messages = ask.body.get("messages")
+    last = messages[-1] if isinstance(messages, list) and messages else None
+    said = last.get("content") if isinstance(last, dict) else ask.body.get("prompt")
+    return said if isinstance(said, str) else None
 
 
 def _upstream(flight: Flight) -> str:

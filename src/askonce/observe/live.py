@@ -48,10 +48,11 @@ class Mark:
         return digest.hexdigest()
 
     def shown(self, text: str | None, retain: RetainText) -> tuple[str | None, str]:
-        """A text as far as a policy lets it be shown: the text, or None and its mark ("" where not even that is kept)."""
+        """A text's beginning as far as a policy lets it be shown: None, and no mark either, where nothing is kept."""
         if text is None or retain is RetainText.NONE:
             return None, ""
-        return (text[:_MOST_CHARACTERS] if retain is RetainText.FULL else None), self.of(text)
+        beginning = text[:_MOST_CHARACTERS]
+        return (beginning if retain is RetainText.FULL else None), self.of(beginning)
 
 
 class Hit(NamedTuple):
