@@ -12,6 +12,7 @@ from askonce.errors import Sharing
 from askonce.model import Entry, Question, SemanticMode
 from askonce.pipeline.decision import Decision, Finding
 from askonce.pipeline.equivalence import Equivalence
+from askonce.trace import Trace
 from fakes import FakeClock, FakeStore, request
 from pipeline.airport import ANSWER, Airport, chunk, failure, taken
 
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from askonce.model import Answer, Request
-    from askonce.pipeline.flight import Flight
+    from askonce.pipeline.flight import Flight, Seat
 
 A, B = b"a" * 32, b"b" * 32
 EVIDENCE = np.zeros(1, np.float32)
+CALL = Trace(1, 2, 3, sampled=True)
 
 
 class Tier:
@@ -110,17 +112,20 @@ class House:
             await self.gates[asked.policy.feature].wait()
             if asked.policy.feature in self.broken:
                 raise failure(Sharing.FATAL)
+            flight.call = CALL
             flight.publish(chunk("hi"))
             flight.land(ANSWER, flight.source)
         finally:
             flight.candidates = ()
             self.equivalence.settle(flight, self.airport.flights)
 
-    def take(self, key: bytes, feature: str) -> asyncio.Task[Any]:
-        asked = request(key, stream=True, semantic=SemanticMode.ON, feature=feature)
+    def board(self, key: bytes, feature: str, *, stream: bool = True) -> Seat:
+        asked = request(key, stream=stream, semantic=SemanticMode.ON, feature=feature)
         asked = asked._replace(ask=asked.ask._replace(text="?", partition=b"p"))
-        seat = self.airport.board(asked, self.equivalence.flight_key(asked, key))
-        return asyncio.ensure_future(taken(seat))
+        return self.airport.board(asked, self.equivalence.flight_key(asked, key))
+
+    def take(self, key: bytes, feature: str) -> asyncio.Task[Any]:
+        return asyncio.ensure_future(taken(self.board(key, feature)))
 
     async def pass_time(self) -> None:
         for _ in range(10):
@@ -148,6 +153,21 @@ async def test_a_flight_is_followed_across_features() -> None:
     house.gates["loose"].set()
     assert await first == await second == "hi"
     assert house.links.remembered == [A]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_follower_knows_the_call_that_answers_it(stream: bool) -> None:  # noqa: FBT001
+    """Its own flight made none: what is told of it points to the other flight's."""
+    house = House()
+    first = house.take(A, "loose")
+    await house.pass_time()
+    seat = house.board(B, "strict", stream=stream)
+    await house.pass_time()
+    house.gates["loose"].set()
+    await seat.answer()
+    assert seat.call == CALL
+    seat.leave()
+    assert await first == "hi"
 
 
 async def test_a_question_stays_findable_while_another_flight_answers_it() -> None:
