@@ -21,12 +21,13 @@ from askonce.replay.meaning import Meaning
 from askonce.replay.rules import Rules, without_configuration
 from askonce.replay.scenario import Scenario, applied
 from askonce.replay.simulation import Served, play
-from askonce.replay.traffic import Traffic, understand
+from askonce.replay.understanding import understand
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from askonce.replay.simulation import Played
+    from askonce.replay.traffic import Traffic
 
 CONFIGURED = Scenario()
 UPSTREAM = 'upstreams: [{name: u, type: simulated, models: ["*"]}]\n'

@@ -6,7 +6,7 @@ import asyncio
 import os
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
 import orjson
@@ -27,7 +27,7 @@ from askonce.replay.report import as_json, as_text
 from askonce.replay.rows import STDIN, UnreadableLog
 from askonce.replay.rules import Rules, without_configuration
 from askonce.replay.study import prepare, study
-from askonce.replay.traffic import understand
+from askonce.replay.understanding import understand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from askonce.config import Settings
     from askonce.replay.study import Study
     from askonce.replay.traffic import Traffic
+    from askonce.replay.watching import Watcher
 
 __all__ = ["replay"]
 
@@ -124,35 +125,34 @@ def replay(
 
     With --live, the logs are sent to a running gateway at the recorded times: real requests, which may cost money.
     """
-    watcher = _Bars(Console(stderr=True, quiet=quiet))
     reading = Reading(input_format)
     try:
         if live is not None:
-            plan = Plan(
-                base_url(live, anywhere=yes),
-                speed,
-                concurrency_limit,
-                _PATIENCE_S,
-                keys_of(keys),
-            )
+            plan = Plan(base_url(live, anywhere=yes), speed, concurrency_limit, _PATIENCE_S, keys_of(keys))
             send_live(logs, reading, plan, limit=limit, as_json=as_json_, quiet=quiet)
             return
         settings = without_configuration() if config is None else load(config, os.environ)
-        rules = Rules(settings)
-        declared = _declared(ttft_ms, tps)
-        traffic = _understood(logs, rules, reading, declared, watcher)
-        reason = _why_not(settings, semantic=semantic)
-        found = asyncio.run(_study(traffic, rules, watcher, None if reason else (questions, workers)))
+        size = _Size(questions, workers) if semantic else None
+        watcher = _Bars(Console(stderr=True, quiet=quiet))
+        found, around = _estimate(
+            logs, reading, settings, _declared(ttft_ms, tps), size=size, watcher=watcher
+        )
     except (UnreadableLog, ConfigError, EmbedderUnavailable) as error:
         raise click.ClickException(str(error)) from None
-    around = Circumstances("" if config is None else str(config), rules.shadowed, reason)
-    assumed = assumptions(found, reading, around)
+    assumed = assumptions(found, reading, around._replace(configuration=str(config or "")))
     if html is not None:
-        html.write_text(as_page(found, reading, assumed), encoding="utf-8")
+        _write(html, as_page(found, reading, assumed))
     if as_json_:
         click.echo(orjson.dumps(as_json(found, reading, assumed), option=orjson.OPT_INDENT_2).decode())
     else:
         click.echo("\n".join(as_text(found, reading, assumed)))
+
+
+class _Size(NamedTuple):
+    """Different questions that the semantic tier is played for at most, and threads that embed them."""
+
+    questions: int
+    workers: int
 
 
 class _Bars:
@@ -175,6 +175,29 @@ class _Bars:
             yield lambda count: progress.advance(task, count)
 
 
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise click.ClickException(f"{file}: {error.strerror}") from None
+
+
+def _estimate(
+    logs: Sequence[Path],
+    reading: Reading,
+    settings: Settings,
+    declared: LatencyModel | None,
+    *,
+    size: _Size | None,
+    watcher: Watcher,
+) -> tuple[Study, Circumstances]:
+    rules = Rules(settings)
+    traffic = _understood(logs, rules, reading, declared, watcher)
+    reason = "--no-semantic was given." if size is None else _why_not(settings)
+    found = asyncio.run(_study(traffic, rules, watcher, None if reason else size))
+    return found, Circumstances("", rules.shadowed, reason)
+
+
 def _declared(ttft_ms: float | None, tps: float | None) -> LatencyModel | None:
     if ttft_ms is None and tps is None:
         return None
@@ -182,7 +205,7 @@ def _declared(ttft_ms: float | None, tps: float | None) -> LatencyModel | None:
 
 
 def _understood(
-    logs: Sequence[Path], rules: Rules, reading: Reading, declared: LatencyModel | None, watcher: _Bars
+    logs: Sequence[Path], rules: Rules, reading: Reading, declared: LatencyModel | None, watcher: Watcher
 ) -> Traffic:
     if any(str(log) != STDIN and not log.exists() for log in logs):
         missing = next(log for log in logs if str(log) != STDIN and not log.exists())
@@ -196,24 +219,22 @@ def _understood(
     return traffic
 
 
-def _why_not(settings: Settings, *, semantic: bool) -> str:
-    """Why the semantic tier isn't played, as a sentence; "" where it is."""
-    if not semantic:
-        return "--no-semantic was given."
+def _why_not(settings: Settings) -> str:
+    """Why the configuration has no semantic tier, as a sentence; "" where it has one."""
     if settings.embedder.type == "none":
         return "the configuration has no embedder."
     off = all(settings.policy_settings(name).semantic == "off" for name in settings.feature_names)
     return "every feature has it off." if off else ""
 
 
-async def _study(traffic: Traffic, rules: Rules, watcher: _Bars, semantic: tuple[int, int] | None) -> Study:
+async def _study(traffic: Traffic, rules: Rules, watcher: Watcher, size: _Size | None) -> Study:
     verifier = packaged_verifier()
-    if semantic is None or not traffic.questions:
+    if size is None or not traffic.questions:
         return study(traffic, rules, verifier, None, watcher)
-    embedder = MiniLMEmbedder(project=packaged_projection(), workers=semantic[1], memo_bytes=0)
+    embedder = MiniLMEmbedder(project=packaged_projection(), workers=size.workers, memo_bytes=0)
     embedder.start()
     try:
-        prepared = await prepare(traffic, rules, embedder, verifier, most=semantic[0], watcher=watcher)
+        prepared = await prepare(traffic, rules, embedder, verifier, most=size.questions, watcher=watcher)
     finally:
         await embedder.close()
     return study(traffic, rules, verifier, prepared, watcher)
