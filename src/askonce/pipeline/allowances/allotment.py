@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
     from askonce.model import Outcome
     from askonce.pipeline.allowances.allowance import Allowance, Hold, Whose
-    from askonce.pipeline.allowances.meters import Meter, Moment
+    from askonce.pipeline.allowances.meters import Meter, Moment, RateMeter
 
 __all__ = ["Allotment", "Refused", "limit_exceeded", "soft_text"]
 
-_RATES: Final = ((REQUESTS, "requests"), (TOKENS, "tokens"))
-_RATE_NAMES: Final = frozenset(name for name, _ in _RATES)
+_RATES: Final = ("requests", "tokens")
+_RATE_NAMES: Final = frozenset({REQUESTS, TOKENS})
 _USD: Final = 1e-9
 _LONGEST_WARNING: Final = 300
 _WORDS: Final = {REQUESTS: "requests per minute", TOKENS: "tokens per minute", DAILY: "day", MONTHLY: "month"}
@@ -107,8 +107,8 @@ class Allotment:
 def rate_headers(allowances: Sequence[Allowance], now: Moment) -> list[tuple[str, str]]:
     """OpenAI's `x-ratelimit-…`: of several limits, the one that leaves least. What other tenants use isn't told."""
     headers: list[tuple[str, str]] = []
-    for name, noun in _RATES:
-        own = [one.rate(name) for one in allowances if one.whose.tenant]
+    for noun in _RATES:
+        own: list[RateMeter | None] = [getattr(one, noun) for one in allowances if one.whose.tenant]
         limits = [(meter.bound.hard, meter) for meter in own if meter is not None and meter.bound.hard]
         if limits:
             hard, meter = min(limits, key=lambda pair: pair[0] - pair[1].used(now))

@@ -61,46 +61,43 @@ class Allowance:
     Attributes:
         whose: Who is held to them.
         rules: The limits.
+        requests: Counts requests; None where these aren't limited.
+        tokens: Counts tokens; None where these aren't limited.
+        budgets: Count dollars, of the day and of the month.
+        soft: Those of all these that have a soft limit.
         looking: Requests above a limit that are being looked for in the store.
     """
 
-    __slots__ = ("_rates", "_spends", "looking", "rules", "whose")
+    __slots__ = ("budgets", "looking", "requests", "rules", "soft", "tokens", "whose")
 
     def __init__(self, whose: Whose, rules: Rules, now: Moment) -> None:
         self.whose = whose
-        self.rules = rules
         self.looking = 0
-        self._rates: dict[str, RateMeter] = {}
-        self._spends: dict[str, SpendMeter] = {}
+        self.requests: RateMeter | None = None
+        self.tokens: RateMeter | None = None
+        self.budgets: tuple[SpendMeter, ...] = ()
         self.change(rules, now)
 
     @property
     def meters(self) -> tuple[Meter, ...]:
         """All of them, in the configuration's order."""
-        return (*self._rates.values(), *self._spends.values())
-
-    @property
-    def budgets(self) -> tuple[SpendMeter, ...]:
-        """Those of dollars."""
-        return tuple(self._spends.values())
-
-    def rate(self, name: str) -> RateMeter | None:
-        """The meter of requests or tokens, where there is such a limit."""
-        return self._rates.get(name)
+        rates: tuple[Meter, ...] = tuple(one for one in (self.requests, self.tokens) if one is not None)
+        return (*rates, *self.budgets)
 
     def change(self, rules: Rules, now: Moment) -> None:
         """Other limits from now on; what was counted goes on counting."""
         self.rules = rules
-        rates, spends = self._rates, self._spends
-        self._rates, self._spends = {}, {}
-        for name in (REQUESTS, TOKENS):
-            if name in rules.bounds:
-                rate = self._rates[name] = rates.get(name) or RateMeter(name, rules.bounds[name])
-                rate.bound = rules.bounds[name]
-        for name in (DAILY, MONTHLY):
-            if name in rules.bounds:
-                spend = self._spends[name] = spends.get(name) or SpendMeter(name, rules.bounds[name], now)
-                spend.bound = rules.bounds[name]
+        self.requests = _rate(REQUESTS, rules, self.requests)
+        self.tokens = _rate(TOKENS, rules, self.tokens)
+        known = {one.name: one for one in self.budgets}
+        self.budgets = tuple(
+            known.get(name) or SpendMeter(name, rules.bounds[name], now)
+            for name in (DAILY, MONTHLY)
+            if name in rules.bounds
+        )
+        for budget in self.budgets:
+            budget.bound = rules.bounds[budget.name]
+        self.soft = tuple(one for one in self.meters if one.bound.soft is not None)
 
     def lacks(self, need: Need, now: Moment) -> tuple[Meter, float] | None:
         """The limit that a need doesn't fit below for longest, and the seconds until it may; None where all do."""
@@ -110,11 +107,6 @@ class Allowance:
             if wait_s and (worst is None or wait_s > worst[1]):
                 worst = meter, wait_s
         return worst
-
-    def count_request(self, now: Moment) -> Hold | None:
-        """One more request; None where requests aren't limited."""
-        meter = self._rates.get(REQUESTS)
-        return None if meter is None else Hold(meter, 1, meter.reserve(1, now))
 
     def reserve(self, need: Need, now: Moment) -> list[Hold]:
         """Sets aside what a call may take."""
@@ -132,8 +124,21 @@ class Allowance:
         return not self.looking and not any(meter.used(now) for meter in self.meters)
 
     def _amounts(self, need: Need) -> list[tuple[Meter, int]]:
-        nanousd = self.rules.unknown_price_nanousd if need.nanousd is None else need.nanousd
-        rates = {REQUESTS: need.requests, TOKENS: need.tokens}
-        amounts: list[tuple[Meter, int]] = [(meter, rates[name]) for name, meter in self._rates.items()]
-        amounts += [(meter, nanousd) for meter in self._spends.values()]
+        amounts: list[tuple[Meter, int]] = []
+        if self.requests is not None:
+            amounts.append((self.requests, need.requests))
+        if self.tokens is not None:
+            amounts.append((self.tokens, need.tokens))
+        if self.budgets:
+            nanousd = self.rules.unknown_price_nanousd if need.nanousd is None else need.nanousd
+            amounts += [(meter, nanousd) for meter in self.budgets]
         return amounts
+
+
+def _rate(name: str, rules: Rules, known: RateMeter | None) -> RateMeter | None:
+    bound = rules.bounds.get(name)
+    if bound is None:
+        return None
+    meter = known or RateMeter(name, bound)
+    meter.bound = bound
+    return meter

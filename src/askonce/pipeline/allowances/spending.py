@@ -6,11 +6,16 @@ import time
 from calendar import timegm
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from askonce.ports import Span
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["DAY", "MONTH", "Calendar", "Spending"]
+    from askonce.ports import Books, Sums
 
+__all__ = ["DAY", "MONTH", "Calendar", "Spending", "spent_by"]
+
+_HOUR_S: Final = 3_600
 _DAY_S: Final = 86_400
 _MONTHS: Final = 12
 
@@ -43,6 +48,16 @@ DAY: Final = Calendar("day", lambda now: int(now // _DAY_S), lambda number: numb
 MONTH: Final = Calendar("month", _month_of, _start_of_month)
 
 
+def spent_by(books: Books, at: float) -> dict[Calendar, dict[tuple[str | int, ...], Sums]]:
+    """What the books have of the day and the month of a time (Unix seconds), by account, feature and outcome."""
+    found: dict[Calendar, dict[tuple[str | int, ...], Sums]] = {}
+    for calendar in (DAY, MONTH):
+        number = calendar.number_of(at)
+        hours = (calendar.start_of(one) // _HOUR_S for one in (number, number + 1))
+        found[calendar] = books.sums(Span(*hours), ("tenant", "feature", "outcome"))
+    return found
+
+
 class Spending:
     """Nano-dollars spent in the running period.
 
@@ -51,21 +66,23 @@ class Spending:
     later than the next one is kept.
     """
 
-    __slots__ = ("_before_nanousd", "_calendar", "_number", "_spent_nanousd")
+    __slots__ = ("_before_nanousd", "_began", "_calendar", "_ends", "_number", "_spent_nanousd")
 
     def __init__(self, calendar: Calendar, now: float) -> None:
         self._calendar = calendar
-        self._number = calendar.number_of(now)
         self._spent_nanousd = self._before_nanousd = 0
+        self._turn_to(calendar.number_of(now))
 
     def spent_nanousd(self, now: float) -> int:
         """What counts at a time (Unix seconds)."""
+        if self._began <= now < self._ends:
+            return self._spent_nanousd
         number = self._calendar.number_of(now)
         if number > self._number:
-            self._number = number
             self._before_nanousd, self._spent_nanousd = self._spent_nanousd, 0
+            self._turn_to(number)
         elif number < self._number:
-            self._number = min(self._number, number + 1)
+            self._turn_to(min(self._number, number + 1))
             return self._before_nanousd + self._spent_nanousd
         return self._spent_nanousd
 
@@ -76,9 +93,13 @@ class Spending:
 
     def restore(self, nanousd: int, now: float) -> None:
         """So much was spent in the period that the clock says."""
-        self._number = self._calendar.number_of(now)
+        self._turn_to(self._calendar.number_of(now))
         self._spent_nanousd, self._before_nanousd = nanousd, 0
 
     def ends_at(self, now: float) -> int:
         """When the next period begins, Unix seconds."""
         return self._calendar.start_of(self._calendar.number_of(now) + 1)
+
+    def _turn_to(self, number: int) -> None:
+        self._number = number
+        self._began, self._ends = (self._calendar.start_of(one) for one in (number, number + 1))

@@ -10,30 +10,28 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from askonce.pipeline.allowances.allotment import Allotment, Refused, limit_exceeded, soft_text
-from askonce.pipeline.allowances.allowance import Allowance, Need, Whose
+from askonce.pipeline.allowances.allowance import Allowance, Hold, Need, Whose
 from askonce.pipeline.allowances.meters import REQUESTS, Moment
-from askonce.pipeline.allowances.spending import DAY, MONTH
+from askonce.pipeline.allowances.spending import spent_by
 from askonce.pipeline.allowances.standing import Crossings, Standing
 from askonce.pipeline.stored import cache_key
-from askonce.ports import Span
 from askonce.sending.estimate import estimated_usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from askonce.model import Request
-    from askonce.pipeline.allowances.allowance import Hold, Rules
+    from askonce.pipeline.allowances.allowance import Rules
     from askonce.pipeline.allowances.rulebook import Rulebook
     from askonce.pipeline.allowances.spending import Calendar
     from askonce.pipeline.prices import Prices
-    from askonce.ports import Books, Charge, Clock, Ledger, Sums
+    from askonce.ports import Charge, Clock, Ledger, Sums
 
 __all__ = ["Allowances"]
 
 _LOOKING: Final = 16
 """Requests above one account's limit that may be looking in the store at a time; further ones are refused at once."""
 _FEW: Final = 1_024
-_HOUR_S: Final = 3_600
 _AUDIT: Final = "audit"
 _BATCH: Final = "batch"
 _CALLS: Final = frozenset({"fresh", "bypass", "abandoned", _BATCH})
@@ -81,7 +79,7 @@ class Allowances:
         at = self._clock.now()
         meanwhile = self._meanwhile = []
         try:
-            sums = await ledger.read(lambda books: _sums(books, at))
+            sums = await ledger.read(lambda books: spent_by(books, at))
         finally:
             self._meanwhile = None
         now = self._moment()
@@ -144,15 +142,19 @@ class Allowances:
         """
         if not self.count_hits:
             return None
-        allowances = tuple(one for one in self._of_request(request) if one.rules.count_hits)
-        if not allowances:
+        allowances = self._of_request(request)
+        counting = [(one, one.requests) for one in allowances if one.requests and one.rules.count_hits]
+        if not counting:
             return None
         now = self._moment()
-        refused = _refused(allowances, Need(1, 0, 0), now)
-        if refused is not None:
-            self.crossings.count(refused.allowance.whose, refused.meter, now, hard=True)
-            raise limit_exceeded(refused, allowances, now)
-        return self._allotted(allowances, now, _counted(allowances, now))
+        for allowance, meter in counting:
+            wait_s = meter.wait_s(1, now)
+            if wait_s:
+                self.crossings.count(allowance.whose, meter, now, hard=True)
+                raise limit_exceeded(Refused(allowance, meter, wait_s, 0), allowances, now)
+        for _, meter in counting:
+            meter.add(1, now)
+        return self._allotted(allowances, now)
 
     def charged(self, charge: Charge) -> None:
         """An upstream call is paid for: settled against the limits of whoever pays.
@@ -245,7 +247,7 @@ class Allowances:
         self,
         allowances: Sequence[Allowance],
         now: Moment,
-        counted: Sequence[tuple[Allowance, Hold]],
+        counted: Sequence[tuple[Allowance, Hold]] = (),
         reserved: Sequence[Hold] = (),
     ) -> Allotment:
         allotment = Allotment(allowances, self._moment, counted=counted, reserved=reserved)
@@ -256,7 +258,7 @@ class Allowances:
         """What a caller is told of soft limits that are crossed: the numbers of those that are its own."""
         said: list[str] = []
         for allowance in allowances:
-            for meter in allowance.meters:
+            for meter in allowance.soft:
                 soft, used = meter.bound.soft, meter.used(now)
                 if soft is not None and used > soft:
                     self.crossings.count(allowance.whose, meter, now, hard=False)
@@ -278,8 +280,11 @@ class Allowances:
 
 def _counted(allowances: Iterable[Allowance], now: Moment) -> list[tuple[Allowance, Hold]]:
     """Counts one more request, wherever requests are limited."""
-    holds = ((allowance, allowance.count_request(now)) for allowance in allowances)
-    return [(allowance, hold) for allowance, hold in holds if hold is not None]
+    return [
+        (allowance, Hold(meter, 1, meter.reserve(1, now)))
+        for allowance in allowances
+        if (meter := allowance.requests) is not None
+    ]
 
 
 def _refused(allowances: Iterable[Allowance], need: Need, now: Moment) -> Refused | None:
@@ -291,13 +296,3 @@ def _refused(allowances: Iterable[Allowance], need: Need, now: Moment) -> Refuse
             nanousd = allowance.rules.unknown_price_nanousd if need.nanousd is None else need.nanousd
             worst = Refused(allowance, *lack, nanousd)
     return worst
-
-
-def _sums(books: Books, at: float) -> dict[Calendar, dict[tuple[str | int, ...], Sums]]:
-    """What the books have of the running day and month, by account, feature and outcome."""
-    found: dict[Calendar, dict[tuple[str | int, ...], Sums]] = {}
-    for calendar in (DAY, MONTH):
-        number = calendar.number_of(at)
-        hours = (calendar.start_of(one) // _HOUR_S for one in (number, number + 1))
-        found[calendar] = books.sums(Span(*hours), ("tenant", "feature", "outcome"))
-    return found
