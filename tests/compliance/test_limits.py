@@ -13,7 +13,7 @@ import openai
 import pytest
 
 from compliance.admin_front import Admin, bearer, digest, tenants_config
-from servers import gateway
+from servers import gateway, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -276,3 +276,42 @@ def test_administrators_see_how_limits_stand(limited: Server) -> None:
     assert told[1]["resets_at"] > 0
     status, _, body = limited.send("GET", "/admin/limits", None, bearer("seen"))
     assert (status, json.loads(body)["error"]["code"]) == (401, "invalid_admin_key")
+
+
+@pytest.mark.slow
+def test_equivalent_answers_are_free_too(tmp_path: Path, provider: Server, calls: CallCounter) -> None:
+    """Above the limit, a question in other words is still answered; one that means something else isn't."""
+    settings = f"""
+upstreams: [{{name: p, base_url: "{provider.base_url}"}}]
+defaults: {{semantic: "on", error_budget: 30%, audit_share: 0}}
+default_tenant: {{limits: {{requests_per_minute: 1}}}}
+"""
+    with gateway(tmp_path, settings) as server, sdk(server, "sk-1") as client:
+        until(lambda: server.json("/healthz")["semantic"]["state"] == "ready", "the embedder is ready")
+        ask(client, "How do I reset my password?")
+        other = ask(client, "how can I reset my password")
+        assert other.headers["x-askonce-outcome"] == "semantic"
+        with pytest.raises(openai.RateLimitError):
+            ask(client, "How do I delete my account?")
+        assert calls.new == 1
+
+
+@pytest.mark.slow
+def test_limits_change_while_the_gateway_runs(opened: Any, tmp_path: Path, provider: Server) -> None:
+    """A raised limit lets more through without beginning anew; a new budget knows what was spent before it was set."""
+    server = opened(zeta="{requests_per_minute: 1}")
+    with sdk(server, "zeta") as client:
+        ask(client, "first")
+        with pytest.raises(openai.RateLimitError):
+            ask(client, "second")
+        changed = config(tmp_path, provider, zeta="{requests_per_minute: 2, usd_per_day: 9}")
+        (tmp_path / "askonce.yaml").write_text(f"listen: 127.0.0.1:0\n{changed}")
+        status, told = Admin(server).ask("POST", "/admin/reload")
+        assert (status, told["needs_restart"]) == (200, [])
+        ask(client, "second")
+        with pytest.raises(openai.RateLimitError):
+            ask(client, "third")
+    until(lambda: standing(server, "zeta", "usd_per_day")["used"] > 0.05, "the books are read")
+    status, rows = Admin(server).ask("GET", "/admin/limits?tenant=zeta")
+    assert status == 200
+    assert {one["limit"] for one in rows["limits"]} == {"requests_per_minute", "usd_per_day"}
