@@ -225,12 +225,13 @@ class Line:
 class LineResult:
     """What became of a line: an answer, or the error's status, code and JSON.
 
-    `outcome` is how whoever led the line was answered.
+    `outcome` is how whoever led the line was answered, and `spent_nanousd` what that cost; None where it isn't known.
     """
 
     number: int
     answer: Answer | None
     outcome: str = "fresh"
+    spent_nanousd: int | None = 0
     error: bytes = b""
     code: str = ""
 

@@ -12,9 +12,11 @@ from askonce.errors import Sharing, UpstreamFailure
 from askonce.gateway import Gateway, Parts
 from askonce.job import Group, NewJob, NewLine, Ready, RemoteBatch, RemoteState
 from askonce.jobs.carrier import Carrier, Pauses
+from askonce.jobs.charges import LineCharges
 from askonce.jobs.engine import Engine, Gathering
 from askonce.jobs.results import Results
 from askonce.model import Answer, Usage
+from askonce.pipeline.bill import Billing
 from askonce.pipeline.dispatch import Dispatcher
 from askonce.pipeline.identity import Identity
 from askonce.pipeline.policy import Policies
@@ -309,7 +311,8 @@ class Players:
             )
         )
         prices = Prices({"sim-*": Price.per_million(1.0, 1.0)})
-        self.results = Results(gateway, self.jobs, prices, 0.5, cast("Any", self.observer), told=lambda: None)
+        charges = LineCharges(Billing(self.observer, self.observer.begun.append, prices, self.clock), 0.5)
+        self.results = Results(gateway, self.jobs, charges, self.observer, told=lambda: None)
         self.carrier = Carrier(
             self.jobs,
             self.api,

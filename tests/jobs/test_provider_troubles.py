@@ -188,14 +188,14 @@ async def test_what_is_not_the_requests_fault_fails_no_job(status: int) -> None:
 async def test_a_bug_in_reading_one_result_costs_it_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """The others of its batch are answered, and the batch comes to its end."""
     players = Players(wait_s=1.0)
-    read = players.results._answer
+    read = players.results._answered
 
-    def failing(line: Any, body: bytes) -> Any:
+    def failing(batch: Any, line: Any, body: bytes, charges: Any) -> Any:
         if b"About a" in body:
             raise ZeroDivisionError
-        return read(line, body)
+        return read(batch, line, body, charges)
 
-    monkeypatch.setattr(players.results, "_answer", failing)
+    monkeypatch.setattr(players.results, "_answered", failing)
     players.engine.start()
     await players.submit("a")
     await players.submit("b")
@@ -250,4 +250,21 @@ async def test_a_bug_costs_a_pause_and_no_job(monkeypatch: pytest.MonkeyPatch) -
     await asyncio.sleep(60)
     assert (await until_ended(players, "a"))[0].state is JobState.COMPLETED
     assert players.api.handed_in == ["a"]
+    await players.engine.close()
+
+
+@virtual_time
+async def test_what_a_batch_cost_is_known_before_its_jobs_end_and_told_after() -> None:
+    """A result's charge is written down first, under a name that is the same should it be read again; half is saved."""
+    players = Players(wait_s=1.0)
+    players.engine.start()
+    await players.submit("a")
+    (first,) = await until_batches(players, 1)
+    players.api.end(first)
+    (job,) = await until_ended(players, "a")
+    (charge,) = players.observer.charges
+    assert players.observer.begun == [charge]
+    assert charge.usage is not None
+    assert (charge.cost_nanousd, charge.saved_batch_nanousd) == (job.spent_nanousd, job.spent_nanousd)
+    assert [(one.outcome, one.nanousd) for one in charge.shares] == [("batch", job.spent_nanousd)]
     await players.engine.close()

@@ -34,6 +34,7 @@ class FakeReply:
     outcome: Any = None
     answer: Any = None
     left: int = 0
+    spent_nanousd: int = 0
 
     async def start(self) -> None:
         world = self.world

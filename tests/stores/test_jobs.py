@@ -55,7 +55,7 @@ async def test_identical_jobs_share_a_line() -> None:
     (line,) = await jobs.lines(batch.number, 0, 10)
     late = await jobs.submit(new_job("d", key=b"k"))
     assert late.job.state is JobState.RUNNING
-    ended = await jobs.settle([LineResult(line.number, ANSWER)], 300.0)
+    ended = await jobs.settle([LineResult(line.number, ANSWER, spent_nanousd=1_000)], 300.0)
     assert [(one.request_id, one.outcome, one.spent_nanousd, one.saved_nanousd) for one in ended] == [
         ("a", "fresh", 1_000, 0),
         ("b", "joined", 0, 1_000),

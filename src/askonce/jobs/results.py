@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
 
 import orjson
 import structlog
 
 from askonce.errors import Refusal, Sharing, UpstreamFailure
 from askonce.job import JobState, LineResult
+from askonce.jobs.charges import line_caller
 from askonce.jobs.news import News
 from askonce.jobs.request_file import line_number
-from askonce.model import Bypass, Caller, Endpoint, Entry, Exact, Fresh, Joined, Semantic
+from askonce.model import Bypass, Endpoint, Entry, Exact, Fresh, Joined, Semantic
 from askonce.pipeline.answers import parse_whole
-from askonce.ports import Record
+from askonce.ports import Charge, Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from askonce.gateway import Gateway
     from askonce.job import Batch, Ended, Line
-    from askonce.model import Answer, Json, Outcome, Request
-    from askonce.pipeline.prices import Prices
+    from askonce.jobs.charges import LineCharges
+    from askonce.model import Answer, Json, Outcome, Owner, Request
     from askonce.ports import JobStore, Observer
 
 __all__ = ["Results"]
@@ -32,6 +34,7 @@ _OK: Final = 200
 _CALLERS_ERRORS: Final = range(400, 500)
 _NOT_THE_REQUESTS: Final = frozenset({401, 402, 403, 408, 409, 425, 429})
 """Refusals that say nothing of the request: of the gateway's own key, and of the moment."""
+_NO_FEATURE: Final = "unknown"
 _TO_LEARN: Final = 10_000
 _AT_ONCE: Final = 10
 """Lines that are read and worked on at a time: their bodies may be large."""
@@ -52,8 +55,7 @@ class Results:
     Args:
         gateway: Understands requests again; keeps answers.
         jobs: Where jobs are kept.
-        prices: What a call costs at the usual price.
-        price_factor: What a batch costs, as a share of it.
+        charges: What lines of providers' batches come to.
         observer: Told of jobs that have ended.
         told: Called where webhooks may be due.
 
@@ -65,8 +67,7 @@ class Results:
         self,
         gateway: Gateway,
         jobs: JobStore,
-        prices: Prices,
-        price_factor: float,
+        charges: LineCharges,
         observer: Observer,
         *,
         told: Callable[[], None],
@@ -74,8 +75,7 @@ class Results:
         self.news = News()
         self._gateway = gateway
         self._jobs = jobs
-        self._prices = prices
-        self._price_factor = price_factor
+        self._charges = charges
         self._observer = observer
         self._told = told
         self._to_learn: deque[Request] = deque(maxlen=_TO_LEARN)
@@ -84,8 +84,7 @@ class Results:
     def request(self, line: Line) -> Request:
         """The request of a line, understood again under the present configuration. Raises Refusal."""
         context = orjson.loads(line.context)
-        tenant, label, features, identity = context["caller"]
-        caller = Caller(tenant, label, tuple(features), None, bytes.fromhex(identity))
+        caller = line_caller(context)
         headers = {name.encode(): value.encode("latin-1") for name, value in context["headers"].items()}
         try:
             return self._gateway.understand_as(caller, Endpoint(line.group.endpoint), headers, line.body)
@@ -96,16 +95,26 @@ class Results:
     async def take(self, batch: Batch, raws: Sequence[bytes]) -> None:
         """Lines of a provider's result file: those still wanted get their results, momentary errors none."""
         found = list(filter(None, map(_numbered, raws)))
-        results = list[LineResult]()
+        results: list[LineResult] = []
+        charges: list[Charge] = []
         for start in range(0, len(found), _AT_ONCE):
             some = found[start : start + _AT_ONCE]
             lines = {
                 line.number: line for line in await self._jobs.wanted(batch.number, [one for one, _ in some])
             }
-            results += filter(None, (self._result(lines[one], said) for one, said in some if one in lines))
+            for number, said in some:
+                if (
+                    number in lines
+                    and (result := self._result(batch, lines[number], said, charges)) is not None
+                ):
+                    results.append(result)
+        for charge in charges:
+            self._charges.begin(charge)
         # First the cache, then the jobs: whoever asks the same after a kill between them finds it there, or waits on.
         await self._gateway.parts.store.flush()
         await self.settle(results)
+        for charge in charges:
+            self._charges.tell(charge)
 
     async def settle(self, results: Sequence[LineResult]) -> None:
         """Ends lines and their jobs, and says so."""
@@ -139,15 +148,21 @@ class Results:
                     parts.semantic.add(question)
             self._something_to_learn.clear()
 
-    def _result(self, line: Line, found: Json) -> LineResult | None:
-        """What a line of a result file means; None where another try may bring an answer."""
+    def erase(self, owner: Owner) -> None:
+        """What an owner's jobs have asked isn't learned any more."""
+        kept = [request for request in self._to_learn if not owner.asked(request)]
+        self._to_learn.clear()
+        self._to_learn.extend(kept)
+
+    def _result(self, batch: Batch, line: Line, found: Json, charges: list[Charge]) -> LineResult | None:
+        """What a line of a result file means; None where another try may bring an answer. Adds what it comes to."""
         response = found.get("response")
         if not isinstance(response, dict):
             return None  # expired, cancelled, or an error of the provider's own
         status, body = response.get("status_code"), response.get("body")
         try:
             if status == _OK:
-                return LineResult(line.number, self._answer(line, orjson.dumps(body)))
+                return self._answered(batch, line, orjson.dumps(body), charges)
             return _refused(line, status, body)
         except Refusal as refusal:
             if isinstance(refusal, UpstreamFailure) and refusal.sharing is Sharing.TRANSIENT:
@@ -159,22 +174,21 @@ class Results:
             _log.exception("batch result failed", line=line.number)
             return None
 
-    def _answer(self, line: Line, body: bytes) -> Answer:
+    def _answered(self, batch: Batch, line: Line, body: bytes, charges: list[Charge]) -> LineResult:
         """The answer of a line, kept for others too. Raises Refusal."""
-        group = line.group
-
-        def cost(usage: Any) -> int | None:
-            full = self._prices.cost_nanousd(group.model, usage)
-            return None if full is None else round(full * self._price_factor)
-
-        answer, _, keepable = parse_whole(body, Endpoint(group.endpoint), cost)
+        group, answer, feature = line.group, None, _NO_FEATURE
         try:
-            request = self.request(line)
-        except Refusal:  # it was asked and paid for: no longer served, but answered
-            return answer
-        if keepable:
-            self._keep(request, answer)
-        return answer
+            answer, _, keepable = parse_whole(
+                body, Endpoint(group.endpoint), lambda usage: self._charges.cost_nanousd(group.model, usage)
+            )
+            with suppress(Refusal):  # it was asked and paid for: no longer served, but answered
+                request = self.request(line)
+                feature = request.policy.feature
+                if keepable:
+                    self._keep(request, answer)
+        finally:
+            charges.append(self._charges.of(batch, line, answer, feature))
+        return LineResult(line.number, answer, spent_nanousd=answer.cost_nanousd)
 
     def _keep(self, request: Request, answer: Answer) -> None:
         """Stores an answer where policy and caller allow it."""

@@ -143,7 +143,7 @@ class Sender:
                 raise RuntimeError("an answer that isn't streamed is whole")
             self._gateway.served(reply, f"line-{line.number}")
             outcome = "fresh" if isinstance(reply.outcome, Bypass) else reply.outcome.name
-            return LineResult(line.number, reply.answer, outcome)
+            return LineResult(line.number, reply.answer, outcome, spent_nanousd=reply.spent_nanousd)
         finally:
             reply.leave()
 

@@ -35,9 +35,14 @@ _SNAPSHOT: Final = re.compile(r"-20\d\d-\d\d-\d\d$")
 
 
 class Prices:
-    """Prices by model pattern (`*`, `?`): the first that matches counts."""
+    """Prices by model pattern (`*`, `?`): the first that matches counts.
 
-    def __init__(self, by_pattern: Mapping[str, Price]) -> None:
+    Attributes:
+        as_of: The date of the packaged table, which stands behind whatever the configuration says.
+    """
+
+    def __init__(self, by_pattern: Mapping[str, Price], as_of: str = "") -> None:
+        self.as_of = as_of
         self._by_pattern = dict(by_pattern)
         self._memo: dict[str, Price | None] = {}
 

@@ -258,7 +258,9 @@ class JobTables:
         ended = []
         for index, row in enumerate(rows):
             outcome = "joined" if index and result.outcome == "fresh" else result.outcome
-            money = (cost, 0 if cost is not None else None) if outcome == "fresh" else (0, cost)
+            spent = 0 if index else result.spent_nanousd
+            saved = None if cost is None or spent is None else max(0, cost - spent)
+            money = (None if cost is None else spent, saved)
             ended.append(self._finish(row, state, now, outcome, money, (b"", "")))
         return ended
 

@@ -41,6 +41,7 @@ async def open_gateway(settings: Settings, source: Path | None = None) -> Runnin
     adapters = choose(settings, clock)
     await adapters.store.start()
     secret = await adapters.store.secret()
+    adapters.live.start()
     await adapters.ledger.start(secret)
     await take_up_spending(adapters.allowances, adapters.ledger)
     priced = adapters.prices
@@ -67,7 +68,7 @@ async def open_gateway(settings: Settings, source: Path | None = None) -> Runnin
     if adapters.embedder is not None:
         adapters.embedder.start()
     matching.start()
-    lane = jobs(settings, gateway, adapters, priced, secret)
+    lane = jobs(settings, gateway, adapters, secret)
     lane.start()
     administrators = administration(settings, source, gateway, adapters, matching)
     await administrators.start()

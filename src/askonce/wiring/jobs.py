@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from askonce.config import OpenAIUpstream as OpenAISettings
 from askonce.jobs.carrier import Carrier, Pauses
+from askonce.jobs.charges import LineCharges
 from askonce.jobs.courier import Courier
 from askonce.jobs.desk import Desk, Terms
 from askonce.jobs.engine import Engine, Gathering
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from askonce.config import JobSettings, Settings
     from askonce.gateway import Gateway
-    from askonce.pipeline.prices import Prices
     from askonce.ports import Clock, JobStore
     from askonce.wiring.adapters import Adapters
 
@@ -42,6 +42,8 @@ class Jobs:
 
     desk: Desk
     engine: Engine
+    store: JobStore
+    results: Results
     apis: Mapping[str, OpenAIBatchApi]
     postman: HttpPostman
 
@@ -57,7 +59,7 @@ class Jobs:
         await self.postman.close()
 
 
-def jobs(settings: Settings, gateway: Gateway, adapters: Adapters, prices: Prices, secret: bytes) -> Jobs:
+def jobs(settings: Settings, gateway: Gateway, adapters: Adapters, secret: bytes) -> Jobs:
     """All parts, wired to one another, nothing started."""
     chosen, clock = settings.jobs, gateway.parts.clock
     store = SqliteJobs(_transactions(adapters), JobLimits(chosen.max_open_per_tenant, chosen.max_bytes))
@@ -81,7 +83,8 @@ def jobs(settings: Settings, gateway: Gateway, adapters: Adapters, prices: Price
         count=adapters.metrics.webhook,
         limits=(hooks.concurrency, hooks.max_attempts),
     )
-    results = Results(gateway, store, prices, chosen.price_factor, adapters.observer, told=courier.wake)
+    charges = LineCharges(adapters.billing, chosen.price_factor)
+    results = Results(gateway, store, charges, adapters.observer, told=courier.wake)
     engine = Engine(
         store,
         _carriers(chosen, store, apis, results, clock),
@@ -115,14 +118,14 @@ def jobs(settings: Settings, gateway: Gateway, adapters: Adapters, prices: Price
         secret=signing,
         submitted=engine.submitted,
     )
-    return Jobs(desk, engine, apis, postman)
+    return Jobs(desk, engine, store, results, apis, postman)
 
 
 def _transactions(adapters: Adapters) -> Transactions:
     store = adapters.store
     if not isinstance(store, SqliteStore):
         return volatile_transactions()
-    return Transactions(store.transact, durable=True, close=lambda: None)
+    return Transactions(store.transact, durable=True, close=lambda: None, seals=adapters.seals)
 
 
 def _carriers(

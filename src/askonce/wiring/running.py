@@ -98,6 +98,7 @@ class Running:
         await self._adapters.dispatcher.close()
         if self._adapters.telemetry is not None:
             await self._adapters.telemetry.close(timeout_s)
+        self.live.close()
         await self._adapters.ledger.close()
         await self._adapters.store.close()
         log.info("stopped")

@@ -1,0 +1,72 @@
+"""What the lines of providers' batches come to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from askonce.model import Caller, Usage
+from askonce.ports import Charge, Share
+from askonce.sending.estimate import text_tokens
+
+if TYPE_CHECKING:
+    from askonce.job import Batch, Line
+    from askonce.model import Answer, Json
+    from askonce.pipeline.bill import Billing
+
+__all__ = ["LineCharges", "line_caller"]
+
+_MILLION: Final = 1_000_000
+_UNSAID: Final = frozenset({b"", b"null"})
+
+
+def line_caller(context: Json) -> Caller:
+    """Whose job asked a line first, as its context says."""
+    tenant, label, features, identity = context["caller"]
+    return Caller(tenant, label, tuple(features), None, bytes.fromhex(identity))
+
+
+class LineCharges:
+    """Makes charges of results.
+
+    A line is written down before its jobs end, and told of afterwards: a kill between them costs nothing, and a result
+    that is read again has the same name, so that the ledger knows it.
+    """
+
+    def __init__(self, billing: Billing, price_factor: float) -> None:
+        """`price_factor`: what a batch costs, as a share of the usual price; taken in millionths."""
+        self._billing = billing
+        self._price_millionths = round(price_factor * _MILLION)
+
+    def cost_nanousd(self, model: str, usage: Usage) -> int | None:
+        """What a line costs; None where the price isn't known."""
+        full = self._billing.prices.cost_nanousd(model, usage)
+        return None if full is None else (full * self._price_millionths + _MILLION // 2) // _MILLION
+
+    def of(self, batch: Batch, line: Line, answer: Answer | None, feature: str) -> Charge:
+        """What a line comes to, to be paid by whoever asked first; without an answer that can be read, an estimate."""
+        usage = None if answer is None or answer.usage_json in _UNSAID else answer.usage
+        estimate, model, prices = Usage(text_tokens(len(line.body))), line.group.model, self._billing.prices
+        full, cost = (count(model, usage or estimate) for count in (prices.cost_nanousd, self.cost_nanousd))
+        caller = line_caller(orjson.loads(line.context))
+        return Charge(
+            call=f"{batch.remote_id}/{line.number}",
+            at=self._billing.now(),
+            upstream=line.group.upstream,
+            model=model,
+            usage=usage,
+            estimate=estimate,
+            cost_nanousd=cost,
+            saved_prompt_cache_nanousd=prices.saved_by_prompt_cache_nanousd(model, usage) if usage else 0,
+            saved_batch_nanousd=0 if full is None or cost is None or usage is None else full - cost,
+            shares=(Share(caller.account, feature, "batch", cost or 0, caller.label),),
+        )
+
+    def begin(self, charge: Charge) -> None:
+        """Writes it down: it counts from now on, whatever becomes of this process."""
+        self._billing.begun(charge)
+
+    def tell(self, charge: Charge) -> None:
+        """Its jobs have ended."""
+        self._billing.charged(charge)
