@@ -3,7 +3,7 @@ WORKDIR /src
 COPY pyproject.toml requirements.lock README.md LICENSE NOTICE ./
 COPY src ./src
 RUN python -m venv /opt/askonce \
-    && /opt/askonce/bin/pip install --no-cache-dir -c requirements.lock .
+    && /opt/askonce/bin/pip install --no-cache-dir -c requirements.lock '.[otel]'
 
 FROM python:3.12-slim
 RUN useradd --system --uid 10001 --home-dir /var/lib/askonce --create-home askonce

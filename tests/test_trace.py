@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from askonce.model import Call, Endpoint
+from askonce.sending.batches.bodies import Bodies
 from askonce.trace import Trace, read_trace
 
 GOOD = b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01"
@@ -33,6 +35,15 @@ def test_a_child_belongs_to_its_parent(trace: Trace) -> None:
     child = trace.child()
     assert (child.trace_id, child.parent_id, child.sampled) == (trace.trace_id, trace.span_id, trace.sampled)
     assert child.span_id not in {0, trace.span_id}
+
+
+def test_calls_of_several_traces_go_together() -> None:
+    """A trace keeps nobody from a batch; the upstream is told the first one's span."""
+    traces = [Trace(number, number, 0, sampled=True) for number in (1, 2)]
+    calls = [Call(Endpoint.EMBEDDINGS, "m", b"{}", stream=False, trace=trace) for trace in traces]
+    parts = [Bodies().read(call) for call in calls]
+    assert parts[0].group == parts[1].group
+    assert Bodies().join(parts).trace == traces[0]
 
 
 @given(st.binary(max_size=80))

@@ -33,7 +33,7 @@ upstreams:
   - {{name: sim, type: simulated, models: ["sim-*"], ttft_ms: 1, tokens_per_second: 100000}}
   - {{name: dead, base_url: "http://127.0.0.1:9/v1", retries: {{attempts: 0}}, models: ["dead-*"]}}
 tenants: [{{name: acme, keys: ["sha256:{digest}"], features: [default, support]}}]
-features: {{support: {{semantic: "on"}}}}
+features: {{support: {{ttl: 1h}}}}
 defaults: {{semantic: "off"}}
 """
 UNITS: Final = ("seconds", "bytes", "ratio", "usd", "info")

@@ -63,7 +63,10 @@ class Upstream:
             self.release.wait(10)
         usage: dict[str, Any] = {"prompt_tokens": 12, "completion_tokens": 5, "total_tokens": 17}
         if path.endswith("embeddings"):
-            data = [{"object": "embedding", "index": 0, "embedding": [0.5]}]
+            asked = body["input"] if isinstance(body["input"], list) else [body["input"]]
+            data = [
+                {"object": "embedding", "index": index, "embedding": [0.5]} for index in range(len(asked))
+            ]
             told = {
                 "object": "list",
                 "data": data,
@@ -251,6 +254,29 @@ def test_each_attempt_has_a_span(scene: Scene) -> None:
     assert [f"{span_id:016x}" for span_id in told] == [failed.span_id.hex(), answered.span_id.hex()]
 
 
+def test_calls_that_go_together_have_a_span_each(scene: Scene) -> None:
+    """Two that wait behind a slow one share one call: each request has its share below it, and the first is named."""
+    scene.upstream.release.clear()
+
+    def embed(name: str) -> int:
+        body = {"model": "sim-embed", "input": f"{name} embedding"}
+        return scene.server.post("/v1/embeddings", body, {**KEY, "X-Request-Id": name})[0]
+
+    with ThreadPoolExecutor(3) as callers:
+        first = callers.submit(embed, "slow")
+        until(lambda: "slow embedding" in scene.upstream.asked, "the first call")
+        others = [callers.submit(embed, name) for name in ("waits", "waits-too")]
+        until(lambda: scene.server.metric("askonce_queue_depth", upstream="provider") == 2, "two that wait")
+        scene.upstream.release.set()
+        assert [one.result() for one in (first, *others)] == [200, 200, 200]
+    shares = [scene.told.children(scene.span(name)) for name in ("waits", "waits-too")]
+    assert [[values(one.attributes)["askonce.batch.size"] for one in share] for share in shares] == [[2], [2]]
+    assert all(values(share[0].attributes)["askonce.queue.wait"] > 0 for share in shares)
+    seen = scene.upstream.traces[-1]
+    assert seen is not None
+    assert f"{seen.span_id:016x}" in {share[0].span_id.hex() for share in shares}
+
+
 def test_refusals_are_told_by_their_code(scene: Scene) -> None:
     """What couldn't be understood has a span too: without model, with the error's code, no failure of the gateway's."""
     scene.server.post("/v1/chat/completions", b"{", {**KEY, "X-Request-Id": "broken"})
@@ -354,6 +380,7 @@ def test_a_dead_collector_costs_a_warning(tmp_path: Path) -> None:
     assert len(lines) < 30
 
 
+@pytest.mark.slow
 def test_off_by_default(tmp_path: Path) -> None:
     """A gateway that isn't told to doesn't even import OpenTelemetry, and passes no trace on."""
     with serving() as upstream:

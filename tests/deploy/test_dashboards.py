@@ -31,7 +31,7 @@ SCRAPED: Final = frozenset({"instance", "job", "le", "up"})
 CONFIG = """\
 store: sqlite://{folder}/askonce.db
 upstreams: [{{name: sim, type: simulated}}]
-features: {{support: {{semantic: "on"}}}}
+defaults: {{semantic: "off"}}
 """
 
 
