@@ -18,6 +18,8 @@ _EARLIER: Final = 40
 _LATER: Final = 12
 """Of those that came after: they count when a question is asked again once its answer has expired."""
 _BLOCK: Final = 256
+_NEAR: Final = 0.5
+"""Most neighbours that matter are nearer than that: only where they are few is the whole row looked through."""
 
 
 class Nearest(NamedTuple):
@@ -43,11 +45,10 @@ def nearest_within(
     """
     for start in range(0, len(members), _BLOCK):
         block = vectors[start : start + _BLOCK] @ vectors.T
-        for row, similarities in enumerate(block):
-            own = start + row
-            similarities[own] = -1.0
-            if similarities.max() < floor:
-                continue
+        rows = np.arange(len(block))
+        block[rows, start + rows] = -1.0
+        for row in np.flatnonzero(block.max(1) >= floor).tolist():
+            similarities, own = block[row], start + row
             near = np.concatenate(
                 (_top(similarities[:own], _EARLIER), own + 1 + _top(similarities[own + 1 :], _LATER))
             )
@@ -56,6 +57,10 @@ def nearest_within(
 
 
 def _top(similarities: NDArray[np.float32], count: int) -> NDArray[np.intp]:
+    """Places of the highest, in any order."""
     if len(similarities) <= count:
         return np.arange(len(similarities))
-    return np.argpartition(-similarities, count)[:count]
+    near = np.flatnonzero(similarities >= _NEAR)
+    if len(near) < count:
+        return np.argpartition(-similarities, count)[:count]
+    return near[np.argpartition(-similarities[near], count - 1)[:count]]
