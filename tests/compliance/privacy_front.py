@@ -88,9 +88,12 @@ class Person:
         """How a question is answered."""
         return str(self.ask(server, question, **fields)[0]["x-askonce-outcome"])
 
-    def job(self, server: Server, question: str, name: str, **fields: Any) -> None:
+    def job(
+        self, server: Server, question: str, name: str, headers: dict[str, str] | None = None, **fields: Any
+    ) -> None:
         """Hands in a job of the batch lane."""
-        self.ask(server, question, {"X-Askonce-Lane": "batch", "X-Request-Id": name}, **fields)
+        told = {"X-Askonce-Lane": "batch", "X-Request-Id": name, **(headers or {})}
+        self.ask(server, question, told, **fields)
 
     def done(self, server: Server, name: str) -> Any:
         """A job, once it has ended."""
