@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
 PATH = "/admin/cache/invalidate"
 SUPPORT = {"X-Askonce-Feature": "support"}
 FIRST, SECOND, OTHER = (

@@ -12,6 +12,7 @@ from servers import Server, gateway, until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.slow
 PATH = "/admin/explain"
 FULL = {"X-Askonce-Feature": "support"}
 SECRET = {"X-Askonce-Feature": "secret"}

@@ -58,6 +58,7 @@ def test_a_rotated_key_overlaps_with_its_successor(server: Server, admin: Admin,
     assert admin.ask("POST", f"/admin/keys/{new['id']}/rotate", {})[1]["error"]["code"] == "key_revoked"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
 def test_keys_and_revocations_survive_the_process(
     tmp_path: Path, provider: Server, question: str, end: signal.Signals
@@ -111,6 +112,7 @@ def test_what_can_not_be_done_is_refused_with_the_reason(admin: Admin) -> None:
     assert admin.ask("POST", "/admin/keys", {"tenant": "acme"}, {"Authorization": "Bearer acme"})[0] == 401
 
 
+@pytest.mark.slow
 def test_without_tenants_there_are_no_keys_to_issue(tmp_path: Path, provider: Server) -> None:
     """Where callers present the provider's own keys, the gateway has none to give."""
     sections = {"tenants": "", "store": "'memory:'", "features": "{}"}

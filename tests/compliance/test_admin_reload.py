@@ -55,6 +55,7 @@ def test_a_good_file_takes_effect_at_once_and_whole(tmp_path: Path, provider: Se
         assert admin.trail("reload")[0]["applied"] == told["applied"]
 
 
+@pytest.mark.slow
 def test_a_broken_file_changes_nothing_and_is_told_as_check_tells_it(
     tmp_path: Path, provider: Server, question: str
 ) -> None:
@@ -76,6 +77,7 @@ def test_a_broken_file_changes_nothing_and_is_told_as_check_tells_it(
         assert chat(server, "acme", question) == "exact"
 
 
+@pytest.mark.slow
 def test_a_signal_does_the_same(tmp_path: Path, provider: Server, question: str) -> None:
     """SIGHUP with a broken file is an error in the log and nothing more; with a good one it takes effect."""
     with gateway(tmp_path, tenants_config(tmp_path, provider.base_url)) as server:
@@ -93,6 +95,7 @@ def test_a_signal_does_the_same(tmp_path: Path, provider: Server, question: str)
         assert [act["actor"] for act in acts] == ["SIGHUP", "SIGHUP"]
 
 
+@pytest.mark.slow
 def test_what_can_not_change_is_named(tmp_path: Path, provider: Server, question: str) -> None:
     """A new place to listen, other upstreams and the like wait for a restart; the rest of the file is in force."""
     with gateway(tmp_path, tenants_config(tmp_path, provider.base_url)) as server:
@@ -115,6 +118,7 @@ def test_what_can_not_change_is_named(tmp_path: Path, provider: Server, question
         assert set(Admin(server).post("/admin/reload", {})["needs_restart"]) == set(told["needs_restart"])
 
 
+@pytest.mark.slow
 def test_tenants_can_not_come_or_go(tmp_path: Path, provider: Server, question: str) -> None:
     """Opening the gateway to everybody, or closing it, is no matter of a signal: refused, nothing changed."""
     with gateway(tmp_path, tenants_config(tmp_path, provider.base_url)) as server:
@@ -126,6 +130,7 @@ def test_tenants_can_not_come_or_go(tmp_path: Path, provider: Server, question: 
         assert chat(server, "anybody", question) == "invalid_api_key"
 
 
+@pytest.mark.slow
 def test_administrators_change_too(tmp_path: Path, provider: Server) -> None:
     """The old administrator's key ends with the reload that takes it out."""
     with gateway(tmp_path, tenants_config(tmp_path, provider.base_url)) as server:
@@ -135,6 +140,7 @@ def test_administrators_change_too(tmp_path: Path, provider: Server) -> None:
         assert server.send("GET", "/admin/trail", None, bearer("other-admin"))[0] == 200
 
 
+@pytest.mark.slow
 def test_issued_keys_follow_their_tenant(tmp_path: Path, provider: Server, question: str) -> None:
     """A key of a tenant that is taken out ends with it, and is back when the tenant is."""
     with gateway(tmp_path, tenants_config(tmp_path, provider.base_url)) as server:
@@ -150,6 +156,7 @@ def test_issued_keys_follow_their_tenant(tmp_path: Path, provider: Server, quest
         assert chat(server, key, question) == "fresh"
 
 
+@pytest.mark.slow
 def test_a_flight_under_way_keeps_what_it_began_with(tmp_path: Path, slow: Server, question: str) -> None:
     """A request whose feature goes while it waits is answered, and its answer is kept as its policy said."""
     with gateway(tmp_path, tenants_config(tmp_path, slow.base_url)) as server:
@@ -165,6 +172,7 @@ def test_a_flight_under_way_keeps_what_it_began_with(tmp_path: Path, slow: Serve
         assert chat(server, "acme-2", question) == "exact", "the same tenant: the same key"
 
 
+@pytest.mark.slow
 def test_without_a_file_there_is_nothing_to_read_again(tmp_path: Path, provider: Server) -> None:
     """A gateway that the environment configures says so, and lives on."""
     environment = {

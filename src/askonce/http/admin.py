@@ -14,6 +14,7 @@ from askonce.http.admin_fields import limit
 from askonce.http.admin_gateway import gateway_routes
 from askonce.http.admin_limits import limit_routes
 from askonce.http.admin_privacy import privacy_routes
+from askonce.http.admin_transfer import transfer_routes
 from askonce.http.rest import json_body, json_response, refusing
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def admin_routes(running: Running, access: AdminAccess) -> list[Route]:
         Route("/admin/trail", refusing(admin.trail)),
         *cache_routes(running, access),
         *privacy_routes(running, access),
+        *transfer_routes(running, access),
         *explain_routes(running, access),
         *gateway_routes(running, access),
         *limit_routes(running, access),

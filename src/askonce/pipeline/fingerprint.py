@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from askonce.model import Caller, Json, Policy, Request, Route
 
-__all__ = ["Parsed", "fingerprint", "parse", "rerouted"]
+__all__ = ["FORMAT", "Parsed", "fingerprint", "parse", "rerouted"]
 
-_FORMAT: Final = "askonce/1"
+FORMAT: Final = "askonce/1"
 """Part of every key: another canonical form needs another number, lest old answers be found under new meanings."""
 _PROVIDER_TEMPERATURE: Final = 1.0
 """What a request without `temperature` is taken to run at."""
@@ -149,7 +149,7 @@ def fingerprint(  # noqa: PLR0917 - six ingredients, one call site
         unmatched = unmatched or ("turns" if turns > policy.max_turns else "")
     if owner is not None:
         form = canonical(parsed.endpoint, parsed.settled, route.model)
-        named = (_FORMAT, owner, parsed.endpoint, route.upstream, route.model, sorted(options))
+        named = (FORMAT, owner, parsed.endpoint, route.upstream, route.model, sorted(options))
         digest = hashlib.sha256(orjson.dumps(named) + form.context)
         text = form.text
         if not unmatched and (text is None or not text or text.isspace()):

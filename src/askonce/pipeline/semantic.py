@@ -80,6 +80,16 @@ class SemanticTier:
         return self._embedder is not None and request.policy.semantic is not SemanticMode.OFF
 
     @property
+    def engine(self) -> str:
+        """Identity of the vectors that are compared; "" without an embedder."""
+        return "" if self._embedder is None else self._embedder.engine
+
+    @property
+    def dimensions(self) -> int:
+        """Length of those vectors; 0 without an embedder."""
+        return 0 if self._embedder is None else self._embedder.dimensions
+
+    @property
     def backlog(self) -> int:
         """Questions that still wait for their vector."""
         return len(self._backlog)

@@ -9,6 +9,7 @@ from askonce.administration.explanation import Explainer
 from askonce.administration.keys import Keys
 from askonce.matching.budget import Budget
 from askonce.observe.log import configure_logging
+from askonce.pipeline.threads import Threads
 from askonce.wiring.adapters import policy, price_table, tenants
 from askonce.wiring.allowances import rulebook, take_up_spending
 from askonce.wiring.reload import Part, Reload
@@ -36,6 +37,7 @@ class Administration:
     recent: Recent
     reload: Reload
     explainer: Explainer
+    transfers: Threads
 
     async def start(self) -> None:
         """Takes up the issued keys."""
@@ -45,6 +47,7 @@ class Administration:
         """Ends what runs."""
         await self.reload.close()
         self.explainer.close()
+        self.transfers.close()
         await self.keys.close()
 
 
@@ -63,7 +66,7 @@ def administration(
         Part(("audit.daily_limit_usd",), lambda new: _purse(new, semantics)),
         Part(("log.level", "log.requests"), lambda new: _logging(new, adapters)),
     ]
-    return Administration(keys, adapters.recent, reload, Explainer(gateway))
+    return Administration(keys, adapters.recent, reload, Explainer(gateway), Threads(1, "transfer"))
 
 
 def _at_once() -> None:

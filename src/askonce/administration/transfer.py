@@ -1,0 +1,271 @@
+"""Entries carried from one gateway to another, or to a later day: a stream out, and a stream in, neither ever whole in memory.
+
+An entry's key is made of who may share it and what was asked: an import changes neither. It is of use where requests
+come to the same keys, and never shown to anybody else.
+"""
+
+from __future__ import annotations
+
+import hmac
+import zlib
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from askonce.administration.lines import FORMAT, VERSION, end_line, entry_line, kept_from
+from askonce.errors import Refusal
+from askonce.pipeline.fingerprint import FORMAT as KEY_FORMAT
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Sequence
+
+    from askonce.gateway import Gateway
+    from askonce.model import Entry, Json, Question
+    from askonce.pipeline.threads import Threads
+    from askonce.ports import Kept, Selection
+
+__all__ = ["Import", "Lines", "export"]
+
+_AT_ONCE: Final = 100
+_GZIP: Final = 31
+"""zlib's name for gzip's own header and trailer."""
+_PIECE_BYTES: Final = 256 * 1024
+_TOLD: Final = 20
+_MOST_BACKLOG: Final = 9_000
+"""Questions that may wait for their vector: what the semantic tier remembers of them is bounded."""
+
+
+async def export(
+    gateway: Gateway, selection: Selection, threads: Threads, *, compressed: bool
+) -> AsyncIterator[bytes]:
+    """The live entries that a selection means, as lines. A stream without its last line is incomplete.
+
+    Raises OSError where the disk can't be read any more.
+    """
+    store, now, count = gateway.parts.store, gateway.parts.clock.now(), 0
+    pack = zlib.compressobj(wbits=_GZIP) if compressed else None
+
+    def packed(pieces: Sequence[bytes]) -> bytes:
+        whole = b"".join(pieces)
+        return whole if pack is None else pack.compress(whole)
+
+    yield packed([await _header(gateway)])
+    async for batch in store.select(selection):
+        keys = [one.key for one in batch if one.expires_at > now]
+        for start in range(0, len(keys), _AT_ONCE):
+            kept = await store.contents(keys[start : start + _AT_ONCE])
+            count += len(kept)
+            yield await threads.run(lambda some: packed([entry_line(one) for one in some]), kept)
+    yield packed([end_line(count)])
+    if pack is not None:
+        yield pack.flush()
+
+
+async def _header(gateway: Gateway) -> bytes:
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "keys": KEY_FORMAT,
+        "secret": await _secret_mark(gateway),
+        "exported_at": gateway.parts.clock.now(),
+    }
+    return orjson.dumps(header, option=orjson.OPT_APPEND_NEWLINE)
+
+
+async def _secret_mark(gateway: Gateway) -> str:
+    """Tells stores' secrets apart without telling them."""
+    return hmac.digest(await gateway.parts.store.secret(), b"export", "sha256").hex()[:16]
+
+
+class Lines:
+    """Lines from pieces of a stream, perhaps compressed; blocking, for a thread.
+
+    Memory holds a piece, a line, and a bounded part of what a compressed piece comes to. A line that is too long is
+    let go of while it comes.
+    """
+
+    def __init__(self, max_bytes: int, *, compressed: bool) -> None:
+        self._max_bytes = max_bytes
+        self._unpack = zlib.decompressobj(wbits=_GZIP) if compressed else None
+        self._waiting = b""
+        self._line = bytearray()
+        self._too_long = False
+        self._number = 0
+
+    def feed(self, piece: bytes) -> None:
+        """A piece of the stream; take all lines before the next one."""
+        self._waiting += piece
+
+    def take(self, *, ended: bool = False) -> list[tuple[int, Any]] | None:
+        """The next lines, parsed, with their numbers; a ValueError stands for a bad one. None: feed more.
+
+        Raises ValueError: the stream isn't what it says to be compressed with.
+        """
+        if not self._waiting and not (ended and self._line):
+            return None
+        text = self._unpacked()
+        if ended and self._unpack is not None and not self._waiting:
+            text += self._unpack.flush()
+        if ended and not self._waiting and not text.endswith(b"\n"):
+            text += b"\n"
+        return [(number, _parsed(line)) for number, line in self._split(text)]
+
+    def _unpacked(self) -> bytes:
+        waiting = self._waiting
+        if self._unpack is None:
+            self._waiting = b""
+            return waiting
+        try:
+            text = self._unpack.decompress(waiting, _PIECE_BYTES)
+        except zlib.error:
+            raise ValueError("the body is not gzip, as its Content-Encoding says") from None
+        self._waiting = self._unpack.unconsumed_tail
+        return text
+
+    def _split(self, text: bytes) -> Iterator[tuple[int, bytes | None]]:
+        """Whole lines with their numbers; None for one that was too long."""
+        *whole, rest = text.split(b"\n")
+        for piece in whole:
+            self._extend(piece)
+            self._number += 1
+            line = None if self._too_long else bytes(self._line)
+            self._line.clear()
+            self._too_long = False
+            if line is None or line.strip():
+                yield self._number, line
+        self._extend(rest)
+
+    def _extend(self, piece: bytes) -> None:
+        if self._too_long or len(self._line) + len(piece) > self._max_bytes:
+            self._too_long = True
+            self._line.clear()
+            return
+        self._line += piece
+
+
+def _parsed(line: bytes | None) -> Json | ValueError:
+    if line is None:
+        return ValueError("the line is too long")
+    try:
+        parsed = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return ValueError("it is no JSON")
+    return parsed if isinstance(parsed, dict) else ValueError("it is no JSON object")
+
+
+@dataclass(slots=True)
+class Import:
+    """Takes entries in, and counts what becomes of them.
+
+    Attributes:
+        gateway: Where they go.
+        threads: Where lines are read.
+        dry_run: Whether nothing is kept.
+        entries: Entries taken.
+        links: Links taken.
+        unindexed: Questions taken whose vector has to wait for the next restart.
+        skipped: Entries that weren't taken, by reason: `expired`, `newer-known`.
+        bad: Lines that are no entries.
+        problems: The first of them: number and what is wrong.
+        complete: Whether the stream's last line came, and the numbers agree.
+        same_secret: Whether the export comes from a store with the same secret; None before the header.
+    """
+
+    gateway: Gateway
+    threads: Threads
+    dry_run: bool = False
+    entries: int = 0
+    links: int = 0
+    unindexed: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+    bad: int = 0
+    problems: list[tuple[int, str]] = field(default_factory=list)
+    complete: bool = False
+    same_secret: bool | None = None
+
+    async def take(self, lines: Sequence[tuple[int, Any]]) -> None:
+        """Some lines, in their order. Raises Refusal where the first one isn't an export's."""
+        if lines and self.same_secret is None:
+            await self._begin(lines[0][1])
+            lines = lines[1:]
+        semantic = self.gateway.parts.semantic
+        for number, read in await self.threads.run(_read_all, lines, semantic.engine, semantic.dimensions):
+            if isinstance(read, ValueError):
+                self.bad += 1
+                if len(self.problems) < _TOLD:
+                    self.problems.append((number, str(read)))
+            elif isinstance(read, dict):
+                said = read["end"].get("entries") if isinstance(read["end"], dict) else None
+                self.complete = said == self.entries + sum(self.skipped.values()) + self.bad
+            else:
+                await self._keep(read)
+        if not self.dry_run:
+            await self.gateway.parts.store.flush()
+
+    async def _begin(self, header: Any) -> None:
+        if not isinstance(header, dict) or header.get("format") != FORMAT:
+            raise Refusal(
+                400, "not_an_export", "The first line must be that of an export of GET /admin/cache/export."
+            )
+        if header.get("version") != VERSION or header.get("keys") != KEY_FORMAT:
+            sentence = (
+                f"This export has version {VERSION!r} or keys {KEY_FORMAT!r} in another form: export it anew."
+            )
+            raise Refusal(422, "other_version", sentence)
+        self.same_secret = header.get("secret") == await _secret_mark(self.gateway)
+
+    async def _keep(self, kept: Kept) -> None:
+        parts, now = self.gateway.parts, self.gateway.parts.clock.now()
+        entry = self._timely(kept.entry, now)
+        if entry.expires_at <= now:
+            self.skipped["expired"] += 1
+            return
+        known = await parts.store.get(entry.key)
+        if known is not None and known.link is None and known.entry.created_at >= entry.created_at:
+            self.skipped["newer-known"] += 1
+            return
+        self.entries += 1
+        self.links += len(kept.links)
+        if self.dry_run:
+            return
+        parts.store.put(entry, kept.question)
+        self._index(kept.question)
+        for link, question in kept.links:
+            parts.store.link(replace(link, expires_at=min(link.expires_at, entry.expires_at)), question)
+            self._index(question)
+
+    def _timely(self, entry: Entry, now: float) -> Entry:
+        """The entry, kept no longer than this gateway keeps answers of its feature from now on."""
+        policies = self.gateway.parts.policies
+        policy = policies.named(entry.feature) or policies.named("default")
+        longest = now + policy.ttl_s if policy is not None else entry.expires_at
+        return replace(entry, expires_at=min(entry.expires_at, longest))
+
+    def _index(self, question: Question | None) -> None:
+        if question is None:
+            return
+        semantic = self.gateway.parts.semantic
+        if question.vector is None and semantic.backlog >= _MOST_BACKLOG:
+            self.unindexed += 1
+        elif semantic.engine:
+            semantic.add(question)
+
+
+def _read_all(
+    lines: Sequence[tuple[int, Any]], engine: str, dimensions: int
+) -> list[tuple[int, Kept | Json | ValueError]]:
+    """Entries from parsed lines; the last line comes back as it is."""
+    return [(number, _read(line, engine, dimensions)) for number, line in lines]
+
+
+def _read(line: Any, engine: str, dimensions: int) -> Kept | Json | ValueError:
+    if isinstance(line, ValueError):
+        return line
+    if "end" in line:
+        return {"end": line["end"]}
+    try:
+        return kept_from(line, engine, dimensions)
+    except ValueError as problem:
+        return problem
