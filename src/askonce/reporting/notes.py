@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
     from askonce.reporting.figures import Figures
 
-__all__ = ["notes"]
+__all__ = ["cautions", "notes"]
 
 
-def notes(figures: Figures, prices_as_of: str) -> Iterator[str]:
-    """Sentences, those that matter most first."""
+def cautions(figures: Figures) -> Iterator[str]:
+    """What the amounts leave out: to be read before them."""
     sums = figures.whole.sums
     if sums.unpriced:
         yield (
@@ -27,6 +27,10 @@ def notes(figures: Figures, prices_as_of: str) -> Iterator[str]:
             f"{count(sums.unsettled)} calls were cut off before the upstream said what they took. They may have cost "
             f"{dollars(sums.unsettled_nanousd)} more; that estimate is in no other amount."
         )
+
+
+def notes(figures: Figures, prices_as_of: str) -> Iterator[str]:
+    """How the figures are meant."""
     yield (
         "Saved is what upstream calls would have cost that weren't made, or cost less; net takes off what audits cost. "
         "The prompt cache's part is the provider's discount, most of which you would have without a gateway."

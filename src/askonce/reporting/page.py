@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from askonce.reporting import plots, tables, wording
-from askonce.reporting.notes import notes
+from askonce.reporting.notes import cautions, notes
 from askonce.reporting.wording import count, dollars, share
 
 if TYPE_CHECKING:
@@ -47,22 +48,18 @@ def as_html(figures: Figures, suggestions: Sequence[Suggestion], prices_as_of: s
         loader=PackageLoader("askonce.reporting"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_plain,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     rows = tables.rows(figures, _MOST_ROWS) if figures.terms.by else None
+    environment.filters["coded"] = _coded
     return environment.get_template("report.html").render(
         span=wording.spell(figures.terms.span),
-        where={name: wording.plain(value) for name, value in figures.terms.where.items()},
+        where=figures.terms.where,
+        cautions=list(cautions(figures)),
         cards=list(_cards(figures.whole, figures.before)),
-        suggestions=[
-            one._replace(
-                subject=wording.plain(one.subject),
-                finding=wording.plain(one.finding),
-                advice=wording.plain(one.advice),
-            )
-            for one in suggestions
-        ],
+        suggestions=suggestions,
         plots=list(_plots(figures)),
         rows=rows,
         totals=tables.totals(figures),
@@ -71,10 +68,20 @@ def as_html(figures: Figures, suggestions: Sequence[Suggestion], prices_as_of: s
     )
 
 
+def _plain(value: object) -> object:
+    """What stands for a value: strangers' texts without what nobody can see."""
+    return wording.plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _coded(text: str) -> Markup:
+    """What stands between backticks as code; everything is escaped first."""
+    return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(wording.plain(text)))))  # noqa: S704 - escaped
+
+
 def _cards(now: Tally, before: Tally | None) -> Iterator[_Card]:
     def grown(of: Callable[[Tally], int]) -> str:
-        change = wording.change(of(now), None if before is None else of(before))
-        return f"{change} against the span before" if change else ""
+        change = "" if before is None else wording.change(of(now), of(before))
+        return f"{change} on the span before" if change else ""
 
     yield _Card("Net saving", dollars(now.net_nanousd), grown(lambda tally: tally.net_nanousd))
     without = now.sums.spent_nanousd + now.net_nanousd
@@ -87,7 +94,7 @@ def _cards(now: Tally, before: Tally | None) -> Iterator[_Card]:
     rate, points = now.hit_rate(), ""
     if before is not None:
         points = wording.points(rate, before.hit_rate())
-    yield _Card("Answered without a call", share(rate), f"{points} against the span before" if points else "")
+    yield _Card("Answered without a call", share(rate), f"{points} on the span before" if points else "")
     yield _Card("Requests", count(now.sums.requests), grown(lambda tally: tally.sums.requests))
 
 
@@ -104,7 +111,7 @@ def _plots(figures: Figures) -> Iterator[_Plot]:
     )
     yield _Plot(
         "What was spent and saved",
-        f"Dollars by {width}: the whole bar is what the same answers would have cost. {dollars(whole.sums.spent_nanousd)} "
+        f"Dollars by {width}: the whole bar, but for audits, is what the same answers would have cost. {dollars(whole.sums.spent_nanousd)} "
         f"was spent, {dollars(whole.sums.saved_nanousd)} saved.",
         Markup(plots.money(figures)),  # noqa: S704
         tables.money_by_time(figures),

@@ -7,6 +7,7 @@ suits light and dark. Text stays text.
 from __future__ import annotations
 
 import io
+import math
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -55,6 +56,7 @@ _STYLE: Final[dict[Any, Any]] = {
     "legend.frameon": False,
 }
 _METADATA: Final = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+_NANO: Final = 1e9
 _MOST_TICKS: Final = 8
 _MOST_ROWS: Final = 12
 _HOUR: Final = 1
@@ -87,7 +89,11 @@ def money(figures: Figures) -> str:
         for layer in SAVINGS
     }
     return _over_time(
-        figures, {"spent": ("spent", spent), **saved}, lambda value: wording.dollars(round(value))
+        figures,
+        {"spent": ("spent", spent), **saved},
+        _axis_dollars(
+            max(map(sum, zip(spent, *(values for _, values in saved.values()), strict=True)), default=0)
+        ),
     )
 
 
@@ -104,7 +110,8 @@ def feature_savings(figures: Figures) -> str:
                 colour = _STAND_INS[layer.replace("_", "-")]
                 axes.barh(range(len(names)), width, 0.62, left, color=colour, label=SAVING_NAMES[layer])
             left += width
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: wording.dollars(round(value))))
+        form = _axis_dollars(left.max(initial=0))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: form(value)))
         axes.xaxis.set_major_locator(MaxNLocator(6))
         axes.grid(axis="x")
         _legend(figure, axes)
@@ -151,13 +158,14 @@ def quality(figures: Figures) -> str:
                 "o",
                 color=_STAND_INS["semantic"],
                 markersize=8,
+                clip_on=False,
                 markeredgecolor=_STAND_INS["card"],
             )
             if budget is not None:
                 axes.plot(
                     [budget, budget], [place - 0.38, place + 0.38], color=_STAND_INS["refused"], linewidth=2.5
                 )
-        axes.plot([], [], "o-", color=_STAND_INS["semantic"], linewidth=5, label="measured, with 95 % bounds")
+        axes.plot([], [], color=_STAND_INS["semantic"], linewidth=5, label="measured, with 95 % bounds")
         axes.plot([], [], color=_STAND_INS["refused"], linewidth=2.5, label="promised at most")
         shown = [value for _, rate, budget in judged for value in (rate.high, budget or 0.0)]
         axes.set_xlim(0, min(1.0, 1.1 * max(shown, default=1.0)))
@@ -199,6 +207,12 @@ def _over_time(
         axes.grid(axis="y")
         _legend(figure, axes)
         return _svg(figure, next(iter(series)).replace(" ", "-"))
+
+
+def _axis_dollars(most_nanousd: float) -> Callable[[float], str]:
+    """Dollars with as many digits as an axis up to there takes."""
+    digits = max(2, 2 - math.floor(math.log10(most_nanousd / _NANO))) if most_nanousd else 2
+    return lambda nanousd: f"${nanousd / _NANO:,.{digits if most_nanousd < _NANO else 2}f}"
 
 
 def _label(figures: Figures, place: int) -> str:

@@ -27,18 +27,35 @@ _NOTABLE: Final = 0.05
 """A share below that isn't worth a change."""
 _MATCH: Final = "match"
 _BYPASSED: Final = {
-    "high-temperature": "their temperature is above the policy's `max_temperature`: raise it where answers needn't vary",
-    "no-store": "they say `Cache-Control: no-store`: drop the header where answers may be kept",
-    "no-tenant": "they carry no credential that tells whose they are: give callers keys",
-    "no-user": "they name no `user`, and the feature's `scope` is `user`: send one, or widen the scope",
+    "high-temperature": (
+        "their temperature is above `max_temperature`",
+        "Raise `max_temperature` where answers needn't vary; callers may as well send a lower temperature.",
+    ),
+    "no-store": ("they say `Cache-Control: no-store`", "Drop the header where answers may be kept."),
+    "no-tenant": ("they carry no credential that tells whose they are", "Give callers keys."),
+    "no-user": (
+        "they name no `user`, and the feature's `scope` is `user`",
+        "Send `user`, or widen the scope where users may share answers.",
+    ),
 }
+"""Why requests shared nothing, and what to do about it."""
 _UNMATCHED: Final = {
-    "tools": "they carry tools: `semantic_tools: on` matches them too, where the tools have no side effects",
-    "turns": "their conversations have more turns than `max_turns`",
-    "embedder-busy": "the embedder's queue was full: give `embedder.workers` more threads",
-    "embedder-slow": "the embedder took too long: give `embedder.workers` more threads, or the machine more cores",
-    "verifier-busy": "too many long questions were being judged: the machine has too few cores for them",
+    "tools": (
+        "they carry tools",
+        "`semantic_tools: on` has them looked up too: for tools without side effects.",
+    ),
+    "turns": (
+        "their conversations have more turns than `max_turns`",
+        "Raise `max_turns` with care: see audits.",
+    ),
+    "embedder-busy": ("the embedder's queue was full", "Give `embedder.workers` more threads."),
+    "embedder-slow": (
+        "the embedder took too long",
+        "Give `embedder.workers` more threads, or the machine more cores.",
+    ),
+    "verifier-busy": ("too many long questions were being judged", "Give the machine more cores."),
 }
+"""Why misses weren't looked up semantically, and what to do about it."""
 
 
 class Suggestion(NamedTuple):
@@ -140,14 +157,15 @@ def _unmatched(figures: Figures, feature: str) -> Iterator[Suggestion]:
     for mode in ("shadow", "on"):
         both.update(_decided(figures, feature, mode))
     total = both.total()
-    for reason, advice in _UNMATCHED.items():
+    for reason, (cause, advice) in _UNMATCHED.items():
         number = both[reason]
         if number >= _FEWEST and number >= _NOTABLE * total:
             yield Suggestion(
                 f"unmatched-{reason}",
                 feature,
-                f"{count(number)} of {count(total)} misses ({share(number / total)}) weren't looked up semantically.",
-                f"The reason is that {advice}.",
+                f"{count(number)} of {count(total)} misses ({share(number / total)}) weren't looked up semantically: "
+                f"{cause}.",
+                advice,
             )
 
 
@@ -180,12 +198,8 @@ def _reasons(figures: Figures) -> Iterator[Suggestion]:
             else count(number)
         )
         if outcome == "bypass" and reason in _BYPASSED:
-            yield Suggestion(
-                f"bypass-{reason}",
-                feature,
-                f"{of_all} bypassed every cache.",
-                f"The reason is that {_BYPASSED[reason]}.",
-            )
+            cause, advice = _BYPASSED[reason]
+            yield Suggestion(f"bypass-{reason}", feature, f"{of_all} bypassed every cache: {cause}.", advice)
         elif outcome == "refused":
             yield Suggestion(
                 f"refused-{reason}",

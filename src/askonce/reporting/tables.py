@@ -120,7 +120,7 @@ def questions(figures: Figures, most: int) -> Table:
     cells = [
         [
             wording.question(one.text, one.key),
-            wording.plain(one.feature),
+            one.feature,
             count(one.requests),
             dollars(one.saved_nanousd),
         ]
@@ -153,7 +153,7 @@ def money_by_time(figures: Figures) -> Table:
             wording.moment(hour),
             dollars(tally.sums.spent_nanousd),
             *_saved(tally),
-            dollars(-tally.audits_nanousd),
+            dollars(tally.audits_nanousd),
         ]
         for hour, tally in figures.buckets
     ]
@@ -165,7 +165,7 @@ def savings_by_feature(figures: Figures, most: int) -> Table:
     """What was saved, feature by feature, by layer."""
     ordered = sorted(figures.features.items(), key=lambda each: -each[1].net_nanousd)[:most]
     cells = [
-        [wording.plain(name), *_saved(tally), dollars(-tally.audits_nanousd), dollars(tally.net_nanousd)]
+        [name, *_saved(tally), dollars(tally.audits_nanousd), dollars(tally.net_nanousd)]
         for name, tally in ordered
     ]
     names = [*(SAVING_NAMES[name] for name in SAVINGS), "less: audits", "net"]
@@ -217,7 +217,7 @@ def _money(lines: _Lines) -> Iterator[_Line]:
     yield lines.amount("spent", lambda tally: tally.sums.spent_nanousd)
     for layer in SAVINGS:
         yield lines.amount(f"saved: {SAVING_NAMES[layer]}", partial(Tally.saved_by, layer=layer))
-    yield lines.amount("less: audits", lambda tally: -tally.audits_nanousd)
+    yield lines.amount("less: audits", lambda tally: tally.audits_nanousd)
     yield lines.amount("net saving", lambda tally: tally.net_nanousd)
 
 

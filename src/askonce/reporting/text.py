@@ -9,7 +9,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from askonce.reporting import tables, wording
-from askonce.reporting.notes import notes
+from askonce.reporting.notes import cautions, notes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,7 +32,9 @@ def write_text(
     """Prints everything; strangers' texts are never taken for markup."""
     console.print(Text(f"askonce report, {wording.spell(figures.terms.span)}", style="bold"))
     for name, value in figures.terms.where.items():
-        console.print(Text(f"only {name} {wording.plain(value)}"))
+        console.print(_text(f"only {name} {value}"))
+    for caution in cautions(figures):
+        console.print(_text(f"! {caution}"))
     for table in _tables(figures):
         console.print()
         console.print(_drawn(table))
@@ -59,10 +61,15 @@ def _tables(figures: Figures) -> Iterator[Table]:
 
 
 def _suggestion(one: Suggestion) -> Text:
-    text = Text(f"- {wording.plain(one.subject)}: {wording.plain(one.finding)} {wording.plain(one.advice)}")
+    text = _text(f"- {one.subject}: {one.finding} {one.advice}")
     if one.assumes:
         text.append(f" Assumes {one.assumes}.", style="dim")
     return text
+
+
+def _text(words: str) -> Text:
+    """Words that are neither markup nor what a terminal obeys."""
+    return Text(wording.plain(words))
 
 
 def _drawn(table: Table) -> RichTable:
@@ -76,5 +83,5 @@ def _drawn(table: Table) -> RichTable:
     for number, row in enumerate(table.rows):
         if number in table.rules:
             drawn.add_section()
-        drawn.add_row(*map(Text, row))
+        drawn.add_row(*map(_text, row))
     return drawn
