@@ -7,6 +7,7 @@ nothing is kept for it but its place, and what it is sent next is a whole pictur
 from __future__ import annotations
 
 import asyncio
+import itertools
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -74,6 +75,10 @@ class Feed:
             yield
         finally:
             self._viewers -= 1
+            if not self._viewers:
+                self._task.cancel()
+                self._task = self._latest = None
+                self._known.clear()
 
     async def events(self, welcome: Callable[[], bool]) -> AsyncIterator[bytes]:
         """A viewer's events, for as long as it is `welcome`: first the whole picture, then what changes."""
@@ -90,21 +95,15 @@ class Feed:
             await self._news.wait()
 
     async def _produce(self) -> None:
-        """Looks, until nobody is left who wants to see it."""
-        number = 0 if self._latest is None else self._latest.number + 1
-        try:
-            while self._viewers:
-                if number % _HISTORY_EVERY == 0 and self._reading is None:
-                    self._reading = asyncio.create_task(self._history.refresh(), name="history")  # noqa: TID251 - ends by itself
-                    self._reading.add_done_callback(self._read)
-                self._look(number)
-                number += 1
-                self._news.set()
-                self._news = asyncio.Event()
-                await asyncio.sleep(self._interval_s)
-        finally:
-            self._task = self._latest = None
-            self._known.clear()
+        """Looks, until the last viewer has left."""
+        for number in itertools.count():
+            if number % _HISTORY_EVERY == 0 and self._reading is None:
+                self._reading = asyncio.create_task(self._history.refresh(), name="history")  # noqa: TID251 - ends by itself
+                self._reading.add_done_callback(self._read)
+            self._look(number)
+            self._news.set()
+            self._news = asyncio.Event()
+            await asyncio.sleep(self._interval_s)
 
     def _read(self, reading: asyncio.Task[None]) -> None:
         self._reading = None

@@ -6,22 +6,31 @@ days in turn, since late charges and settlements still reach those. So history o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar
 
 from askonce.ports import Latency, Span, Sums
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
-    from askonce.ports import Books, Clock, Ledger
+    from askonce.ports import Books, Clock
 
-__all__ = ["DAYS", "HOURS", "History", "Period"]
+__all__ = ["DAYS", "HOURS", "History", "Period", "Readable"]
 
 HOURS: Final = 24
 DAYS: Final = 30
 _HOUR_S: Final = 3_600
 _OPEN_HOURS: Final = 2
 _Kinds = dict[tuple[str, str], Sums]
+_T = TypeVar("_T")
+
+
+class Readable(Protocol):
+    """What is asked of the ledger."""
+
+    async def read(self, work: Callable[[Books], _T]) -> _T:
+        """Reads the books as of now, in their thread. Raises OSError where they can't be read."""
+        ...
 
 
 class Period(NamedTuple):
@@ -60,7 +69,7 @@ class History:
         problem: What keeps the books from being read, "" where nothing does: what was read before is still shown.
     """
 
-    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, ledger: Readable, clock: Clock) -> None:
         self.problem = ""
         self._ledger = ledger
         self._clock = clock
