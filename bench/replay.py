@@ -323,7 +323,7 @@ def main() -> None:
     commands = parser.add_subparsers(required=True)
     large = commands.add_parser("size")
     large.add_argument("--requests", type=int, default=1_000_000)
-    large.add_argument("--questions", type=int, default=100_000)
+    large.add_argument("--questions", type=int, default=50_000)
     large.add_argument("--workers", type=int, default=2)
     large.set_defaults(measure=size)
     real = commands.add_parser("truth")

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["replay"]
 
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
-_QUESTIONS: Final = 100_000
+_QUESTIONS: Final = 50_000
 _PATIENCE_S: Final = 600.0
 
 
