@@ -22,7 +22,6 @@ KNOWN = Known(
     peers={"up": Peer("openai", "api.openai.com", 443)},
     own=Peer("", "127.0.0.1", 8080),
     models=frozenset({"gpt-4o", "gpt-4.1"}),
-    tenants=frozenset({"acme"}),
 )
 ANSWER = Answer(b"", b"", "gpt-4o-2024-08-06", "chatcmpl-", Usage(100, 20, 60), 5)
 
@@ -49,6 +48,10 @@ def record(model: str = "gpt-4o", **said: Any) -> Record:
         "answer_model": ANSWER.model,
     }  # fmt: skip
     return Record(**{**given, **said})
+
+
+def charge(share: Share) -> Charge:
+    return Charge("c", 0.0, "up", "m", Usage(1, 1), Usage(), 7, 0, 0, (share,))
 
 
 class Meters:
@@ -122,17 +125,16 @@ def test_names_that_callers_choose_are_no_labels() -> None:
     for number in range(2_000):
         meters.instruments.request(record(f"model-{number}", answer_model=f"m-{number}"))
         meters.instruments.call(call(f"model-{number}", answer=ANSWER))
-        shares = (Share(f"key:{number:012x}", "default", "fresh", 7),)
-        meters.instruments.charged(Charge("c", 0.0, "up", "m", None, Usage(), 7, 0, 0, shares))
-    meters.instruments.charged(
-        Charge("c", 0.0, "up", "m", None, Usage(), 7, 0, 0, (Share("acme", "f", "fresh", 7),))
-    )
+        meters.instruments.charged(charge(Share(f"key:{number:012x}", "default", "fresh", 7, "pass-through")))
+    meters.instruments.charged(charge(Share("acme", "f", "fresh", 7, "acme")))
+    meters.instruments.charged(charge(Share("acme", "lost", "fresh", 7, "acme"))._replace(usage=None))
     told = meters.told()
     assert max(len(points) for points in told.values()) == 2
     labels = {
         str(value) for points in told.values() for point in points for value in point.attributes.values()
     }
     assert {"other", "gpt-4o", "pass-through", "acme"} <= labels
+    assert "lost" not in labels
     assert not [label for label in labels if "model-" in label or "key:" in label]
 
 

@@ -153,13 +153,11 @@ class Known:
         peers: Who the upstreams are, by name.
         own: The gateway itself, as its callers see it.
         models: Models that the configuration or a price list names.
-        tenants: Configured tenants.
     """
 
     peers: Mapping[str, Peer]
     own: Peer
     models: frozenset[str]
-    tenants: frozenset[str]
 
 
 def provider_of(name: str, base_url: str) -> Peer:

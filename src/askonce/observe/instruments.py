@@ -44,7 +44,6 @@ class Instruments:
         self._names = names
         self._peers = known.peers
         self._models = known.models
-        self._tenants = known.tenants
         self._histograms: dict[str, Histogram] = {}
         self._counters: dict[str, Counter] = {}
         meter = self._meter
@@ -86,12 +85,11 @@ class Instruments:
             self._observe("first_token", endpoint, record.first_byte_s, attributes)
 
     def charged(self, charge: Charge) -> None:
-        """An upstream call is paid for."""
-        for share in charge.shares:
+        """An upstream call is paid for; nothing where nobody said what it took."""
+        for share in charge.shares if charge.usage is not None else ():
             if share.nanousd:
-                tenant = share.tenant if share.tenant in self._tenants else "pass-through"
                 own = {
-                    "askonce.tenant": tenant,
+                    "askonce.tenant": share.label,
                     "askonce.feature": share.feature,
                     "askonce.outcome": share.outcome,
                 }

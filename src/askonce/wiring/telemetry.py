@@ -55,7 +55,6 @@ def _known(settings: Settings, prices: Prices) -> Known:
         peers={one.name: _peer(one) for one in settings.upstreams},
         own=Peer("", settings.listen.host, settings.listen.port),
         models=frozenset(models) | prices.names,
-        tenants=frozenset(one.name for one in settings.tenants or ()),
     )
 
 
