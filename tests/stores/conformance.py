@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from askonce.model import Stored
+from askonce.model import Owner, Stored
 from askonce.stores import audits
 from stores.samples import FakeClock, audit, entry, key, link, question
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from askonce.ports import Store
 
 __all__ = ["StoreConformance", "all_audits", "unequal"]
+
+MARK, OTHER = b"m" * 16, b"o" * 16
+"""Keyed hashes of two users."""
 
 
 async def all_audits(store: Store, feature: str | None = None) -> list[Audit]:
@@ -280,3 +284,71 @@ class StoreConformance:
         assert store.kept("budget:support") == b""
         assert store.kept("budget:other") is None
         assert await store.secret() != store.kept("secret")
+
+    async def test_whose_something_is_outlives_the_memory(self, store: Store) -> None:
+        """Entries and links come back with their users, audits with whose they are."""
+        mine = replace(entry("a", tags=("x",)), users=(MARK, OTHER))
+        asked = replace(link("b", "a"), tenant="acme", users=(OTHER,))
+        judged = replace(audit(0), tenant="acme", users=(MARK, OTHER))
+        store.put(mine, question("a"))
+        store.link(asked, question("b"))
+        store.audited(judged)
+        await store.flush()
+        found = await store.get(key("b"))
+        assert found is not None
+        assert sorted(found.entry.users) == sorted(mine.users)
+        assert found.link == asked
+        assert await store.links_to(key("a")) == [asked]
+        assert unequal((await all_audits(store))[0], judged) == []
+
+    async def test_a_users_data_is_forgotten_and_nobody_elses(self, store: Store) -> None:
+        """Her entries, all links to them, her links to others' entries; other users' and other tenants' stay."""
+        store.put(replace(entry("mine"), users=(MARK,)), question("mine"))
+        store.link(replace(link("to-mine", "mine"), tenant="acme", users=(OTHER,)), None)
+        store.put(replace(entry("theirs"), users=(OTHER,)), question("theirs"))
+        store.link(replace(link("my-words", "theirs"), tenant="acme", users=(MARK,)), question("my-words"))
+        store.put(replace(entry("namesake"), tenant="zeta", users=(MARK,)), None)
+        store.audited(replace(audit(0), tenant="acme", users=(MARK,)))
+        store.audited(replace(audit(1), answer=key("mine")))
+        await store.flush()
+        planned = await store.owned(Owner("acme", MARK))
+        erased = await store.erase(Owner("acme", MARK))
+        assert set(planned.keys) == set(erased.keys) == {key("mine"), key("to-mine"), key("my-words")}
+        assert (planned.entries, planned.links) == (1, 2)
+        for name in ("mine", "to-mine", "my-words"):
+            assert await store.get(key(name)) is None
+        for name in ("theirs", "namesake"):
+            assert await store.get(key(name)) is not None
+        first, second = await all_audits(store)
+        assert (first.question, first.request_id, first.tenant, first.users) == (b"", "", "", ())
+        assert first.right == audit(0).right
+        assert (second.question, second.answer) == (key("q1"), b"")
+        assert (await store.owned(Owner("acme", MARK))).keys == ()
+
+    async def test_a_tenants_data_is_forgotten_before_it_is_committed_too(self, store: Store) -> None:
+        """What waits for the disk is erased as well, and the disk never hears of it."""
+        store.put(entry("a"), question("a"))
+        store.put(replace(entry("b"), tenant="zeta"), question("b"))
+        await store.erase(Owner("acme"))
+        assert store.peek(key("a")) is None
+        await store.flush()
+        assert await store.get(key("a")) is None
+        assert await store.get(key("b")) is not None
+        assert await store.scrub() == []
+        assert await store.get(key("b")) is not None
+
+    async def test_a_credentials_data_is_found_by_its_first_digits(self, store: Store) -> None:
+        """With all that is named under it; or, where a name is given, that alone."""
+        whole = "key:" + "ab12" * 16
+        for name, tenant in (
+            ("a", whole),
+            ("b", f"{whole}/north"),
+            ("c", f"{whole}/south"),
+            ("d", "key:cd" + "0" * 62),
+        ):
+            store.put(replace(entry(name), tenant=tenant), None)
+        await store.flush()
+        assert set((await store.owned(Owner("key:ab12ab12ab12"))).keys) == {key(name) for name in "abc"}
+        assert (await store.erase(Owner("key:ab12ab12ab12/north"))).keys == (key("b"),)
+        assert (await store.erase(Owner(whole))).entries == 2
+        assert await store.get(key("d")) is not None
