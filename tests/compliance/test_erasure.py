@@ -59,7 +59,8 @@ def test_a_user_is_erased_to_the_last_byte(tmp_path: Path, key: str) -> None:
             for person in (ZOE, MAX, ZETA):
                 live(server, person)
             server.stop(signal.SIGKILL)
-        (state / "askonce.db.corrupt-1").write_bytes(ZOE.topic.encode())
+        for aside in ("askonce.db.corrupt-1", "askonce.ledger.db.corrupt-1"):
+            (state / aside).write_bytes(ZOE.topic.encode())
         if not key:
             assert set(found(state, ZOE.topic)) & {"askonce.db", "askonce.db-wal"}
         with gateway(tmp_path, text) as server:
@@ -69,7 +70,7 @@ def test_a_user_is_erased_to_the_last_byte(tmp_path: Path, key: str) -> None:
             erased = erase(server, ZOE)
             assert (planned["answers"], planned["links"], planned["jobs"]) == (4, 1, 2)
             assert {**erased, "files_deleted": []} == planned
-            assert erased["files_deleted"] == ["askonce.db.corrupt-1"]
+            assert erased["files_deleted"] == ["askonce.db.corrupt-1", "askonce.ledger.db.corrupt-1"]
             assert found(state, *ZOE.words) == {}
             assert found(tmp_path, ZOE.user, ZOE.answer).keys() <= {"answers.jsonl"}
             for person in (MAX, ZETA):

@@ -40,8 +40,8 @@ def use(server: Server) -> None:
         f'{{"model": "cheap", "user": 7, "messages": "{ZOE.topic}"}}',
     ):
         assert server.post("/v1/chat/completions", spoilt.encode(), bearer("acme"))[0] == 400
-    broken = {"model": "cheap", "x_simulate": {"garbage": True, "attempts": 9}, "messages": []}
-    broken["messages"] = [{"role": "user", "content": f"Half of {ZOE.topic}"}]
+    messages = [{"role": "user", "content": f"Half of {ZOE.topic}"}]
+    broken = {"model": "cheap", "x_simulate": {"garbage": True, "attempts": 9}, "messages": messages}
     assert server.post("/v1/chat/completions", broken, bearer("acme"))[0] >= 500
     settled(server)
 

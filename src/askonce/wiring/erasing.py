@@ -70,7 +70,7 @@ class Erasing:
             kept = await self._adapters.store.erase(owner)
             self._unlearn(kept.keys)
             questions = await self._adapters.ledger.erase(owner, kept.keys)
-            files = await self._adapters.store.scrub()
+            files = [*await self._adapters.store.scrub(), *await self._adapters.ledger.scrub()]
             return Erasure(kept.entries, kept.links, kept.questions, jobs, questions, flights, tuple(files))
 
     def _stop(self, owner: Owner) -> int:

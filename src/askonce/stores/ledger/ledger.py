@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import structlog
 
+from askonce.stores.files import delete_aside
 from askonce.stores.ledger.erasing import count_questions, erase_questions, scrub
 from askonce.stores.ledger.file import LedgerFile
 from askonce.stores.ledger.journal import Journal
@@ -68,6 +69,7 @@ class SqliteLedger:
         self._page = Page(kinds)
         self._writing = asyncio.Lock()
         self._secret = b""
+        self._path = path
         self._unsettled_calls = 0
         self._prune_at = 0.0
         self._commits: set[asyncio.Task[None]] = set()
@@ -154,12 +156,15 @@ class SqliteLedger:
         return await self._in_file(lambda file: count_questions(file, owner, keys, self._secret))
 
     async def erase(self, owner: Owner, keys: Collection[bytes]) -> int:
-        """Forgets an owner's questions, on the disk too; sums stay. Returns how many rows. Raises OSError."""
+        """Forgets an owner's questions; sums stay. Returns how many rows. Raises OSError."""
         await self._written()
-        erased = await self._in_file(lambda file: erase_questions(file, owner, keys, self._secret))
+        return await self._in_file(lambda file: erase_questions(file, owner, keys, self._secret))
+
+    async def scrub(self) -> list[str]:
+        """Leaves nothing on the disk of what was forgotten; returns the files that it deleted. Raises OSError."""
         for _ in range(_SCRUB_TRIES):
             if await self._in_file(scrub):
-                return erased
+                return await asyncio.to_thread(delete_aside, self._path) if self._path is not None else []
             await asyncio.sleep(_SCRUB_TRY_S)
         raise OSError("the ledger's log is being read all the time and can't be emptied")
 
