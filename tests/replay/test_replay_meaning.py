@@ -43,32 +43,32 @@ async def meaning_of(texts: tuple[str, ...], classes: list[int] | None = None, t
 async def test_the_verifier_decides() -> None:
     """The same in other letters may answer; what is near and means something else may not, nor what isn't stored."""
     meaning = await meaning_of(TEXTS)
-    assert list(meaning.likely(1, [True] * 4, 0.98)) == [0]
-    assert list(meaning.likely(1, [False, True, True, True], 0.5)) == []
-    assert list(meaning.likely(2, [True, True, False, True], 0.98)) == []
+    assert list(meaning.likely(1, [True] * 4, 0.98, 0.8)) == [0]
+    assert list(meaning.likely(1, [False, True, True, True], 0.5, 0.8)) == []
+    assert list(meaning.likely(2, [True, True, False, True], 0.98, 0.8)) == []
 
 
 async def test_a_verdict_is_asked_for_once() -> None:
     """The same candidates are not judged again, whatever the threshold; new ones are."""
     meaning = await meaning_of((*TEXTS[:2], "How can I reset my password?", TEXTS[3]))
     for threshold in (0.9, 0.98, 0.99):
-        list(meaning.likely(1, [True, False, False, False], threshold))
+        list(meaning.likely(1, [True, False, False, False], threshold, 0.8))
     assert meaning.judged == 1
-    list(meaning.likely(1, [True, False, True, False], 0.9))
+    list(meaning.likely(1, [True, False, True, False], 0.9, 0.8))
     assert meaning.judged == 2
 
 
 async def test_what_refers_back_has_no_equivalent() -> None:
     """In a conversation, a text that refers to what was said before is matched with nothing."""
     texts = ("And what about that one?", "and what about that one")
-    assert list((await meaning_of(texts, turns=1)).likely(1, [True, True], 0.5)) == [0]
-    assert list((await meaning_of(texts, turns=2)).likely(1, [True, True], 0.5)) == []
+    assert list((await meaning_of(texts, turns=1)).likely(1, [True, True], 0.5, 0.8)) == [0]
+    assert list((await meaning_of(texts, turns=2)).likely(1, [True, True], 0.5, 0.8)) == []
 
 
 async def test_texts_without_an_embedding_are_left_out() -> None:
     """What the embedder doesn't take is no candidate and has none."""
     meaning = await meaning_of((TEXTS[0], TEXTS[0] + " please" * 2_000))
-    assert list(meaning.likely(1, [True, True], 0.1)) == []
+    assert list(meaning.likely(1, [True, True], 0.1, 0.8)) == []
 
 
 @pytest.mark.parametrize(("most", "count"), [(100, 12), (12, 12), (7, 7), (1, 1)])

@@ -153,7 +153,13 @@ class FixedMeaning(Meaning):
     def added(self, question: int) -> None:
         """Words don't count here."""
 
-    def likely(self, question: int, findable: Sequence[bool] | bytearray, threshold: float) -> Iterator[int]:
+    def likely(
+        self,
+        question: int,
+        findable: Sequence[bool] | bytearray,
+        threshold: float,
+        floor: float,  # noqa: ARG002 - all are near
+    ) -> Iterator[int]:
         other = self._alike.get(question)
         if other is not None and findable[other] and self._probability >= threshold:
             yield other
@@ -186,6 +192,21 @@ def test_equivalent_requests_join_hit_and_are_linked() -> None:
     ]
     expected = ["fresh", "semantic-joined", "semantic", "semantic", "fresh"]
     assert equivalents(arrivals, Scenario(ttl_s=60)) == expected
+
+
+def test_what_an_audit_confirms_can_be_found() -> None:
+    """A hit whose logged answer is the one that it got is found by others in turn; one that got another isn't."""
+    rules = rules_of()
+
+    def third(own: str) -> str:
+        arrivals = [arrival(0, "one", answer="yes"), arrival(3, "two", answer=own), arrival(6, "three")]
+        traffic = understand(arrivals, rules, pytest.fail)
+        meaning = FixedMeaning(traffic, {"two": "one", "three": "two"}, 0.9999)
+        found = play(traffic, applied(Scenario(), rules, packaged_verifier().calibration), meaning)
+        return Served(found.served[2]).word
+
+    assert third("Yes.") == "semantic"
+    assert third("no") == "fresh"
 
 
 def test_budgets_decide() -> None:

@@ -170,7 +170,9 @@ class _Bars:
             MofNCompleteColumn(),
             TimeRemainingColumn(),
         )
-        with Progress(*columns, console=self._console, transient=True) as progress:
+        with Progress(
+            *columns, console=self._console, transient=True, disable=not self._console.is_terminal
+        ) as progress:
             task = progress.add_task(name, total=total)
             yield lambda count: progress.advance(task, count)
 

@@ -59,7 +59,7 @@ def send_live(
     _check_keys(plan.keys, arrivals)
     console = Console(stderr=True, quiet=quiet)
     columns = (TextColumn("Sending"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[counts]}"))
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("sending", total=len(arrivals), counts="")
         counts: dict[str, int] = {}
 

@@ -27,7 +27,7 @@ _LATE_S: Final = 0.1
 """A request that leaves this much later than it was due is counted as late."""
 _TAIL_BYTES: Final = 4_096
 _NO_OUTCOME: Final = "none"
-_OK: Final = 400
+_OK: Final = 300
 
 
 class Plan(NamedTuple):
@@ -127,7 +127,9 @@ class Shooting:
         outcome, error, saved_usd = _NO_OUTCOME, "", None
         try:
             url = f"{self._plan.base_url}/{arrival.endpoint.value}"
-            async with session.post(url, data=arrival.body, headers=self._headers(arrival)) as response:
+            async with session.post(
+                url, data=arrival.body, headers=self._headers(arrival), allow_redirects=False
+            ) as response:
                 outcome = response.headers.get("x-askonce-outcome", _NO_OUTCOME)
                 saved_usd = _dollars(response.headers.get("x-askonce-saved-usd"))
                 tail = b""

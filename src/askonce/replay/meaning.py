@@ -140,19 +140,22 @@ class Meaning:
                 vocabulary = self._vocabularies[one.partition] = Vocabulary()
             vocabulary.add(one.text)
 
-    def likely(self, question: int, findable: Sequence[bool] | bytearray, threshold: float) -> Iterator[int]:
+    def likely(
+        self, question: int, findable: Sequence[bool] | bytearray, threshold: float, floor: float
+    ) -> Iterator[int]:
         """Questions whose answers may serve this one, likeliest first.
 
         Args:
             question: The asked one.
             findable: Which questions are in the index, by place.
             threshold: What a probability has to reach, before it is tightened for this question.
+            floor: Cosine below which a question isn't considered.
         """
         nearest = self._nearest.get(question)
         if nearest is None:
             return
         near = [at for at, place in enumerate(nearest.places.tolist()) if findable[place]][:_CANDIDATES]
-        read = [at for at in near[:_READ] if nearest.similarities[at] >= self._floor]
+        read = [at for at in near[:_READ] if nearest.similarities[at] >= floor]
         if not read:
             return
         places = {int(nearest.places[at]) for at in read}

@@ -69,6 +69,7 @@ class Reading:
         self.reasons: Counter[str] = Counter()
         self.passed_over = 0
         self.read = 0
+        self._place: tuple[str, int] = ("", 0)
 
     def arrivals(
         self, paths: Sequence[Path], advance: Callable[[int], None] = lambda _: None
@@ -90,7 +91,7 @@ class Reading:
 
     def _of_file(self, path: Path, advance: Callable[[int], None]) -> Iterator[Arrival]:
         def bad(line: int, reason: str) -> None:
-            self._refuse(path, line, reason)
+            self._note(str(path), line, reason)
 
         chosen = self._named
         for line, row in rows_of(path, bad, advance):
@@ -101,6 +102,7 @@ class Reading:
             self.formats[str(path)] = chosen
             before = self.read
             try:
+                self._place = str(path), line
                 for arrival in FORMATS[chosen].read(row):
                     self.read += 1
                     yield arrival
@@ -112,14 +114,14 @@ class Reading:
                 self.passed_over += self.read == before
 
     def refuse(self, reason: str) -> None:
-        """A request was read but can't be asked; its line isn't known any more."""
+        """The request that was read last can't be asked."""
+        self._note(*self._place, reason)
+
+    def _note(self, path: str, line: int, reason: str) -> None:
         self.bad += 1
         self.reasons[reason] += 1
-
-    def _refuse(self, path: Path, line: int, reason: str) -> None:
-        self.refuse(reason)
         if len(self.shown) < _SHOWN:
-            self.shown.append(BadLine(str(path), line, reason))
+            self.shown.append(BadLine(path, line, reason))
 
     def _why_nothing(self, bad: int) -> str:
         if bad:

@@ -101,8 +101,6 @@ def as_text(study: Study, reading: Reading, assumed: Sequence[str]) -> Iterator[
     if reading.bad:
         yield f"  {reading.bad:,} lines are no requests, such as"
         yield from (f"    {one.path}, line {one.line}: {one.reason}" for one in reading.shown[:5])
-        if not reading.shown:
-            yield from (f"    {reason} ({count:,})" for reason, count in reading.reasons.most_common(5))
     yield ""
     yield from _table(layer_rows(total))
     yield ""

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from askonce.matching.budget import audit_share
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -24,6 +26,7 @@ __all__ = ["Played", "Served", "play"]
 
 _NEVER: Final = -1.0
 _NOBODY: Final = -1
+_CERTAIN: Final = 1.0
 _TOLD_EVERY: Final = 8_192
 
 
@@ -103,6 +106,9 @@ class _World:
         self._began, self._lands = [_NEVER] * kinds, [_NEVER] * kinds
         self._findable = bytearray(questions)
         self._linked: dict[int, tuple[int, float, float]] = {}
+        self._answers = traffic.answer.tolist()
+        self._hits = [0] * len(rules)
+        self._to_audit = [0.0] * len(rules)
         self._served = bytearray(count)
         self._wait_s = np.zeros(count, np.float32)
         self._source = np.full(count, _NOBODY, np.int32)
@@ -127,7 +133,7 @@ class _World:
         if stored and self._since[key] <= now < self._until[key]:
             self._served[place] = Served.EXACT
             return
-        if stored and question >= 0 and self._by_link(place, now, question, rule):
+        if stored and question >= 0 and self._by_link(place, now, number, rule):
             return
         slot = self._slots[number]
         if rule.inflight and self._lands[slot] > now:
@@ -155,16 +161,16 @@ class _World:
             self._findable[question] = True
             self._meaning.added(question)
 
-    def _by_link(self, place: int, now: float, question: int, rule: FeatureRules) -> bool:
+    def _by_link(self, place: int, now: float, number: int, rule: FeatureRules) -> bool:
         """A question that was answered by another's entry before is answered by it again, as long as that is there."""
+        question = self._kinds[number].question
         link = self._linked.get(question)
         if link is None or self._meaning is None or not rule.semantic:
             return False
         target, until, probability = link
         if now >= until or not self._meaning.clears(question, probability, rule.threshold):
             return False
-        self._served[place] = Served.SEMANTIC
-        self._source[place] = self._asked_for[self._questions[target].key]
+        self._serve(place, number, target)
         return True
 
     def _by_meaning(self, place: int, now: float, number: int, rule: FeatureRules) -> bool:
@@ -176,13 +182,13 @@ class _World:
         if not meaning.plays(question):
             self._unlooked[place] = True
             return False
-        for target in meaning.likely(question, self._findable, rule.threshold):
+        for target in meaning.likely(question, self._findable, rule.threshold, rule.floor):
             key = self._questions[target].key
-            if rule.exact and kind.readable and self._since[key] <= now < self._until[key]:
-                probability = meaning.probability(question, target)
-                self._linked[question] = target, self._until[key], probability
-                self._served[place] = Served.SEMANTIC
-                self._source[place] = self._asked_for[key]
+            answering = self._stored(target, now) if rule.exact and kind.readable else None
+            if answering is not None:
+                until = self._until[self._questions[answering].key]
+                self._linked[question] = answering, until, meaning.probability(question, target)
+                self._serve(place, number, answering)
                 return True
             other, slot = self._slots[self._questions[target].kind], self._slots[number]
             if rule.inflight and now < self._lands[other]:
@@ -193,6 +199,34 @@ class _World:
                 return True
             self._findable[target] = False
         return False
+
+    def _stored(self, question: int, now: float) -> int | None:
+        """The question whose entry answers this one: its own, or the one that it is linked to; None where there is none."""
+        key = self._questions[question].key
+        if self._since[key] <= now < self._until[key]:
+            return question
+        link = self._linked.get(question)
+        return link[0] if link is not None and now < link[1] else None
+
+    def _serve(self, place: int, number: int, target: int) -> None:
+        """Serves another question's stored answer. What an audit confirms can be found itself, and its link is certain."""
+        self._served[place] = Served.SEMANTIC
+        source = self._source[place] = self._asked_for[self._questions[target].key]
+        if self._is_audited(number) and self._answers[place] == self._answers[source] >= 0:
+            question = self._kinds[number].question
+            _, until, _ = self._linked[question]
+            self._linked[question] = target, until, _CERTAIN
+            self._findable[question] = True
+            if self._meaning is not None:
+                self._meaning.added(question)
+
+    def _is_audited(self, number: int) -> bool:
+        """As many hits as the gateway would draw, at even distances: chance would make two runs differ."""
+        feature = self._kinds[number].feature
+        self._hits[feature] += 1
+        before = self._to_audit[feature]
+        self._to_audit[feature] += audit_share(self._rules[feature].audit_share, self._hits[feature])
+        return int(self._to_audit[feature]) > int(before)
 
 
 def _slots(kinds: Sequence[Kind], rules: Sequence[FeatureRules]) -> list[int]:
