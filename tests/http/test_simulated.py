@@ -410,3 +410,23 @@ class TestKeys:
         assert not KeyRule(key="a").accepts("b")
         assert KeyRule(key="a").accepts("a")
         assert KeyRule(required=False).accepts(None)
+
+
+def test_the_books_know_each_call_by_the_id_that_it_came_with(client: openai.OpenAI, server: Server) -> None:
+    """Whole answers, refused ones and repeated ids are told apart, with the tokens that their usage says."""
+    asked = {"model": OUR_MODEL, "messages": MESSAGES, "extra_headers": {"X-Client-Request-Id": "call-one"}}
+    usage = client.chat.completions.create(**asked).usage
+    client.chat.completions.create(**asked)
+    with pytest.raises(openai.BadRequestError):
+        client.chat.completions.create(
+            model=OUR_MODEL, messages=[], extra_headers={"X-Client-Request-Id": "call-two"}
+        )
+    books = json.loads(server.request("GET", "/books")[2])
+    assert usage is not None
+    assert books["call-one"] == {
+        "calls": 2,
+        "state": "ok",
+        "prompt_tokens": 2 * usage.prompt_tokens,
+        "completion_tokens": 2 * usage.completion_tokens,
+    }
+    assert books["call-two"] == {"calls": 1, "state": "400", "prompt_tokens": 0, "completion_tokens": 0}

@@ -52,6 +52,7 @@ _EVENTS: Final = b"text/event-stream; charset=utf-8"
 _HTML_PAGE: Final = b"<html><head><title>Bad gateway</title></head><body>Bad gateway</body></html>"
 _MAX_BODY_BYTES: Final = 64 * 2**20
 _BODY_TIMEOUT_S: Final = 60.0
+_MOST_ID_BYTES: Final = 512
 _DONE: Final = b"data: [DONE]\n\n"
 _SEVER: Final = "askonce.sever"
 """The ASGI extension by which an application resets its connection."""
@@ -92,7 +93,7 @@ class KeyRule:
 
 
 class SimulatedApp:
-    """The provider's endpoints under `/v1/`; `/stats` (GET), `/stats/reset` and `/outage` (POST) beside them.
+    """The provider's endpoints under `/v1/`; `/stats` and `/books` (GET), `/stats/reset` and `/outage` (POST) beside them.
 
     `/outage` takes `{"kind", "seconds"}`, and `after_s` if it isn't to begin at once. Only inference endpoints are dead then.
     """
@@ -139,6 +140,8 @@ class SimulatedApp:
         elif method == "GET" and path == "/stats":
             books = {} if self._batches is None else {"batches": self._batches.as_json()}
             await response.json({**self._upstream.counters.as_json(), **books})
+        elif method == "GET" and path == "/books":
+            await response.json(self._upstream.books.as_json())
         elif method == "POST" and path == "/stats/reset":
             self._upstream.counters.reset()
             await response.json(self._upstream.counters.as_json())
@@ -169,7 +172,9 @@ class SimulatedApp:
         if task is None:
             raise RuntimeError("requests are served in tasks")
         path = scope["path"].removeprefix("/v1/")
-        call = Call(endpoint, "", body, _wants_events(body), _credential(scope), path=path)
+        call = Call(
+            endpoint, "", body, _wants_events(body), _credential(scope), path=path, id=_call_id(scope)
+        )
         watcher = asyncio.create_task(  # noqa: TID251 - ends with the request, in `finally`
             wait_until_gone(receive, lambda: _cancel(task)), name="simulated-disconnect"
         )
@@ -272,6 +277,12 @@ def _credential(scope: Scope) -> str | None:
             kind, _, credential = value.decode("latin-1").partition(" ")
             return credential.strip() if kind.lower() == "bearer" else None
     return None
+
+
+def _call_id(scope: Scope) -> str:
+    """The caller's own name for its call, "" where it gave none."""
+    names = (value for name, value in scope["headers"] if name == b"x-client-request-id")
+    return next(names, b"")[:_MOST_ID_BYTES].decode("latin-1")
 
 
 def _wants_events(body: bytes) -> bool:

@@ -12,6 +12,7 @@ from askonce.upstreams.simulated.directive import Fault
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from askonce.upstreams.simulated.books import CallBooks
     from askonce.upstreams.simulated.counters import Counters
     from askonce.upstreams.simulated.directive import Directive
     from askonce.upstreams.simulated.engine import Engine
@@ -61,11 +62,13 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What is told that an answer has ended: the counters, and the engine, which is free then."""
+    """What is told that an answer has ended: the counters, the books, and the engine, which is free then."""
 
     counters: Counters
     model: SimulatedModel | None
     engine: Engine
+    books: CallBooks
+    call: str
 
     def end(self, outcome: str, prompt_tokens: int, completion_tokens: int) -> None:
         """Counts an accepted call's end."""
@@ -75,6 +78,7 @@ class Tally:
         if self.model is not None:
             counters.spent_nanousd += self.model.cost_nanousd(prompt_tokens, completion_tokens)
         counters.end(outcome)
+        self.books.end(self.call, outcome, prompt_tokens, completion_tokens)
         self.engine.finish()
 
 

@@ -12,6 +12,7 @@ import orjson
 
 from askonce.errors import UpstreamFailure
 from askonce.model import Endpoint
+from askonce.upstreams.simulated.books import CallBooks
 from askonce.upstreams.simulated.chat import generate_chat
 from askonce.upstreams.simulated.chat_batch import CHAT_BATCH, generate_chat_batch
 from askonce.upstreams.simulated.completions import generate_completions
@@ -73,11 +74,13 @@ class SimulatedUpstream:
 
     Attributes:
         counters: What was asked so far.
+        books: What each call took, by its id.
         outages: When it is dead; one can be ordered.
     """
 
     def __init__(self, simulation: Simulation, clock: Clock) -> None:
         self.counters = Counters()
+        self.books = CallBooks()
         self._simulation = simulation
         self._clock = clock
         self._answers = {normalise(question): answer for question, answer in simulation.answers.items()}
@@ -101,10 +104,12 @@ class SimulatedUpstream:
                 upstream is dead (`Severed`, where it doesn't answer).
         """
         self.counters.begin(call.endpoint, stream=call.stream)
+        self.books.begin(call.id)
         try:
             return await self._open(call)
         except BaseException as error:
             self.counters.end(_outcome(error))
+            self.books.end(call.id, _outcome(error))
             raise
 
     def offline(self, endpoint: Endpoint, raw: bytes) -> bytes:
@@ -154,7 +159,7 @@ class SimulatedUpstream:
         generation = generate(job)
         with self._counting_refusals():
             self._turnstile.charge(call.credential, generation.tokens.total, since)
-        return await self._accept(generation, job, call.credential, partial(self.outages.check, since))
+        return await self._accept(generation, job, call, partial(self.outages.check, since))
 
     def _job(self, endpoint: Endpoint, body: Json, *, stream: bool) -> Job:
         """What is to be generated for a request, and what is to go wrong with it."""
@@ -180,7 +185,7 @@ class SimulatedUpstream:
         )
 
     async def _accept(
-        self, generation: Generation, job: Job, credential: str | None, check: Callable[[], None]
+        self, generation: Generation, job: Job, call: Call, check: Callable[[], None]
     ) -> SimulatedReply:
         """Answers once the engine has come to it; `check` raises where the upstream has died meanwhile."""
         await self._engine.start(generation.inputs)
@@ -198,8 +203,8 @@ class SimulatedUpstream:
             generation,
             job.directive,
             self._pace,
-            Tally(self.counters, self._models.get(job.body["model"]), self._engine),
-            limit_headers=self._turnstile.headers(credential, asyncio.get_running_loop().time()),
+            Tally(self.counters, self._models.get(job.body["model"]), self._engine, self.books, call.id),
+            limit_headers=self._turnstile.headers(call.credential, asyncio.get_running_loop().time()),
             check=check,
         )
 

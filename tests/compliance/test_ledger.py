@@ -1,0 +1,198 @@
+"""The ledger against the provider's own books: call by call, to the token and the nano-dollar, whatever is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+import signal
+import socket
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from askonce.config import loads
+from askonce.model import Usage
+from askonce.ports import CallEntry, Span, Sums
+from askonce.stores.ledger import open_books
+from askonce.wiring.adapters import prices
+from compliance.random_day import CONFIG, Callers, day
+from servers import Server, running, simulator, until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from compliance.random_day import Asked, Seen
+
+ALL = Span(0, 10**7)
+NAMES = ("acme", "other", "third", "admin")
+PRICES = prices(loads("upstreams: [{type: simulated}]", "test", {}))
+
+
+class Shop:
+    """A provider that stays, and a gateway on one port and one store that is started again and again."""
+
+    def __init__(self, folder: Path, upstream: Server, policy: str, semantic: str = "off") -> None:
+        self.folder = folder
+        self.upstream = upstream
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        keys = {name: hashlib.sha256(name.encode()).hexdigest() for name in NAMES}
+        config = CONFIG.format(
+            folder=folder, upstream=upstream.base_url, policy=policy, semantic=semantic, **keys
+        )
+        self.file = folder / "askonce.yaml"
+        self.file.write_text(f"listen: 127.0.0.1:{self.port}\n{config}")
+
+    def open(self) -> Any:
+        return running("serve", "-c", str(self.file), log=self.folder / "gateway.log")
+
+    def check(self) -> tuple[Sums, list[CallEntry]]:
+        """Compares the closed ledger with the provider's books; returns its sums and calls."""
+        provider = self.upstream.json("/books")
+        with open_books(self.folder / "askonce.ledger.db") as books:
+            calls = books.calls(ALL, 10**6)
+            sums = books.sums(ALL, ())[()]
+        assert not list(self.folder.glob("*.journal-*"))
+        assert len({(one.call, one.part) for one in calls}) == len(calls)
+        by_call: dict[str, list[CallEntry]] = {}
+        for one in calls:
+            by_call.setdefault(one.call, []).append(one)
+        assert set(provider) <= set(by_call)
+        for call, entries in by_call.items():
+            took = provider.get(call)
+            if not all(one.settled for one in entries):
+                continue
+            assert took is not None or not sum(one.input_tokens for one in entries), call
+            if took is not None:
+                assert took["calls"] == 1
+                assert _tokens(entries) == (took["prompt_tokens"], took["completion_tokens"]), (
+                    call,
+                    took,
+                    entries,
+                )
+        return sums, calls
+
+
+def _tokens(entries: Iterable[CallEntry]) -> tuple[int, int]:
+    return sum(one.input_tokens for one in entries), sum(one.output_tokens for one in entries)
+
+
+def _money(calls: Iterable[CallEntry]) -> int:
+    """Tokens times prices, call by call."""
+    usages = (
+        (one.model, Usage(one.input_tokens, one.output_tokens, one.cached_tokens))
+        for one in calls
+        if one.settled
+    )
+    return sum(PRICES.cost_nanousd(model, usage) or 0 for model, usage in usages)
+
+
+def _agree(sums: Sums, calls: list[CallEntry]) -> None:
+    settled = [one for one in calls if one.settled]
+    assert (sums.billed_input_tokens, sums.billed_output_tokens) == _tokens(settled)
+    assert sums.spent_nanousd == _money(calls)
+    assert sums.calls == sum(one.part == 0 for one in settled)
+    assert sums.unsettled == sum(one.part == 0 for one in calls if not one.settled)
+
+
+def _quiet_day(folder: Path, policy: str, asked: list[Asked], semantic: str = "off") -> tuple[Sums, Seen]:
+    with simulator(folder) as upstream:
+        shop = Shop(folder, upstream, policy, semantic)
+        with shop.open() as server:
+            if semantic != "off":
+                until(
+                    lambda: server.json("/healthz")["semantic"]["state"] == "ready", "the embedder is loaded"
+                )
+            seen = asyncio.run(Callers(server.base_url).send(asked))
+            until(lambda: upstream.json("/stats")["running"] == 0, "the upstream is idle")
+            until(lambda: server.json("/healthz")["ledger"]["pending_calls"] == 0, "everything is written")
+            spent_usd = server.metric("askonce_spent_usd_total")
+            saved_usd = server.metric("askonce_saved_usd_total")
+            requests = server.metric("askonce_requests_total")
+            assert server.stop() == 0
+        sums, calls = shop.check()
+    _agree(sums, calls)
+    assert spent_usd == pytest.approx(sums.spent_nanousd * 1e-9)
+    saved = sums.saved_exact_nanousd + sums.saved_inflight_nanousd + sums.saved_semantic_nanousd
+    assert saved_usd == pytest.approx(saved * 1e-9)
+    assert seen.saved_usd <= saved * 1e-9 + 1e-9
+    assert {"fresh", "joined", "exact", "gone"} <= set(seen.outcomes)
+    assert sums.requests == requests <= len(asked)
+    assert any(not one.settled for one in calls)
+    assert any(one.part for one in calls)
+    return sums, seen
+
+
+@pytest.mark.parametrize("policy", ["leader", pytest.param("split", marks=pytest.mark.slow)])
+def test_a_random_day_reconciles_to_the_token(tmp_path: Path, policy: str) -> None:
+    """Streams, joiners, leavers, upstream faults, shared embedding calls: each call that went out is in the ledger once."""
+    _quiet_day(tmp_path, policy, list(day(7, 150, 0.8)))
+
+
+def _killed_day(folder: Path, asked: list[Asked], kills: int, seed: int) -> tuple[Sums, list[CallEntry]]:
+    """A day on which the gateway is killed at random moments, and started again on the same files."""
+    dice = random.Random(seed)  # noqa: S311 - reproducible, no secret
+
+    async def live(shop: Shop) -> None:
+        callers = asyncio.create_task(Callers(f"http://127.0.0.1:{shop.port}/v1").send(asked))
+        for _ in range(kills):
+            server = await asyncio.to_thread(_start, shop)
+            await asyncio.sleep(dice.uniform(0.05, 1.8))
+            server.process.kill()
+            await asyncio.to_thread(server.process.wait)
+        server = await asyncio.to_thread(_start, shop)
+        await callers
+        await asyncio.to_thread(_settle, server)
+
+    def _settle(server: Server) -> None:
+        until(lambda: upstream.json("/stats")["running"] == 0, "the upstream is idle")
+        assert server.json("/healthz")["ledger"]["durable"]
+        assert server.stop(signal.SIGTERM) == 0
+
+    def _start(shop: Shop) -> Server:
+        opened = shop.open()
+        servers.append(opened)
+        server: Server = opened.__enter__()
+        return server
+
+    servers: list[Any] = []
+    with simulator(folder) as upstream:
+        shop = Shop(folder, upstream, "split")
+        try:
+            asyncio.run(live(shop))
+        finally:
+            for opened in servers:
+                opened.__exit__(None, None, None)
+        return shop.check()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_killed_at_random_moments_no_call_is_lost_or_counted_twice(tmp_path: Path, seed: int) -> None:
+    """Every call that the provider heard of is settled with exactly its tokens, or listed as unsettled; none twice."""
+    sums, calls = _killed_day(tmp_path, list(day(seed, 1_500, 14)), kills=6, seed=seed)
+    _agree(sums, calls)
+    assert any(not one.settled for one in calls)
+    assert len([one for one in calls if one.settled]) > 100
+
+
+@pytest.mark.slow
+def test_a_large_day_reconciles_to_the_token(tmp_path: Path) -> None:
+    """The same as the small day, with thousands of requests, semantic hits, and audits on the gateway's own account."""
+    sums, seen = _quiet_day(tmp_path, "split", list(day(11, 6_000, 40)), semantic="on")
+    assert sums.saved_semantic_nanousd > 0
+    assert "semantic" in seen.outcomes
+    with open_books(tmp_path / "askonce.ledger.db") as books:
+        by_outcome = books.sums(ALL, ("outcome",))
+    assert by_outcome["audit",].spent_nanousd > 0
+    assert by_outcome["joined",].spent_nanousd > 0
+
+
+@pytest.mark.slow
+def test_killed_while_calls_are_under_way(tmp_path: Path) -> None:
+    """A gateway that is killed with calls in the air finds them at its next start, as unsettled, and the ended ones settled."""
+    sums, calls = _killed_day(tmp_path, list(day(5, 150, 2.0)), kills=1, seed=3)
+    _agree(sums, calls)
