@@ -186,6 +186,20 @@ def test_prometheus_takes_rules_and_scrape() -> None:
 
 
 @pytest.mark.skipif(PROMTOOL is None, reason="promtool is missing: apt-get install prometheus")
+def test_alerts_are_raised_by_what_they_are_for() -> None:
+    """And by nothing else: made-up hours of series, and what is raised at their end."""
+    assert PROMTOOL is not None
+    tried = subprocess.run(
+        [PROMTOOL, "test", "rules", "alerts_test.yml"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert tried.returncode == 0, tried.stdout + tried.stderr
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="promtool is missing: apt-get install prometheus")
 def test_prometheus_reads_every_query_of_the_dashboard(tmp_path: Path) -> None:
     """As rules, with Grafana's variables filled in."""
     assert PROMTOOL is not None
