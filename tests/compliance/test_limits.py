@@ -32,6 +32,7 @@ LIMITS = {
     "frugal": "{requests_per_minute: 1}",
     "zeta": "{}",
     "other": "{}",
+    "hostile": "{tokens_per_minute: 1000000, usd_per_day: 1000}",
 }
 """Each test has a tenant of its own."""
 SECTIONS = {
@@ -178,6 +179,43 @@ def test_a_budget_that_is_spent_stays_spent(opened: Any, end: signal.Signals, ca
         assert error.response.headers["x-should-retry"] == "false"
     assert calls.new == 2
     assert again.metric("askonce_limit_exceeded_total", tenant="poor") == 1
+
+
+@pytest.mark.slow
+def test_a_call_under_way_at_a_kill_counts_too(opened: Any, calls: CallCounter) -> None:
+    """Nobody knows what it came to: what it may have cost is taken for spent."""
+    server = opened()
+    body = {
+        "model": "sim-small",
+        "messages": [{"role": "user", "content": "too late"}],
+        "max_tokens": 200,
+        "x_simulate": {"ttft_ms": 20_000},
+    }
+
+    def one() -> None:
+        with pytest.raises(OSError, match=r"closed|reset"):
+            server.post("/v1/chat/completions", body, bearer("poor"))
+
+    asking = threading.Thread(target=one)
+    asking.start()
+    until(lambda: standing(server, "poor", "usd_per_day")["used"] > 0.2, "it is reserved")
+    until(lambda: calls.new == 1, "it is sent")
+    server.stop(signal.SIGKILL)
+    asking.join()
+    again = opened()
+    assert standing(again, "poor", "usd_per_day")["used"] > 0.2
+
+
+@pytest.mark.parametrize("limit", ["abc", -5, 1e308, 10**30, [1], {"a": 1}, True, None])
+def test_a_hostile_max_tokens_is_no_way_around(limited: Server, limit: Any) -> None:
+    """Whatever stands there, the answer is the caller's error, a refusal or an answer: never the gateway's failure."""
+    body = {
+        "model": "sim-small",
+        "messages": [{"role": "user", "content": f"how many? {limit}"}],
+        "max_tokens": limit,
+    }
+    status, _, _ = limited.post("/v1/chat/completions", body, bearer("hostile"))
+    assert status in {200, 400, 429}
 
 
 def test_many_at_once_get_no_more_than_the_limit(limited: Server, calls: CallCounter) -> None:

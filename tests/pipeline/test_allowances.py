@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from hypothesis import given
@@ -25,6 +26,7 @@ from askonce.pipeline.allowances.spending import DAY, MONTH, Spending
 from askonce.pipeline.allowances.window import Window
 from askonce.pipeline.prices import Price, Prices
 from askonce.ports import Charge, Share, Sums
+from askonce.wiring.allowances import take_up_spending
 from fakes import CALLER, request
 from virtual_time import virtual_time
 
@@ -97,6 +99,11 @@ def charge(
         saved_batch_nanousd=0,
         shares=(Share(tenant, "default", outcome, nanousd or 0),),
     )
+
+
+def credential(number: int) -> str:
+    """The isolation identity of a passed-through credential."""
+    return f"key:{number:012x}{number:052x}"
 
 
 def used(allowances: Allowances, limit: str) -> int:
@@ -493,14 +500,14 @@ async def test_any_number_of_credentials_takes_a_bounded_memory() -> None:
     spender = "key:" + "f" * 64
     allowances.charged(charge(5, 5, tenant=spender[:16]))
     for number in range(5_000):
-        tenant = f"key:{number:064x}"
+        tenant = credential(number)
         asked = request(caller=Caller(tenant, "pass-through", ("default",), "sk", b"%d" % number))
         allotment = allowances.admit(asked)
         assert allotment is not None
         allotment.served(Exact(b"e", 0, 1))
         allotment.release()
     standings = list(allowances.standings())
-    assert len(standings) < 2 * 3_000
+    assert len(standings) < 2 * 1_100
     assert any(one.used == 5 for one in standings)
 
 
@@ -521,6 +528,36 @@ async def test_budgets_begin_with_what_the_books_say() -> None:
     ledger.meanwhile = lambda: allowances.charged(charge(6, 6))
     await allowances.load(ledger)
     assert (used(allowances, DAILY), used(allowances, MONTHLY)) == (10 + 3 + 40 + 1 + 6, 506)
+
+
+@virtual_time
+async def test_books_that_cannot_be_read_stop_nobody(capsys: pytest.CaptureFixture[str]) -> None:
+    """Budgets begin with nothing then, and the log says so."""
+
+    class Unreadable:
+        async def read(self, _: Any) -> Any:
+            raise OSError("disk on fire")
+
+    allowances, ledger = of_acme(limits(100, name=DAILY)), Unreadable()
+    await take_up_spending(allowances, cast("Any", ledger))
+    assert used(allowances, DAILY) == 0
+    assert "disk on fire" in capsys.readouterr().out
+    allowances.charged(charge(7, 7))
+    assert used(allowances, DAILY) == 7
+
+
+@virtual_time
+async def test_of_all_credentials_the_metrics_show_the_highest() -> None:
+    """For the last minute or two; a scrape doesn't look at each of them."""
+    allowances = Allowances(Rulebook(each_tenant=limits(4)), PRICES, WallClock())
+    for number, times in ((1, 1), (2, 3), (3, 2)):
+        tenant = credential(number)
+        asked = request(caller=Caller(tenant, "pass-through", ("default",), "sk", b"%d" % number))
+        for _ in range(times):
+            allowances.admit(asked)
+    assert dict(allowances.ratios()) == {("pass-through", "", REQUESTS): 0.75}
+    await asyncio.sleep(121)
+    assert dict(allowances.ratios()) == {("pass-through", "", REQUESTS): 0}
 
 
 @virtual_time

@@ -93,11 +93,7 @@ def _of_jobs(totals: JobTotals, now: float) -> Iterator[Reading]:
 
 def _of_limits(allowances: Allowances) -> Iterator[Reading]:
     """How much of limits is used: of all credentials the one that has used most."""
-    ratios: dict[tuple[str, str, str], float] = {}
-    for one in allowances.standings():
-        labels = (one.label, one.feature, one.limit)
-        ratios[labels] = max(ratios.get(labels, 0.0), one.ratio)
-    for labels, ratio in ratios.items():
+    for labels, ratio in allowances.ratios():
         yield Reading("limit_used_ratio", ratio, labels)
     for crossing in allowances.crossings:
         labels = (crossing.tenant, crossing.feature, crossing.limit)

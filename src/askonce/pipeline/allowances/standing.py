@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 
@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from askonce.pipeline.allowances.allowance import Whose
     from askonce.pipeline.allowances.meters import Meter, Moment
 
-__all__ = ["Crossing", "Crossings", "Standing", "label_of"]
+__all__ = ["CREDENTIAL", "Crossing", "Crossings", "Peaks", "Standing", "label_of"]
+
+CREDENTIAL: Final = "key:"
+"""What a passed-through credential's account begins with (`Caller.account`)."""
+_MINUTE_S: Final = 60
 
 _log = structlog.get_logger("askonce.limits")
 
@@ -88,6 +92,28 @@ class Standing(NamedTuple):
         return label_of(self.tenant)
 
 
+class Peaks:
+    """The highest ratio of many accounts under one name, in this minute or the one before."""
+
+    def __init__(self) -> None:
+        self._peaks: dict[tuple[str, str, str], tuple[int, float, float]] = {}
+
+    def note(self, key: tuple[str, str, str], ratio: float, now: float) -> None:
+        """One account stands so."""
+        minute, (current, before) = int(now // _MINUTE_S), self._at(key, now)
+        self._peaks[key] = (minute, max(current, ratio), before)
+
+    def of(self, now: float) -> Iterator[tuple[tuple[str, str, str], float]]:
+        """The highest of each name."""
+        return ((key, max(self._at(key, now))) for key in self._peaks)
+
+    def _at(self, key: tuple[str, str, str], now: float) -> tuple[float, float]:
+        """This minute's and the last one's."""
+        minute, current, before = self._peaks.get(key, (0, 0.0, 0.0))
+        passed = int(now // _MINUTE_S) - minute
+        return (current, before) if not passed else (0.0, current) if passed == 1 else (0.0, 0.0)
+
+
 def label_of(account: str) -> str:
     """An account in metrics and logs: a tenant's name, or one word for all credentials."""
-    return "pass-through" if account.startswith("key:") else account
+    return "pass-through" if account.startswith(CREDENTIAL) else account

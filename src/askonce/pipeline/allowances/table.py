@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from askonce.pipeline.allowances.accounts import Accounts
 from askonce.pipeline.allowances.allotment import Allotment, Refused, limit_exceeded, soft_text
-from askonce.pipeline.allowances.allowance import Allowance, Hold, Need, Whose
+from askonce.pipeline.allowances.allowance import Hold, Need
 from askonce.pipeline.allowances.meters import REQUESTS, Moment
 from askonce.pipeline.allowances.spending import spent_by
-from askonce.pipeline.allowances.standing import Crossings, Standing
+from askonce.pipeline.allowances.standing import CREDENTIAL, Crossings, Peaks, Standing
 from askonce.pipeline.stored import cache_key
 from askonce.sending.estimate import estimated_usage
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from askonce.model import Request
-    from askonce.pipeline.allowances.allowance import Rules
+    from askonce.pipeline.allowances.allowance import Allowance
     from askonce.pipeline.allowances.rulebook import Rulebook
     from askonce.pipeline.allowances.spending import Calendar
     from askonce.pipeline.prices import Prices
@@ -31,7 +32,6 @@ __all__ = ["Allowances"]
 
 _LOOKING: Final = 16
 """Requests above one account's limit that may be looking in the store at a time; further ones are refused at once."""
-_FEW: Final = 1_024
 _AUDIT: Final = "audit"
 _BATCH: Final = "batch"
 _CALLS: Final = frozenset({"fresh", "bypass", "abandoned", _BATCH})
@@ -45,32 +45,28 @@ class Allowances:
         active: Whether there is any limit.
         count_hits: Whether hits count anywhere.
         crossings: How often limits were crossed.
-        rules: Who is held to what.
     """
 
     def __init__(self, rules: Rulebook, prices: Prices, clock: Clock) -> None:
         self.crossings = Crossings()
-        self._clock = clock
-        self._table: dict[Whose, Allowance] = {}
-        self._memo: dict[tuple[str, str], tuple[Allowance, ...]] = {}
-        self._sweep_at = _FEW
-        self._meanwhile: list[Charge] | None = None
         self._prices = prices
+        self._clock = clock
+        self._accounts = Accounts(rules, self._moment)
+        self._peaks = Peaks()
+        self._meanwhile: list[Charge] | None = None
         self.replace(rules)
+
+    @property
+    def rules(self) -> Rulebook:
+        """Who is held to what."""
+        return self._accounts.rules
 
     def replace(self, rules: Rulebook) -> None:
         """Other limits from now on; what was counted goes on counting. New ones of dollars want to be `load`ed."""
-        self.rules = rules
         every = rules.all_rules
         self.active = bool(every)
         self.count_hits = any(one.count_hits for one in every)
-        self._memo.clear()
-        known, self._table = self._table, {}
-        for whose, allowance in known.items():
-            found = rules.rules_of(whose)
-            if found is not None:
-                allowance.change(found, self._moment())
-                self._table[whose] = allowance
+        self._accounts.replace(rules)
 
     async def load(self, ledger: Ledger) -> None:
         """Takes up what was spent today and this month, as the books say. Raises OSError where they can't be read."""
@@ -83,7 +79,7 @@ class Allowances:
         finally:
             self._meanwhile = None
         now = self._moment()
-        for allowance in self._table.values():
+        for allowance in self._accounts:
             for meter in allowance.budgets:
                 meter.restore(0, now)
         for calendar, found in sums.items():
@@ -105,11 +101,11 @@ class Allowances:
             return None
         if request.policy.only_if_cached:
             return None if submitted else self.hit(request)
-        allowances = self._of_request(request)
+        allowances = self._accounts.of_request(request)
         if not allowances:
             return None
         now = self._moment()
-        need = self._need(request, submitted=submitted)
+        need = self._need(request, allowances, submitted=submitted)
         refused = _refused(allowances, need, now)
         if refused is not None:
             return self._only_stored(request, allowances, refused)
@@ -123,11 +119,11 @@ class Allowances:
         Raises:
             LimitExceeded: above a limit.
         """
-        allowances = self._of_request(request) if self.active else ()
+        allowances = self._accounts.of_request(request) if self.active else ()
         if not allowances:
             return None
         now = self._moment()
-        need = self._need(request, submitted=True)._replace(requests=1)
+        need = self._need(request, allowances, submitted=True)._replace(requests=1)
         refused = _refused(allowances, need, now)
         if refused is not None:
             self.crossings.count(refused.allowance.whose, refused.meter, now, hard=True)
@@ -142,7 +138,7 @@ class Allowances:
         """
         if not self.count_hits:
             return None
-        allowances = self._of_request(request)
+        allowances = self._accounts.of_request(request)
         counting = [(one, one.requests) for one in allowances if one.requests and one.rules.count_hits]
         if not counting:
             return None
@@ -177,57 +173,30 @@ class Allowances:
             if charge.cost_nanousd is None:
                 nanousd = None if tokens and not place else 0
             counted = 0 if place or share.outcome == _BATCH else tokens
-            for allowance in self._of(share.tenant, share.feature):
+            for allowance in self._accounts.of(share.tenant, share.feature):
                 allowance.use(counted, nanousd, now)
 
     def standings(self) -> Iterator[Standing]:
-        """Every limit of those who are named in the configuration, and of everybody else who has used any."""
+        """Every limit of those who are named in the configuration, and of everybody else who has used any lately."""
+        self._accounts.named()
+        for allowance in self._accounts:
+            yield from _standings(allowance, self._moment())
+
+    def ratios(self) -> Iterator[tuple[tuple[str, str, str], float]]:
+        """How much of limits is used, by tenant, feature and limit; of all credentials the one that has used most."""
         now = self._moment()
-        for whose, rules in self.rules.named():
-            self._allowance(whose, rules)
-        for whose, allowance in self._table.items():
-            for meter in allowance.meters:
-                resets_at = now.at + meter.resets_in_s(now)
-                yield Standing(*whose, meter.name, *meter.bound, meter.used(now), resets_at)
+        for allowance in self._accounts.named():
+            for one in _standings(allowance, now):
+                yield (one.tenant, one.feature, one.limit), one.ratio
+        yield from self._peaks.of(now.ticks)
 
     def _moment(self) -> Moment:
         return Moment(asyncio.get_running_loop().time(), self._clock.now())
 
-    def _of_request(self, request: Request) -> tuple[Allowance, ...]:
-        caller, feature = request.caller, request.policy.feature
-        return self._memo.get((caller.tenant or "", feature)) or self._remember(
-            caller.tenant or "", self._of(caller.account, feature), feature
-        )
-
-    def _remember(self, tenant: str, found: tuple[Allowance, ...], feature: str) -> tuple[Allowance, ...]:
-        """Allowances by the caller's own identity: telling its account takes longer than all the rest."""
-        if len(self._memo) >= _FEW:
-            self._memo.clear()
-        self._memo[tenant, feature] = found
-        return found
-
-    def _of(self, account: str, feature: str) -> tuple[Allowance, ...]:
-        """What an account's requests of a feature are held to. Names under one credential share its limits."""
-        tenant = account.partition("/")[0]
-        return tuple(self._allowance(whose, rules) for whose, rules in self.rules.of(tenant, feature))
-
-    def _allowance(self, whose: Whose, rules: Rules) -> Allowance:
-        allowance = self._table.get(whose)
-        if allowance is None:
-            if len(self._table) >= self._sweep_at:
-                self._sweep()
-            allowance = self._table[whose] = Allowance(whose, rules, self._moment())
-        return allowance
-
-    def _sweep(self) -> None:
-        """Forgets accounts that have used nothing lately: anybody can present any number of credentials."""
-        now = self._moment()
-        self._table = {whose: one for whose, one in self._table.items() if not one.idle(now)}
-        self._memo.clear()
-        self._sweep_at = max(_FEW, 2 * len(self._table))
-
-    def _need(self, request: Request, *, submitted: bool) -> Need:
+    def _need(self, request: Request, allowances: Sequence[Allowance], *, submitted: bool) -> Need:
         """What a request may take, an estimate; a job's tokens are sent whenever there is room."""
+        if not any(one.tokens or one.budgets for one in allowances):
+            return Need(0 if submitted else 1, 0, 0)
         usage = estimated_usage(request.ask)
         cost = self._prices.cost_nanousd(request.ask.route.model, usage)
         if submitted:
@@ -252,6 +221,10 @@ class Allowances:
     ) -> Allotment:
         allotment = Allotment(allowances, self._moment, counted=counted, reserved=reserved)
         allotment.warning = self._warning(allowances, now)
+        for allowance in allowances:
+            if allowance.whose.tenant.startswith(CREDENTIAL):
+                for one in _standings(allowance, now):
+                    self._peaks.note((one.label, one.feature, one.limit), one.ratio, now.ticks)
         return allotment
 
     def _warning(self, allowances: Sequence[Allowance], now: Moment) -> str:
@@ -270,12 +243,18 @@ class Allowances:
         if outcome == _AUDIT:
             return
         now, unpriced = self._moment(), sums.unpriced if outcome in _CALLS else 0
-        for allowance in self._of(*whose):
+        for allowance in self._accounts.of(*whose):
             nanousd = sums.spent_nanousd + sums.unsettled_nanousd
             nanousd += unpriced * allowance.rules.unknown_price_nanousd
             for meter in allowance.budgets:
                 if meter.calendar is calendar:
                     meter.add(nanousd, now)
+
+
+def _standings(allowance: Allowance, now: Moment) -> Iterator[Standing]:
+    for meter in allowance.meters:
+        resets_at = now.at + meter.resets_in_s(now)
+        yield Standing(*allowance.whose, meter.name, *meter.bound, meter.used(now), resets_at)
 
 
 def _counted(allowances: Iterable[Allowance], now: Moment) -> list[tuple[Allowance, Hold]]:
