@@ -37,6 +37,7 @@ LINES = b'{"a": 1}\n{"a": 2}\n'
         b'[{"a": 1}, {"a": 2}]',
         json.dumps(ROWS, indent=2).encode(),
         b'{"data": [{"a": 1}, {"a": 2}]}',
+        b'{"data": [\n{"a": 1},\n{"a": 2}\n]}',
         json.dumps({"data": ROWS, "meta": {"page": 1}}, indent=2).encode(),
     ],
 )

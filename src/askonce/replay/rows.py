@@ -27,6 +27,8 @@ _LONGEST_LINE_BYTES: Final = 64 * 2**20
 _LONGEST_DOCUMENT_BYTES: Final = 512 * 2**20
 """One document has to be parsed as a whole, in several times its size of memory."""
 _LONGEST_CELL: Final = 64 * 2**20
+_GOING_ON: Final = (b"{", b"[", b",")
+"""How the first line of an object over several lines ends."""
 _INSIDE: Final = ("data", "observations", "logs", "spend_logs", "result")
 """Where an API's answer has its rows."""
 
@@ -97,7 +99,7 @@ def _rows(path: Path, file: io.BufferedReader, bad: Callable[[int, str], None]) 
 def _of_lines(
     path: Path, file: io.BufferedReader, bad: Callable[[int, str], None]
 ) -> Iterator[tuple[int, Json]]:
-    """JSON lines; or one object over several lines, which shows in its first line."""
+    """JSON lines; or one object over several lines, which shows in how the first one ends."""
     for line_number, line in enumerate(_lines(file), 1):
         if not line.strip():
             continue
@@ -107,20 +109,20 @@ def _of_lines(
         try:
             row = orjson.loads(line)
         except orjson.JSONDecodeError as error:
-            if line_number == 1 and line.strip() == b"{":
+            if line_number == 1 and line.rstrip().endswith(_GOING_ON):
                 yield from _of_document(path, line + file.read(_LONGEST_DOCUMENT_BYTES), bad)
                 return
             bad(line_number, f"is not JSON: {error}")
             continue
-        inside = (
-            next((row[name] for name in _INSIDE if isinstance(row.get(name), list)), None)
-            if (isinstance(row, dict) and line_number == 1 and len(row) <= len(_INSIDE))
-            else None
-        )
-        if inside is not None:
-            yield from _objects(inside, bad)
-        else:
-            yield from _objects([row], bad, line_number)
+        inside = _inside(row) if line_number == 1 and isinstance(row, dict) else None
+        yield from _objects([row] if inside is None else inside, bad, line_number)
+
+
+def _inside(document: Json) -> list[Any] | None:
+    """The rows that an API's answer holds; None where it is a row itself, which says more than an answer beside its rows."""
+    if any(name in document for name in ("id", "traceId", "messages", "model")):
+        return None
+    return next((document[name] for name in _INSIDE if isinstance(document.get(name), list)), None)
 
 
 def _lines(file: io.BufferedReader) -> Iterator[bytes]:
@@ -142,9 +144,8 @@ def _of_document(path: Path, content: bytes, bad: Callable[[int, str], None]) ->
     except orjson.JSONDecodeError as error:
         raise UnreadableLog(path, f"is not JSON: {error}") from None
     if isinstance(document, dict):
-        document = next(
-            (document[name] for name in _INSIDE if isinstance(document.get(name), list)), [document]
-        )
+        inside = _inside(document)
+        document = [document] if inside is None else inside
     yield from _objects(document, bad)
 
 
