@@ -92,7 +92,7 @@ async def test_what_is_over_is_read_once_and_what_is_late_is_found() -> None:
     ledger.charged(charge(_NOW, 17))
     await history.refresh()
     assert spent(history.today()) in {17, 30}
-    for _ in range(DAYS):
+    for _ in range(6 * DAYS):
         await history.refresh()
     assert spent(history.today()) == 30
     assert spent(Period.of(period for _, period in history.days)) == 41

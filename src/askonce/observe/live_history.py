@@ -1,7 +1,8 @@
 """The books of the last thirty days as the dashboard shows them: read once, then only what may still change.
 
-Hours and days that are over are kept; each look reads the running hour, the one before, and one of the older hours and
-days in turn, since late charges and settlements still reach those. So history of any size costs the same per look.
+Hours and days that are over are kept; each look reads the running hour, the one before, and one of the older hours in
+turn, now and then one of the older days: late charges and settlements still reach those. So a look costs the same,
+however long the history is.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ HOURS: Final = 24
 DAYS: Final = 30
 _HOUR_S: Final = 3_600
 _OPEN_HOURS: Final = 2
+_DAY_EVERY: Final = 6
+"""Looks for one at an older day, which has 24 hours' rows: every day has its turn within a quarter of an hour."""
 _Kinds = dict[tuple[str, str], Sums]
 _T = TypeVar("_T")
 
@@ -86,7 +89,8 @@ class History:
         self._days = {day: period for day, period in self._days.items() if day in days}
         self._turn += 1
         open_hours = {*hours[-_OPEN_HOURS:], hours[self._turn % HOURS]}
-        open_day = days[self._turn % len(days)]
+        due, rest = divmod(self._turn, _DAY_EVERY)
+        open_day = None if rest else days[due % len(days)]
         try:
             for hour in hours:
                 if hour in open_hours or hour not in self._hours:
