@@ -57,7 +57,7 @@ def administration(
     """All parts, wired to one another, nothing started."""
     parts = gateway.parts
     keys = Keys(adapters.ledger.keys, parts.identity, parts.clock, gateway.forget_understood)
-    reload = Reload(source, settings)
+    reload = Reload(source, settings, embeds=adapters.embedder is not None)
     reload.parts += [
         Part(("features", "defaults", "tenants"), lambda new: _requests(new, gateway)),
         Part(("admin",), lambda _: _at_once),

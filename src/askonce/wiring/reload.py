@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
 
-from askonce.config import ConfigError, load, warnings
+from askonce.config import DEFAULT_FEATURE, ConfigError, load, warnings
 from askonce.config.section import Section, yaml_key
 from askonce.errors import Refusal
 from askonce.pipeline.threads import Threads
@@ -62,14 +62,16 @@ class Reload:
     Args:
         source: The file; None where the environment alone configures the gateway.
         settings: What is in force.
+        embeds: Whether an embedder has started.
 
     Attributes:
         settings: What is in force, now.
         parts: What can change; whoever can be changed adds itself.
     """
 
-    def __init__(self, source: Path | None, settings: Settings) -> None:
+    def __init__(self, source: Path | None, settings: Settings, *, embeds: bool) -> None:
         self.settings = settings
+        self._embeds = embeds
         self.parts: list[Part] = []
         self._source = source
         self._reading = asyncio.Lock()
@@ -142,9 +144,17 @@ class Reload:
             commit()
         self.settings = settings
         advice = tuple(warnings(settings))
-        needs_restart = tuple(field for field in changed if field not in applied)
+        needs_restart = (*(field for field in changed if field not in applied), *self._unembedded(settings))
         _log.warning("configuration reloaded", applied=applied, needs_restart=needs_restart, advice=advice)
         return Reloaded(applied, needs_restart, advice)
+
+    def _unembedded(self, settings: Settings) -> Iterator[str]:
+        """Features that would match semantically, had an embedder been needed at the start."""
+        if self._embeds or settings.embedder.type == "none":
+            return
+        for name in settings.feature_names:
+            if settings.policy_settings(name).semantic != "off":
+                yield "defaults.semantic" if name == DEFAULT_FEATURE else f"features.{name}.semantic"
 
 
 def changed_fields(before: Section, after: Section, path: str = "") -> Iterator[str]:
