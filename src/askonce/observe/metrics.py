@@ -146,10 +146,13 @@ class Metrics:
         self._registry.register(_Readings(families, readings))
 
     async def exposition(self, accept: str = "") -> tuple[bytes, str]:
-        """All values and their content type: OpenMetrics where `accept` asks for it, else Prometheus' text format."""
+        """All values and their content type: OpenMetrics where `accept` asks for it, else Prometheus' text format.
+
+        Values are taken in one breath; what is long is writing them, which a thread does.
+        """
         await asyncio.to_thread(self._process.read)
         encode, content_type = choose_encoder(accept)
-        return encode(self._registry), content_type
+        return await asyncio.to_thread(encode, _Taken(self._registry.collect())), content_type
 
     def request(self, record: Record) -> None:
         """A request has ended."""
@@ -217,6 +220,16 @@ class Metrics:
             status=record.status,
             duration_ms=round(record.duration_s * 1000, 3),
         )
+
+
+class _Taken:
+    """Values as they were when they were taken: what the encoders know of a registry."""
+
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        self._metrics = list(metrics)
+
+    def collect(self) -> Iterable[Metric]:
+        return self._metrics
 
 
 class _Process:
