@@ -124,6 +124,12 @@ def test_a_status_of_an_error_is_a_failure(status: Any, failed: bool) -> None:  
     assert read("askonce", {**OWN, "status": status}).failed is failed
 
 
+@pytest.mark.parametrize("tokens", [-1, 1e300, float("inf"), float("nan"), "many", True])
+def test_usage_that_cant_be_right_is_none(tokens: Any) -> None:
+    """A count that no request can have had is not added up."""
+    assert read("askonce", {**OWN, "usage": {"prompt_tokens": tokens}}).usage is None
+
+
 def test_openai_bodies() -> None:
     """A body with a time inside loses what the log added to it; beside a time it stays as it is."""
     inside = read("openai", {"timestamp": 1700000000, "model": "m", "messages": ASKED, "tenant": "acme"})

@@ -16,6 +16,8 @@ _MILLISECONDS_FROM: Final = 1e11
 """Larger numbers can't be seconds (the year 5138), so they are milliseconds."""
 _MICROSECONDS_FROM: Final = 1e14
 _LATEST: Final = 4e9
+_LARGEST: Final = 1e8
+"""Tokens, seconds or dollars of one request that are more than that can't be right."""
 
 
 class BadRow(Exception):
@@ -76,14 +78,14 @@ def unix_seconds(value: Any) -> float:
 
 
 def number(value: Any) -> float | None:
-    """A finite number that isn't negative, also where it is written as text; None otherwise."""
+    """A number that isn't negative, also where it is written as text; None otherwise, and where it can't be right."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
         found = float(value)
     except ValueError:
         return None
-    return found if 0 <= found < float("inf") else None
+    return found if 0 <= found <= _LARGEST else None
 
 
 def json_of(value: Any) -> Any:
