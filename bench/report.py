@@ -2,8 +2,8 @@
 
     .venv/bin/python bench/report.py [--days 400] [--tenants 13] [--file FILE]
 
-Writes a ledger of made-up sums (a few million rows of `hours`, with latencies, decisions and reasons), then runs the
-command as a process of its own for several spans and columns. Each line is one run: seconds, and the most memory.
+Writes a ledger of made-up sums (a few million rows of `hours`, with latencies, decisions and questions), then runs the
+command as a process of its own for several spans and columns. Each line is one run: seconds by the clock, seconds of a core's work, and the most memory of all runs so far.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _FEATURES = ("support", "search", "summaries")
 _MODELS = ("gpt-4.1", "gpt-4.1-mini")
 _OUTCOMES = ("exact", "joined", "semantic", "fresh")
+_QUESTIONS_A_DAY = 2_000
+"""Of each feature: as many as the ledger keeps."""
 _RUNS = (
     ("--since", "7d"),
     ("--since", "7d", "--format", "html"),
@@ -56,13 +58,13 @@ def main() -> None:
         with sqlite3.connect(file) as connection:
             counts = {
                 table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - constants
-                for table in ("hours", "latencies")
+                for table in ("hours", "latencies", "questions")
             }
         print(
-            f"{counts['hours']:,} rows of hours, {counts['latencies']:,} of latencies, {file.stat().st_size / 1e6:,.0f} MB"
+            f"{counts['hours']:,} rows of hours, {counts['latencies']:,} of latencies, {counts['questions']:,} of questions, {file.stat().st_size / 1e6:,.0f} MB"
         )
         for arguments in _RUNS:
-            began = time.perf_counter()
+            began, used_s = time.perf_counter(), _cpu_s()
             subprocess.run(
                 [
                     sys.executable,
@@ -78,11 +80,18 @@ def main() -> None:
                 check=True,
             )
             took_s = time.perf_counter() - began
+            used_s = _cpu_s() - used_s
             most_mib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
             size = (Path(folder) / "out").stat().st_size
             print(
                 f"{took_s:6.2f} s  {most_mib:5.0f} MiB so far  {size / 1e3:8,.0f} kB  {' '.join(arguments)}"
             )
+
+
+def _cpu_s() -> float:
+    """Seconds that ended child processes have worked."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _write(file: Path, days: int, tenants: int) -> None:
@@ -91,6 +100,9 @@ def _write(file: Path, days: int, tenants: int) -> None:
     bring_up_to_date(connection)
     until = int(time.time() // 3_600) + 1
     hours = range(until - days * 24, until)
+    texts = [
+        f"What became of order {number}, which I placed a week ago?" for number in range(_QUESTIONS_A_DAY)
+    ]
     connection.execute("BEGIN")
     connection.executemany(
         f"INSERT INTO hours VALUES ({', '.join('?' * (5 + len(Sums._fields)))})",  # noqa: S608 - constants
@@ -104,6 +116,25 @@ def _write(file: Path, days: int, tenants: int) -> None:
             for hour in hours
             for feature in _FEATURES
             for reason in ("match", "no-neighbour", "below-floor", "numbers", "low-confidence")
+        ),
+    )
+    connection.executemany(
+        "INSERT INTO questions VALUES (?,?,?,?,?,?,?,?,?)",
+        (
+            (
+                day,
+                f"tenant-{number % tenants}",
+                feature,
+                number.to_bytes(16, "big"),
+                "gpt-4.1",
+                text,
+                9,
+                10**6,
+                0.0,
+            )
+            for day in range(hours[0] // 24, until // 24 + 1)
+            for feature in _FEATURES
+            for number, text in enumerate(texts)
         ),
     )
     connection.execute("COMMIT")

@@ -22,6 +22,7 @@ from askonce.cli.sample import load_sample, traffic, write_answers
 from askonce.config import load
 from askonce.http.app import App
 from askonce.observe.clock import SystemClock
+from askonce.observe.log import configure_logging
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, MutableMapping
@@ -53,6 +54,7 @@ def main() -> None:
     write_answers(sample, [one for plan in plans.values() for _, one in plan], folder / "answers.jsonl")
     config = folder / "askonce.yaml"
     config.write_text(_CONFIG.format(folder=folder))
+    configure_logging("error", "console")
     asyncio.run(_play(config, plans))
 
 

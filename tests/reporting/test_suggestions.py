@@ -70,7 +70,7 @@ def test_shadow_mode_is_worth_its_matches_at_the_mean_price() -> None:
     assert (one.code, one.subject, one.worth_nanousd) == ("semantic-on", "support", 820_000_000)
     assert "41.0% of 1,000 misses" in one.finding
     assert "$0.82" in one.finding
-    assert "Of 500 audited ones 0 were wrong" in one.finding
+    assert "0 of 500 audited turned out wrong" in one.finding
     assert one.advice.startswith("Set `semantic: on`")
     assert one.assumes
 
@@ -166,6 +166,15 @@ def test_a_budget_that_is_surely_exceeded_is_told() -> None:
     assert figures.qualities[0].hits.wrong == 50
     doubtful = qualities(bad[1:8], {"support": 0.02}, _SPAN)
     assert not suggest(replace(figures, qualities=doubtful))
+
+
+def test_hits_that_nobody_audits_are_told() -> None:
+    """Where audits were read at all; not for a handful of hits."""
+    rows: dict[Whose, Sums] = {(_HOUR, "acme", "support", "m", "semantic"): Sums(requests=100)}
+    figures = draw_up(books_of(rows), Terms(_SPAN), ())
+    assert _only(figures).code == "unaudited"
+    assert not suggest(replace(figures, qualities=None))
+    assert not suggest(draw_up(books_of({_FRESH: Sums(requests=99)}), Terms(_SPAN), ()))
 
 
 def test_audits_count_for_the_hits_that_they_stand_for() -> None:

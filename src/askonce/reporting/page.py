@@ -100,19 +100,20 @@ def _cards(now: Tally, before: Tally | None) -> Iterator[_Card]:
 
 def _plots(figures: Figures) -> Iterator[_Plot]:
     width = {1: "hour", 24: "day", 168: "week"}[figures.bucket_hours]
+    cut = "" if figures.bucket_hours == 1 else " The first and the last may be cut short."
     by_time = tables.layers_by_time(figures)
     whole = figures.whole
     yield _Plot(
         "How requests were answered",
         f"Requests by {width}, from the exact cache up to refused ones. {share(whole.hit_rate())} of those answered "
-        "took no upstream call.",
+        f"took no upstream call.{cut}",
         Markup(plots.outcomes(figures)),  # noqa: S704 - our own drawing, whose words its library escapes
         by_time,
     )
     yield _Plot(
         "What was spent and saved",
         f"Dollars by {width}: the whole bar, but for audits, is what the same answers would have cost. {dollars(whole.sums.spent_nanousd)} "
-        f"was spent, {dollars(whole.sums.saved_nanousd)} saved.",
+        f"was spent, {dollars(whole.sums.saved_nanousd)} saved.{cut}",
         Markup(plots.money(figures)),  # noqa: S704
         tables.money_by_time(figures),
     )

@@ -211,7 +211,7 @@ def _over_time(
 
 def _axis_dollars(most_nanousd: float) -> Callable[[float], str]:
     """Dollars with as many digits as an axis up to there takes."""
-    digits = max(2, 2 - math.floor(math.log10(most_nanousd / _NANO))) if most_nanousd else 2
+    digits = max(2, 1 - math.floor(math.log10(most_nanousd / _NANO))) if most_nanousd else 2
     return lambda nanousd: f"${nanousd / _NANO:,.{digits if most_nanousd < _NANO else 2}f}"
 
 

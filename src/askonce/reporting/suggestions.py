@@ -131,7 +131,11 @@ def _shadow(
 def _judged(judged: Judged | None) -> str:
     if judged is None or not judged.audits:
         return "None of these was audited yet."
-    return f"Of {count(judged.audits)} audited ones {count(judged.wrong)} were wrong: {rate(judged.rate)}."
+    return f"Of these, {_wrong(judged)}."
+
+
+def _wrong(judged: Judged) -> str:
+    return f"{count(judged.wrong)} of {count(judged.audits)} audited turned out wrong: {rate(judged.rate)}"
 
 
 def _verdict(quality: Quality | None) -> str:
@@ -171,7 +175,19 @@ def _unmatched(figures: Figures, feature: str) -> Iterator[Suggestion]:
 
 def _judging(figures: Figures) -> Iterator[Suggestion]:
     """Hits that were served, against the promise."""
-    for quality in figures.qualities or ():
+    if figures.qualities is None:
+        return
+    audited = {one.feature for one in figures.qualities if one.hits.audits}
+    for feature, tally in figures.features.items():
+        served = tally.requests("semantic", "semantic-joined")
+        if served >= _FEWEST and feature not in audited:
+            yield Suggestion(
+                "unaudited",
+                feature,
+                f"None of {count(served)} semantic hits was audited: nobody knows how many are wrong.",
+                "Set `audit_share`, and see `askonce_audits_dropped_total` for why audits end without a verdict.",
+            )
+    for quality in figures.qualities:
         hits, budget = quality.hits, quality.budget
         if budget is None or not hits.audits:
             continue
@@ -179,8 +195,7 @@ def _judging(figures: Figures) -> Iterator[Suggestion]:
             yield Suggestion(
                 "budget-exceeded",
                 quality.feature,
-                f"Of {count(hits.audits)} audited semantic hits {count(hits.wrong)} were wrong: {rate(hits.rate)}, "
-                f"with the lower bound above the budget of {budget:.2%}.",
+                f"Of its semantic hits, {_wrong(hits)}. The lower bound is above the budget of {budget:.2%}.",
                 "See `GET /admin/budgets` and the latest wrong ones in `GET /admin/audits`; a stricter "
                 "`error_budget` raises the threshold.",
             )
