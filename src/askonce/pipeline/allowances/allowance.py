@@ -64,11 +64,12 @@ class Allowance:
         requests: Counts requests; None where these aren't limited.
         tokens: Counts tokens; None where these aren't limited.
         budgets: Count dollars, of the day and of the month.
-        soft: Those of all these that have a soft limit.
+        meters: All of these, in the configuration's order.
+        soft: Those of them that have a soft limit.
         looking: Requests above a limit that are being looked for in the store.
     """
 
-    __slots__ = ("budgets", "looking", "requests", "rules", "soft", "tokens", "whose")
+    __slots__ = ("budgets", "looking", "meters", "requests", "rules", "soft", "tokens", "whose")
 
     def __init__(self, whose: Whose, rules: Rules, now: Moment) -> None:
         self.whose = whose
@@ -77,12 +78,6 @@ class Allowance:
         self.tokens: RateMeter | None = None
         self.budgets: tuple[SpendMeter, ...] = ()
         self.change(rules, now)
-
-    @property
-    def meters(self) -> tuple[Meter, ...]:
-        """All of them, in the configuration's order."""
-        rates: tuple[Meter, ...] = tuple(one for one in (self.requests, self.tokens) if one is not None)
-        return (*rates, *self.budgets)
 
     def change(self, rules: Rules, now: Moment) -> None:
         """Other limits from now on; what was counted goes on counting."""
@@ -97,6 +92,8 @@ class Allowance:
         )
         for budget in self.budgets:
             budget.bound = rules.bounds[budget.name]
+        rates: tuple[Meter, ...] = tuple(one for one in (self.requests, self.tokens) if one is not None)
+        self.meters = (*rates, *self.budgets)
         self.soft = tuple(one for one in self.meters if one.bound.soft is not None)
 
     def lacks(self, need: Need, now: Moment) -> tuple[Meter, float] | None:

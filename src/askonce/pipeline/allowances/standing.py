@@ -9,7 +9,7 @@ import structlog
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from askonce.pipeline.allowances.allowance import Whose
+    from askonce.pipeline.allowances.allowance import Allowance, Whose
     from askonce.pipeline.allowances.meters import Meter, Moment
 
 __all__ = ["CREDENTIAL", "Crossing", "Crossings", "Peaks", "Standing", "label_of"]
@@ -93,25 +93,36 @@ class Standing(NamedTuple):
 
 
 class Peaks:
-    """The highest ratio of many accounts under one name, in this minute or the one before."""
+    """The highest ratio of all credentials, by feature and limit, in this minute or the one before."""
 
     def __init__(self) -> None:
-        self._peaks: dict[tuple[str, str, str], tuple[int, float, float]] = {}
+        self._minute = 0
+        self._current: dict[tuple[str, str], float] = {}
+        self._before: dict[tuple[str, str], float] = {}
 
-    def note(self, key: tuple[str, str, str], ratio: float, now: float) -> None:
+    def note(self, allowance: Allowance, now: Moment) -> None:
         """One account stands so."""
-        minute, (current, before) = int(now // _MINUTE_S), self._at(key, now)
-        self._peaks[key] = (minute, max(current, ratio), before)
+        self._turn(now)
+        peaks, feature = self._current, allowance.whose.feature
+        for meter in allowance.meters:
+            ratio = meter.used(now) / (meter.bound.hard or meter.bound.soft or 1)
+            key = (feature, meter.name)
+            if ratio >= peaks.get(key, 0.0):
+                peaks[key] = ratio
 
-    def of(self, now: float) -> Iterator[tuple[tuple[str, str, str], float]]:
-        """The highest of each name."""
-        return ((key, max(self._at(key, now))) for key in self._peaks)
+    def of(self, now: Moment) -> Iterator[tuple[tuple[str, str, str], float]]:
+        """The highest ratios, by tenant's label, feature and limit."""
+        self._turn(now)
+        for key in self._before | self._current:
+            ratio = max(self._current.get(key, 0.0), self._before.get(key, 0.0))
+            yield (label_of(CREDENTIAL), *key), ratio
 
-    def _at(self, key: tuple[str, str, str], now: float) -> tuple[float, float]:
-        """This minute's and the last one's."""
-        minute, current, before = self._peaks.get(key, (0, 0.0, 0.0))
-        passed = int(now // _MINUTE_S) - minute
-        return (current, before) if not passed else (0.0, current) if passed == 1 else (0.0, 0.0)
+    def _turn(self, now: Moment) -> None:
+        minute = int(now.ticks // _MINUTE_S)
+        if minute != self._minute:
+            known = self._current if minute == self._minute + 1 else {}
+            self._before = dict.fromkeys(self._current | self._before, 0.0) | known
+            self._current, self._minute = {}, minute
 
 
 def label_of(account: str) -> str:

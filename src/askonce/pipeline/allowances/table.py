@@ -188,7 +188,7 @@ class Allowances:
         for allowance in self._accounts.named():
             for one in _standings(allowance, now):
                 yield (one.tenant, one.feature, one.limit), one.ratio
-        yield from self._peaks.of(now.ticks)
+        yield from self._peaks.of(now)
 
     def _moment(self) -> Moment:
         return Moment(asyncio.get_running_loop().time(), self._clock.now())
@@ -223,8 +223,7 @@ class Allowances:
         allotment.warning = self._warning(allowances, now)
         for allowance in allowances:
             if allowance.whose.tenant.startswith(CREDENTIAL):
-                for one in _standings(allowance, now):
-                    self._peaks.note((one.label, one.feature, one.limit), one.ratio, now.ticks)
+                self._peaks.note(allowance, now)
         return allotment
 
     def _warning(self, allowances: Sequence[Allowance], now: Moment) -> str:
