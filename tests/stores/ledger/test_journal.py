@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from askonce.model import Usage
-from askonce.ports import Charge, Share, Span
+from askonce.ports import Act, Charge, Share, Span
 from askonce.stores.ledger import SqliteLedger, open_books
 from askonce.stores.ledger.journal import Journal, read
 from fakes import FakeClock
@@ -128,6 +128,7 @@ class _Life:
         """The file can't be written for a moment."""
         with sqlite3.connect(self.path, timeout=0) as other:
             other.execute("BEGIN IMMEDIATE")
+            self.ledger.acted(Act(0.0, "me", "looked", {}))
             await self.ledger._file.transact(lambda connection: connection.execute("PRAGMA busy_timeout = 0"))
             with pytest.raises(sqlite3.OperationalError):
                 await self.ledger.commit()

@@ -31,6 +31,8 @@ _COMMIT_INTERVAL_S: Final = 1.0
 _SCRUB_TRIES: Final = 20
 _SCRUB_TRY_S: Final = 0.25
 _PRUNE_INTERVAL_S: Final = 3_600.0
+_QUESTIONS_INTERVAL_S: Final = 60.0
+"""Seconds of questions that a kill may cost; no other row is as many."""
 _KEEP: Final = Keep(400 * 86_400.0, 2 * 86_400.0)
 _log = structlog.get_logger("askonce.ledger")
 
@@ -72,6 +74,7 @@ class SqliteLedger:
         self._path = path
         self._unsettled_calls = 0
         self._prune_at = 0.0
+        self._questions_at = 0.0
         self._commits: set[asyncio.Task[None]] = set()
         self._task: asyncio.Task[None] | None = None
 
@@ -182,6 +185,10 @@ class SqliteLedger:
 
     async def commit(self) -> None:
         """Writes what isn't written yet; what can't be written now stays for the next time. Raises sqlite3.Error, OSError."""
+        self._questions_at = 0.0
+        await self._commit_soon()
+
+    async def _commit_soon(self) -> None:
         task = asyncio.create_task(self._commit(), name="ledger-commit")  # noqa: TID251 - awaited, by `close` at the latest
         self._commits.add(task)
         task.add_done_callback(self._commits.discard)
@@ -209,6 +216,12 @@ class SqliteLedger:
                 journal.turn(at_bytes=0 if pruning else journal.full_bytes)
             retired = journal.take_retired() if journal is not None else []
             page, self._page = self._page, Page(self._kinds)
+            if now < self._questions_at:
+                page.leave_questions_to(self._page)
+            else:
+                self._questions_at = now + _QUESTIONS_INTERVAL_S
+            if page.empty and not pruning and not retired and self._well:
+                return
             try:
                 await self._file.write(page, retired, pruning=pruning)
             except BaseException:
@@ -220,12 +233,17 @@ class SqliteLedger:
             if pruning:
                 self._prune_at = now + _PRUNE_INTERVAL_S
 
+    @property
+    def _well(self) -> bool:
+        """Whether there is nothing to mend."""
+        return not self._file.detail and (self._journal is None or self._journal.ready)
+
     async def _run(self) -> None:
         said = ""
         while True:
             await asyncio.sleep(_COMMIT_INTERVAL_S)
             try:
-                await self.commit()
+                await self._commit_soon()
             except (sqlite3.Error, OSError) as error:
                 if str(error) != said:
                     said = str(error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import log2
+from bisect import bisect_left
 from typing import TYPE_CHECKING, Final
 
 from askonce.ports.ledger import BOUNDS_S
@@ -10,6 +10,7 @@ from askonce.stores.ledger.kinds import OTHER, Kinds, Line, Whose
 from askonce.stores.ledger.questions import Asked, asked_of
 
 if TYPE_CHECKING:
+    from askonce.model import Request
     from askonce.ports import Act, Charge, Record
 
 __all__ = ["Page"]
@@ -42,7 +43,7 @@ class _Histogram:
         self.total_s = 0.0
 
     def observe(self, seconds: float) -> None:
-        self.counts[_bucket(seconds)] += 1
+        self.counts[bisect_left(BOUNDS_S, seconds)] += 1
         self.total_s += seconds
 
     def add(self, other: _Histogram) -> None:
@@ -53,10 +54,11 @@ class _Histogram:
 class _Place:
     """Where requests of one kind are counted: found once in a page's life, not for each of them."""
 
-    __slots__ = ("duration", "first_byte", "line", "overhead", "questions", "saved_by", "shared")
+    __slots__ = ("duration", "first_byte", "line", "overhead", "questions", "saved_by", "shared", "tenant")
 
-    def __init__(self, line: Line, outcome: str, histograms: tuple[_Histogram, ...]) -> None:
+    def __init__(self, line: Line, tenant: str, outcome: str, histograms: tuple[_Histogram, ...]) -> None:
         self.line = line
+        self.tenant = tenant
         self.saved_by = _SAVED_BY.get(outcome)
         self.shared = self.saved_by is not None and outcome != "fresh"
         self.duration, self.first_byte, self.overhead = histograms
@@ -102,6 +104,24 @@ class Page:
         self._hour = -1
         self._places: dict[tuple[str | None, str, str, str, str], _Place] = {}
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing happened."""
+        told = (
+            self.lines,
+            self.charges,
+            self.histograms,
+            self.decisions,
+            self.reasons,
+            self.questions,
+            self.acts,
+        )
+        return not any(told)
+
+    def leave_questions_to(self, later: Page) -> None:
+        """Has the next page count questions on: each row costs more than its request did, and few are new."""
+        self.questions, later.questions = later.questions, self.questions
+
     def request(self, record: Record, now: float) -> None:
         """A request has ended."""
         hour, outcome, request = int(now // _HOUR_S), record.outcome, record.request
@@ -128,7 +148,7 @@ class Page:
             place.overhead.observe(record.overhead_s)
         place.answered(record)
         if request is not None:
-            self._ask(place, record, now)
+            self._ask(place, record, request, now)
 
     def charged(self, charge: Charge) -> None:
         """An upstream call is paid for. Beyond those that can be kept one by one, calls are only added up."""
@@ -203,21 +223,21 @@ class Page:
         line = self.line(Whose(self._hour, tenant, feature, model, name))
         measures = ("duration", "first_byte", "overhead")
         histograms = tuple(self._histogram((self._hour, feature, name, measure)) for measure in measures)
-        return _Place(line, name, histograms)
+        return _Place(line, tenant, name, histograms)
 
-    def _ask(self, place: _Place, record: Record, now: float) -> None:
+    def _ask(self, place: _Place, record: Record, request: Request, now: float) -> None:
         """Counts a question, where the policy lets anything be kept of it."""
         key = asked_of(record)
         if key is None:
             return
         asked = place.questions.get(key)
         if asked is None:
-            if len(self.questions) >= _MOST_QUESTIONS or record.request is None:
-                return
-            whose = (self._hour // _HOURS_A_DAY, record.request.caller.account, record.feature, key)
+            whose = (self._hour // _HOURS_A_DAY, place.tenant, record.feature, key)
             asked = self.questions.get(whose)
             if asked is None:
-                asked = self.questions[whose] = Asked.of(record.request)
+                if len(self.questions) >= _MOST_QUESTIONS:
+                    return
+                asked = self.questions[whose] = Asked.of(request)
             place.questions[key] = asked
         asked.requests += 1
         asked.saved_nanousd += record.saved_nanousd or 0
@@ -234,12 +254,3 @@ class Page:
         if histogram is None:
             histogram = self.histograms[key] = _Histogram()
         return histogram
-
-
-def _bucket(seconds: float) -> int:
-    """The place of the first bound that isn't below."""
-    if seconds <= BOUNDS_S[0]:
-        return 0
-    place = int(log2(seconds / BOUNDS_S[0]) * 4)
-    place += place < len(BOUNDS_S) and seconds > BOUNDS_S[place]
-    return min(place, len(BOUNDS_S))
