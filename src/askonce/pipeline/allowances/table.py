@@ -109,8 +109,10 @@ class Allowances:
         refused = _refused(allowances, need, now)
         if refused is not None:
             return self._only_stored(request, allowances, refused)
-        counted = [] if submitted else _counted(allowances, now)
+        counted = () if submitted else _counted(allowances, now)
         reserved = [hold for allowance in allowances for hold in allowance.reserve(need, now)]
+        if submitted:
+            return Allotment(allowances, self._moment, reserved=reserved)
         return self._allotted(allowances, now, counted, reserved)
 
     def submit(self, request: Request) -> Allotment | None:
@@ -128,7 +130,7 @@ class Allowances:
         if refused is not None:
             self.crossings.count(refused.allowance.whose, refused.meter, now, hard=True)
             raise limit_exceeded(refused, allowances, now)
-        return self._allotted(allowances, now, _counted(allowances, now))
+        return Allotment(allowances, self._moment, counted=_counted(allowances, now))
 
     def hit(self, request: Request) -> Allotment | None:
         """Counts a request that the store answers, where hits count.
