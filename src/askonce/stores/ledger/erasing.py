@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from askonce.model import Owner
 
-__all__ = ["count_questions", "erase_questions", "scrub"]
+__all__ = ["count_questions", "erase_questions"]
 
 
 def count_questions(
@@ -49,13 +49,6 @@ def erase_questions(
             connection.execute("ROLLBACK")
         raise
     return max(erased, 0)
-
-
-def scrub(connection: sqlite3.Connection) -> bool:
-    """Leaves nothing in the file and its log but what is in its tables; False where somebody reads the log just now."""
-    connection.execute("VACUUM")
-    busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    return not busy
 
 
 def _tenants(connection: sqlite3.Connection, owner: Owner) -> list[tuple[str]]:

@@ -47,7 +47,10 @@ def open_books(path: Path) -> Iterator[SqliteBooks]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"there are no books at {path}")
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_TIMEOUT_S)
+    # Where no gateway runs there is no log beside the file, and whoever may only read could make none.
+    running = path.with_name(f"{path.name}-wal").exists()
+    address = f"{path.absolute().as_uri()}?mode=ro{'' if running else '&immutable=1'}"
+    connection = sqlite3.connect(address, uri=True, timeout=_BUSY_TIMEOUT_S)
     try:
         version = schema.version_of(connection)
         if version != schema.VERSION:
@@ -144,6 +147,7 @@ class LedgerFile:
             # The journal's segments are deleted once a page is in the file: that has to be on the disk then.
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA secure_delete = ON")
             schema.bring_up_to_date(connection)
             self._recover(connection)
         except BaseException:

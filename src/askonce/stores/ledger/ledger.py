@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import structlog
 
+from askonce.stores.erasing import scrub
 from askonce.stores.files import delete_aside
-from askonce.stores.ledger.erasing import count_questions, erase_questions, scrub
+from askonce.stores.ledger.erasing import count_questions, erase_questions
 from askonce.stores.ledger.file import LedgerFile
 from askonce.stores.ledger.journal import Journal
 from askonce.stores.ledger.keys import SqliteKeys
