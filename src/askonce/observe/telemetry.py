@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import threading
+import time
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -37,6 +39,14 @@ __all__ = ["Target", "Telemetry"]
 
 _UNNAMED: Final = "unknown_service"
 """What the SDK calls a service that nobody has named."""
+_QUIET_S: Final = 300.0
+_COMPLAINING: Final = (
+    "opentelemetry.exporter.otlp.proto.http.trace_exporter",
+    "opentelemetry.exporter.otlp.proto.http.metric_exporter",
+    "opentelemetry.sdk._shared_internal",
+    "opentelemetry.sdk.metrics._internal.export",
+)
+"""The SDK's loggers that speak of each batch that couldn't be sent."""
 _RETRIES_END_S: Final = 0.5
 """How long an export that is told to stop may take to do so."""
 
@@ -68,6 +78,8 @@ class Telemetry:
     """Tells a collector. Attributes: `begin` makes a request's span of its headers; None without traces."""
 
     def __init__(self, target: Target, known: Known) -> None:
+        for name in _COMPLAINING:
+            logging.getLogger(name).addFilter(_Seldom())
         resource = _resource(target.service_name)
         self.begin: Callable[[Mapping[bytes, bytes]], Trace] | None = None
         self._spans: Spans | None = None
@@ -143,6 +155,22 @@ class Telemetry:
         provider = MeterProvider([reader], resource=resource, shutdown_on_exit=False)
         self._ends.append((provider.shutdown, exporter.shutdown))
         return Instruments(provider, target.names, known)
+
+
+class _Seldom(logging.Filter):
+    """Lets the same complaint through once in five minutes, as a warning: a collector that is gone fails no request."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._until: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        said, now = str(record.msg), time.monotonic()  # without its arguments: one of a few sentences
+        if now < self._until.get(said, 0.0):
+            return False
+        self._until[said] = now + _QUIET_S
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+        return True
 
 
 async def _end(flush: Callable[[], None], stop: Callable[[], None], timeout_s: float) -> None:
