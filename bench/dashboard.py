@@ -213,27 +213,31 @@ def viewers(rounds: int = 10, seconds: float = 2, count: int = 5) -> dict[str, A
     with simulator() as upstream, gateway(upstream.base_url, ADMIN) as server:
         wrk(server.port, 3, 64, "1000", "hit")
         rates: dict[str, list[float]] = {"alone": [], "watched": []}
+        cpu_us: dict[str, list[float]] = {"alone": [], "watched": []}
         for number in range(2 * rounds):
             name = "watched" if number % 2 else "alone"
             stop = threading.Event()
-            threads = [
+            watching = [
                 threading.Thread(target=_watch, args=(server.port, stop))
                 for _ in range(count if number % 2 else 0)
             ]
-            for thread in threads:
+            for thread in watching:
                 thread.start()
             time.sleep(1.2)
-            rates[name].append(wrk(server.port, seconds, 64, "1000", "hit")["rate"])
+            cpu_s = server.cpu_s
+            done = wrk(server.port, seconds, 64, "1000", "hit")
+            cpu_us[name].append((server.cpu_s - cpu_s) / done["requests"] * 1e6)
+            rates[name].append(done["rate"])
             stop.set()
-            for thread in threads:
+            for thread in watching:
                 thread.join()
-        alone, watched = (statistics.median(rates[name]) for name in rates)
-        ratios = sorted(two / one for one, two in zip(rates["alone"], rates["watched"], strict=True))
+        medians = {name: statistics.median(values) for name, values in rates.items()}
+        costs = {name: statistics.median(values) for name, values in cpu_us.items()}
         return {
-            "alone_per_s": alone,
-            "watched_per_s": watched,
-            "ratio": statistics.median(ratios),
-            "ratios": ratios,
+            "hits_per_s": medians,
+            "ratio": medians["watched"] / medians["alone"],
+            "cpu_us_a_hit": costs,
+            "cpu_ratio": costs["watched"] / costs["alone"],
         }
 
 

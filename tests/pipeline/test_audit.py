@@ -382,6 +382,28 @@ async def test_feedback_is_heard_once_and_of_the_served_alone() -> None:
     assert not house.asked
 
 
+async def test_an_administrator_judges_whosever_hit_it_is() -> None:
+    """One ruling acts as feedback does; where several tenants gave the same request id, none is judged unless one is named."""
+    house = House(draw=1.0)
+    house.serve()
+    other = replace(CALLER, tenant="tenant:other", label="other")
+    house.auditor.served(said()._replace(caller=other), "r1", A, Sent())
+    assert await house.auditor.ruling("r2", None, correct=False) == 0
+    assert await house.auditor.ruling("r1", None, correct=False) == 2
+    assert await house.auditor.ruling("r1", "nobody", correct=False) == 0
+    assert house.store.audits_kept == []
+    assert B in house.store.links
+    assert await house.auditor.ruling("r1", "acme", correct=False) == 1
+    assert B not in house.store.links
+    assert [(one.source, one.judge, one.right) for one in house.store.audits_kept] == [
+        ("feedback", "administrator", False)
+    ]
+    hit = house.auditor.hit(CALLER.tenant, "r1")
+    assert hit is not None
+    assert hit.told is False
+    await house.settle()
+
+
 @pytest.mark.parametrize("correct", [True, False])
 async def test_a_verdict_concerns_the_entry_that_was_served(correct: bool) -> None:  # noqa: FBT001
     """A question that is linked to another entry since: what is said of the former hit leaves that one alone."""

@@ -227,6 +227,7 @@ class View:
             "status": health["status"],
             "version": health["version"],
             "store": health["store"],
+            "ledger": health["ledger"],
             "semantic": health["semantic"],
             "audits": {
                 "waiting": auditor.waiting,

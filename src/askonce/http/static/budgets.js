@@ -35,7 +35,8 @@ function update(element, one) {
   const off = one.mode === "off";
   const most = Math.min(1, SCALE * one.budget);
   const place = (value) => `${((100 * Math.min(value, most)) / most).toFixed(2)}%`;
-  mark(element, "class", `budget ${one.breached_at === null ? "" : "breached"} ${off ? "off" : ""}`);
+  const kept = one.breached_at === null ? (one.high > one.budget ? "unsure" : "") : "breached";
+  mark(element, "class", `budget ${kept} ${off ? "off" : ""}`);
   style(part(element, "within"), "width", place(one.budget));
   style(part(element, "limit"), "left", place(one.budget));
   const range = part(element, "range");

@@ -42,7 +42,7 @@ export class Door {
     if (session.signed_in) {
       byId("key").value = "";
       this.pass();
-      byId("main").focus();
+      byId("main").focus({ preventScroll: true });
     } else {
       this.open("");
       say(byId("login-error"), session.error);

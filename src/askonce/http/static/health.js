@@ -4,7 +4,7 @@ import { byId, keep, make, mark, say } from "./dom.js";
 import { bytes, count, money } from "./format.js";
 
 export function health({ parts }) {
-  const { store, semantic, version, status } = parts.health;
+  const { store, ledger, semantic, version, status } = parts.health;
   say(byId("version"), `version ${version}`);
   const facts = [
     ["Gateway", status === "ok" ? "healthy" : status, status === "ok" ? "" : "bad"],
@@ -15,7 +15,8 @@ export function health({ parts }) {
     ["Writes lost", count(store.lost_writes), store.lost_writes ? "bad" : ""],
     ["Embedder", semantic.embedder === "none" ? "none" : semantic.state, semantic.state === "failed" ? "bad" : ""],
     ["Questions findable", count(semantic.questions ?? 0), ""],
-    ["Books", parts.history.problem ? "can't be read" : "read", parts.history.problem ? "bad" : ""],
+    ["Books", ...books(ledger, parts.history)],
+    ["Prices as of", ledger.prices_as_of || "–", ""],
     ["Without a known price, 30 d", count(parts.history.month.unpriced), parts.history.month.unpriced ? "warn" : ""],
     ["Unsettled, 30 d", unsettled(parts.history.month), parts.history.month.unsettled ? "warn" : ""],
   ];
@@ -24,6 +25,12 @@ export function health({ parts }) {
     mark(element, "class", kind || null);
   });
   keep(byId("notices"), notices(parts), (one) => one.text, (one) => make("p", { class: `notice ${one.bad ? "bad" : ""}`, text: one.text }), () => {});
+}
+
+function books(ledger, history) {
+  if (history.problem) return ["can't be read", "bad"];
+  if (!ledger.recording) return ["not kept", "warn"];
+  return ledger.durable ? ["kept", ""] : [ledger.detail || "in memory alone", "warn"];
 }
 
 const unsettled = (sums) => (sums.unsettled ? `${count(sums.unsettled)} calls, about ${money(sums.unsettled_nanousd)}` : "none");
