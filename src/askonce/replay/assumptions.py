@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
 
 from askonce.replay.estimate import EXACT_HIT_S, SEMANTIC_HIT_S
@@ -40,7 +41,7 @@ def _of_log(study: Study, reading: Reading) -> Iterator[str]:
         yield f"{reading.bad:,} lines of the log are no requests that the gateway would take, and count nowhere."
     if known["usage"] < 1:
         yield (
-            f"{1 - known['usage']:.0%} of requests have no token counts: prompts are taken as bytes / 4, answers as bytes / 4 "
+            f"{1 - known['usage']:.1%} of requests have no token counts: prompts are taken as bytes / 4, answers as bytes / 4 "
             "where the log has them, else as long as the others' mean (200 tokens where there is none)."
         )
     if total.unpriced:
@@ -50,12 +51,13 @@ def _of_log(study: Study, reading: Reading) -> Iterator[str]:
         )
     yield "Dollars are the price table's (the configuration's first), at list price without provider discounts."
     if known["duration"] < 1:
+        pace = f" and {latency.tokens_per_s:.0f} tokens/s" if isfinite(latency.tokens_per_s) else ""
         yield (
-            f"{1 - known['duration']:.0%} of requests have no duration: {latency.first_token_s:.2f} s and "
-            f"{latency.tokens_per_s:.0f} tokens/s are taken ({latency.basis})."
+            f"{1 - known['duration']:.1%} of requests have no duration: {latency.first_token_s:.2f} s{pace} are taken "
+            f"({latency.basis})."
         )
     if known["tenant"] < 1:
-        yield f"{1 - known['tenant']:.0%} of requests name no tenant: they are taken as one tenant's, which shares more."
+        yield f"{1 - known['tenant']:.1%} of requests name no tenant: they are taken as one tenant's, which shares more."
 
 
 def _of_gateway(study: Study, around: Circumstances) -> Iterator[str]:
