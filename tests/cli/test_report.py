@@ -182,6 +182,16 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     assert "not both" in _run("-c", memory, "--ledger", path).stderr
 
 
+def test_a_page_without_its_libraries_is_refused_with_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Before anything is read; the other forms do without."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    result = _run("--ledger", tmp_path / "x.ledger.db", "--format", "html")
+    assert "pip install 'askonce[report]'" in result.stderr
+    assert "there is no ledger" in _run("--ledger", tmp_path / "x.ledger.db", "--format", "csv").stderr
+
+
 def test_bad_options_say_what_is_wanted(tmp_path: Path) -> None:
     """With the exit status of a wrong command line."""
     path = tmp_path / "x.ledger.db"

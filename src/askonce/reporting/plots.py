@@ -158,7 +158,6 @@ def quality(figures: Figures) -> str:
                 "o",
                 color=_STAND_INS["semantic"],
                 markersize=8,
-                clip_on=False,
                 markeredgecolor=_STAND_INS["card"],
             )
             if budget is not None:
@@ -168,7 +167,8 @@ def quality(figures: Figures) -> str:
         axes.plot([], [], color=_STAND_INS["semantic"], linewidth=5, label="measured, with 95 % bounds")
         axes.plot([], [], color=_STAND_INS["refused"], linewidth=2.5, label="promised at most")
         shown = [value for _, rate, budget in judged for value in (rate.high, budget or 0.0)]
-        axes.set_xlim(0, min(1.0, 1.1 * max(shown, default=1.0)))
+        most = min(1.0, 1.1 * max(shown, default=1.0))
+        axes.set_xlim(-0.012 * most, most)
         axes.xaxis.set_major_formatter(
             FuncFormatter(lambda value, _: f"{value:.3g}" if not value else f"{value:.2%}")
         )

@@ -40,6 +40,10 @@ def _charge(shares: tuple[Share, ...], usage: Usage | None = _USAGE) -> Charge:
     return Charge("call_1", 7_200.0, "openai", "m", usage, Usage(90, 30), cost, 7, 0, shares)
 
 
+def _inside(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir())
+
+
 async def test_requests_and_charges_are_read_back_by_another_process(tmp_path: Path) -> None:
     """What was told is in the file once the ledger is closed, in exact sums, and can be read from outside."""
     path = tmp_path / "askonce.ledger.db"
@@ -61,6 +65,19 @@ async def test_requests_and_charges_are_read_back_by_another_process(tmp_path: P
     assert by_outcome["search", "joined"].calls == 0
     assert 0.001 <= latency[("exact",)].quantile(0.5) < 0.0012
     assert sum(latency[("exact",)].counts) == 3
+
+
+async def test_reading_leaves_a_folder_as_it_is(tmp_path: Path) -> None:
+    """Where no gateway runs nothing is made beside the file: whoever may only read a folder can read the books in it."""
+    path = tmp_path / "askonce.ledger.db"
+    ledger = SqliteLedger(path, FakeClock(7_200.0))
+    await ledger.start(b"secret")
+    ledger.request(_hit())
+    await ledger.close()
+    before = _inside(tmp_path)
+    with open_books(path) as books:
+        assert books.sums(_ALL, ())[()].requests == 1
+        assert _inside(tmp_path) == before
 
 
 async def test_unpriced_and_unsettled_are_counted_as_such() -> None:
