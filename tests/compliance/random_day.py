@@ -39,6 +39,7 @@ ledger: {{cost_policy: {policy}}}
 admin: {{keys: ["sha256:{admin}"]}}
 log: {{level: error}}
 """
+_PATIENCE_S = 120.0
 _STEMS = (
     "How do I reset my password",
     "What does the blue plan cost",
@@ -129,7 +130,7 @@ class Callers:
             "Content-Type": "application/json",
         }
         try:
-            async with asyncio.timeout(one.patience_s or 30):
+            async with asyncio.timeout(one.patience_s or _PATIENCE_S):
                 for pause_s in repeat(0.05):
                     if await self._sent(session, one, headers):
                         return

@@ -12,6 +12,7 @@ from askonce.http.admin_cache import cache_routes
 from askonce.http.admin_explain import explain_routes
 from askonce.http.admin_fields import limit
 from askonce.http.admin_gateway import gateway_routes
+from askonce.http.admin_ledger import ledger_routes
 from askonce.http.admin_limits import limit_routes
 from askonce.http.admin_privacy import privacy_routes
 from askonce.http.admin_transfer import transfer_routes
@@ -49,6 +50,7 @@ def admin_routes(running: Running, access: AdminAccess) -> list[Route]:
         *explain_routes(running, access),
         *gateway_routes(running, access),
         *limit_routes(running, access),
+        *ledger_routes(running, access),
     ]
 
 
