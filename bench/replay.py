@@ -1,9 +1,9 @@
 """Measures `askonce replay`: how long a million requests take it, and how near its estimate comes to a real gateway.
 
     python bench/replay.py size [--requests N] [--questions N] [--workers N] [--json FILE]
-    python bench/replay.py truth [--requests N] [--speed N] [--ttl S] [--budget SHARE] [--json FILE]
+    python bench/replay.py truth [--trace conv|code] [--requests N] [--speed N] [--ttl S] [--budget SHARE] [--json FILE]
 
-Both build a log of recorded arrival times (Azure's conversation trace, over and over) and real questions (the evaluation
+Both build a log of recorded arrival times (Azure's traces: conversations, or code, which comes in bursts) and real questions (the evaluation
 data's, asked with Zipf's frequencies, several tenants), below a temporary folder.
 
 `size` has no answers: the command is run as a process of its own, its time and peak memory are taken.
@@ -65,9 +65,9 @@ class Arrivals(NamedTuple):
     completion: NDArray[np.int64]
 
 
-def arrivals(count: int) -> Arrivals:
+def arrivals(trace: str, count: int) -> Arrivals:
     """The trace's first requests, again and again after itself until there are enough."""
-    with (DATA / "arrivals" / "azure_conv_2023.csv").open() as file:
+    with (DATA / "arrivals" / f"azure_{trace}_2023.csv").open() as file:
         rows = list(csv.DictReader(file))
     times = np.array([datetime.fromisoformat(row["TIMESTAMP"]).timestamp() for row in rows])
     times -= times[0]
@@ -116,7 +116,7 @@ def body_of(model: str, question: Question) -> dict[str, Any]:
 
 def write_large(file: Path, count: int) -> None:
     """A log without answers."""
-    times = arrivals(count)
+    times = arrivals("conv", count)
     columns = zip(
         asked(questions(), count, 1),
         times.at.tolist(),
@@ -204,9 +204,9 @@ def recorded(root: str, body: dict[str, Any]) -> dict[str, Any]:
         return answer
 
 
-def write_log(file: Path, count: int, answers: Path) -> float:
+def write_log(file: Path, trace: str, count: int, answers: Path) -> float:
     """A log as it would have been recorded without a gateway; returns its span in seconds."""
-    times = arrivals(count)
+    times = arrivals(trace, count)
     known: dict[str, dict[str, Any]] = {}
     with simulator("--answers", str(answers)) as provider, file.open("w") as out:
         for (tenant, model, question), at in zip(asked(intents(), count, 2), times.at.tolist(), strict=True):
@@ -274,7 +274,7 @@ def truth(options: argparse.Namespace) -> dict[str, Any]:
         folder = Path(name)
         log, answers, config = folder / "traffic.jsonl", folder / "answers.jsonl", folder / "askonce.yaml"
         write_answers(answers, intents())
-        span_s = write_log(log, options.requests, answers)
+        span_s = write_log(log, options.trace, options.requests, answers)
         upstream = "upstreams: [{name: simulated, base_url: 'http://127.0.0.1:1/v1', api_key: x}]\n"
         config.write_text(upstream + policies(options.ttl, options.budget))
         estimate = run(str(log), "-c", str(config))
@@ -327,6 +327,7 @@ def main() -> None:
     large.add_argument("--workers", type=int, default=2)
     large.set_defaults(measure=size)
     real = commands.add_parser("truth")
+    real.add_argument("--trace", choices=["conv", "code"], default="conv")
     real.add_argument("--requests", type=int, default=5_000)
     real.add_argument("--speed", type=float, default=10.0)
     real.add_argument("--ttl", type=float, default=600.0)
