@@ -25,7 +25,7 @@ import time
 import timeit
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dashboard_books
 from askonce.model import Exact, Usage
@@ -37,6 +37,9 @@ from askonce.ports import Record
 from askonce.stores.ledger import SqliteLedger
 from gateway import wrk
 from processes import Process, gateway, python, simulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 KEY = "ak-admin-of-benchmarks"
 ADMIN = f'defaults: {{semantic: "off", retain_text: full}}\nadmin: {{keys: ["sha256:{hashlib.sha256(KEY.encode()).hexdigest()}"]}}\n'
@@ -269,7 +272,7 @@ def main() -> None:
         port, rate, seconds = options.load.split()
         asyncio.run(load(int(port), float(rate), float(seconds)))
         return
-    measures = {
+    measures: dict[str, Callable[[], dict[str, Any]]] = {
         "hot": hot,
         "history": history,
         "interaction": lambda: interaction(options.rate),

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from askonce.model import Caller, Exact, Fresh, Owner, RetainText, Semantic, Usage
 from askonce.observe import live as live_module
-from askonce.observe.live import SLOT_S, SLOTS, Live, Mark
+from askonce.observe.live import SLOT_S, SLOTS, Live
+from askonce.observe.live_hits import Mark
 from askonce.ports import Charge, Record, Share
 from fakes import CALLER, FakeClock, request
 

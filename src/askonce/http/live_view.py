@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from heapq import nlargest
 from typing import TYPE_CHECKING, Final
-from weakref import WeakKeyDictionary
 
+from askonce.http.live_flights import FlightsView
 from askonce.model import RetainText, SemanticMode
 from askonce.observe.live import SLOT_S
 from askonce.observe.live_history import Period
@@ -15,20 +14,20 @@ from askonce.observe.live_history import Period
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from askonce.model import Ask, Json
-    from askonce.observe.live import Cell, Hit, Live
+    from askonce.model import Json
+    from askonce.observe.live import Cell, Live
     from askonce.observe.live_history import History
+    from askonce.observe.live_hits import Hit
     from askonce.pipeline.budgets import Standing
-    from askonce.pipeline.flight import Flight
     from askonce.ports import Latency, Sums
     from askonce.wiring import Running
 
 __all__ = ["View"]
 
 _QUANTILES: Final = (0.5, 0.95, 0.99)
-_FLIGHTS: Final = 60
 _HITS: Final = 30
 _MODELS: Final = 20
+_NAME_LENGTH: Final = 100
 _AUDIT: Final = "audit"
 _LAYER_OF: Final = {
     "exact": "exact",
@@ -45,8 +44,7 @@ class View:
         self._running = running
         self._live: Live = running.live
         self._history = history
-        self._numbers: WeakKeyDictionary[Flight, int] = WeakKeyDictionary()
-        self._numbered = 0
+        self._flights = FlightsView(running.gateway, self._live.mark)
         self._originals: dict[Hit, tuple[str | None, str]] = {}
 
     def parts(self) -> Json:
@@ -54,7 +52,7 @@ class View:
         self._originals = {hit: shown for hit, shown in self._originals.items() if hit in self._live.hits}
         return {
             "now": self._now(),
-            "flights": self._flights(),
+            "flights": self._flights.show(),
             "hits": [self._hit(hit) for hit in list(self._live.hits)[: -_HITS - 1 : -1]],
             "budgets": [self._budget(standing) for standing in self._running.semantics.budgets.standings()],
             "upstreams": self._upstreams(),
@@ -95,49 +93,6 @@ class View:
             "month": _period(Period.of(period for _, period in days)),
         }
 
-    def _flights(self) -> Json:
-        """Answers under way: those with most callers and the oldest; and all of them by upstream and model."""
-        now = asyncio.get_running_loop().time()
-        flights = [flight for flight in self._running.gateway.flights if flight.answer is None]
-        groups: dict[tuple[str, str], list[int]] = {}
-        for flight in flights:
-            group = groups.setdefault((_upstream(flight), flight.lead.request.ask.model), [0, 0])
-            group[0] += 1
-            group[1] += flight.seats
-        shown = nlargest(_FLIGHTS, flights, key=lambda flight: (flight.seats, now - flight.started_at))
-        return {
-            "running": len(flights),
-            "callers": sum(flight.seats for flight in flights),
-            "started": self._running.gateway.flights.started,
-            "joined": self._running.gateway.flights.joined,
-            "groups": [[*kind, *counts] for kind, counts in sorted(groups.items())],
-            "flights": [self._flight(flight, now) for flight in shown],
-        }
-
-    def _flight(self, flight: Flight, now: float) -> Json:
-        request = flight.lead.request
-        text, mark = self._live.mark.shown(_question(request.ask), request.policy.retain_text)
-        number = self._numbers.get(flight)
-        if number is None:
-            self._numbered += 1
-            number = self._numbers[flight] = self._numbered
-        return {
-            "number": number,
-            "feature": request.policy.feature,
-            "model": request.ask.model,
-            "upstream": _upstream(flight),
-            "callers": flight.seats,
-            "lane": flight.lane.value,
-            "state": _state(flight),
-            "age_s": round(now - flight.started_at, 1),
-            "first_s": round(flight.told_at - flight.asked_at, 2)
-            if flight.told_at and flight.asked_at
-            else None,
-            "stream": request.ask.stream,
-            "text": text,
-            "mark": mark,
-        }
-
     def _hit(self, hit: Hit) -> Json:
         outcome = hit.outcome
         original, mark = self._original(hit)
@@ -147,7 +102,7 @@ class View:
             "request_id": hit.request_id,
             "tenant": hit.account,
             "feature": hit.feature,
-            "model": hit.model,
+            "model": hit.model[:_NAME_LENGTH],
             "outcome": outcome.name,
             "reason": outcome.reason,
             "confidence": round(outcome.confidence, 4),
@@ -237,32 +192,9 @@ class View:
         }
 
 
-def _question(ask: Ask) -> str | None:
-    """What is asked, where that is plain text: as the semantic tier reads it, or else the last message or the prompt."""
-    if ask.text is not None:
-        return ask.text
-    messages = ask.body.get("messages")
-    last = messages[-1] if isinstance(messages, list) and messages else None
-    said = last.get("content") if isinstance(last, dict) else ask.body.get("prompt")
-    return said if isinstance(said, str) else None
-
-
-def _upstream(flight: Flight) -> str:
-    return flight.lead.request.ask.route.upstream if flight.journey is None else flight.journey.upstream
-
-
-def _state(flight: Flight) -> str:
-    """What a flight is doing."""
-    if flight.told_at:
-        return "answering"
-    if flight.journey is None:
-        return "looking up"
-    return "queued" if flight.journey.queued else "asked"
-
-
 def _model(name: str, line: Json) -> Json:
     return {
-        "model": name,
+        "model": name[:_NAME_LENGTH],
         "in_use": line.get("in_use", 0),
         "limit": line.get("limit"),
         "queued": sum(line.get("queued", {}).values()),

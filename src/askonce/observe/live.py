@@ -6,8 +6,6 @@ Told of every request, so that it only adds to plain counters on the way; whoeve
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import secrets
 from bisect import bisect_left
 from collections import deque
 from time import monotonic
@@ -15,7 +13,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from askonce.model import RetainText, Semantic
+from askonce.model import Semantic
+from askonce.observe.live_hits import Hit, Mark
 from askonce.ports import Latency
 from askonce.ports.ledger import BOUNDS_S
 
@@ -23,63 +22,14 @@ if TYPE_CHECKING:
     from askonce.model import Owner, Request
     from askonce.ports import Charge, Clock, Record, UpstreamCall
 
-__all__ = ["SLOTS", "SLOT_S", "Calls", "Cell", "Hit", "Live", "Mark", "Window"]
+__all__ = ["SLOTS", "SLOT_S", "Calls", "Cell", "Live", "Window"]
 
 SLOT_S: Final = 5.0
 SLOTS: Final = 180
 """Slots that are looked back on: a quarter of an hour."""
 _HITS: Final = 50
-_MOST_CHARACTERS: Final = 600
-_MARK_BYTES: Final = 4
 _NO_FAILURE: Final = frozenset({"ok", "cancelled"})
 _NONE: Final = [0] * (len(BOUNDS_S) + 1)
-
-
-class Mark:
-    """Tells texts apart without telling what they say: equal texts have equal marks as long as the process runs."""
-
-    def __init__(self) -> None:
-        self._secret = secrets.token_bytes(32)
-
-    def of(self, text: str) -> str:
-        """Eight hexadecimal digits."""
-        digest = hashlib.blake2b(
-            text.encode("utf-8", "surrogatepass"), key=self._secret, digest_size=_MARK_BYTES
-        )
-        return digest.hexdigest()
-
-    def shown(self, text: str | None, retain: RetainText) -> tuple[str | None, str]:
-        """A text's beginning as far as a policy lets it be shown: None, and no mark either, where nothing is kept."""
-        if text is None or retain is RetainText.NONE:
-            return None, ""
-        beginning = text[:_MOST_CHARACTERS]
-        return (beginning if retain is RetainText.FULL else None), self.of(beginning)
-
-
-class Hit(NamedTuple):
-    """A semantic hit that was served lately.
-
-    Attributes:
-        at: Unix seconds.
-        request_id: As sent to the caller.
-        tenant: The tenant's identity; None where there is none.
-        account: Whose costs these are.
-        feature: The feature.
-        model: The model as asked.
-        outcome: What it was answered with.
-        text: The question; None unless its policy keeps texts.
-        mark: Stands for the question.
-    """
-
-    at: float
-    request_id: str
-    tenant: str | None
-    account: str
-    feature: str
-    model: str
-    outcome: Semantic
-    text: str | None
-    mark: str
 
 
 class Cell:

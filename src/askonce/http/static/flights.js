@@ -9,7 +9,7 @@ const STATES = { "looking up": "looking it up", queued: "queued", asked: "asked"
 export function flights({ parts }) {
   const { running, callers, groups, flights: list } = parts.flights;
   say(byId("flights-sum"), running ? `${count(callers)} callers on ${count(running)} upstream calls` : "");
-  keep(byId("flight-groups"), groups.slice(0, 12), ([upstream, model]) => `${upstream} ${model}`, chip, (element, [upstream, model, under, waiting]) => {
+  keep(byId("flight-groups"), groups, ([upstream, model]) => `${upstream} ${model}`, chip, (element, [upstream, model, under, waiting]) => {
     say(element.children[0], `${upstream} · ${model}`);
     say(element.children[1], under === waiting ? count(under) : `${count(under)} for ${count(waiting)}`);
   });
