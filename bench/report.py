@@ -84,7 +84,7 @@ def main() -> None:
             most_mib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
             size = (Path(folder) / "out").stat().st_size
             print(
-                f"{took_s:6.2f} s  {most_mib:5.0f} MiB so far  {size / 1e3:8,.0f} kB  {' '.join(arguments)}"
+                f"{took_s:6.2f} s by the clock, {used_s:5.2f} s of a core  {most_mib:5.0f} MiB so far  {size / 1e3:8,.0f} kB  {' '.join(arguments)}"
             )
 
 

@@ -49,7 +49,7 @@ def pages(browser: Browser, file: Path) -> Iterator[dict[str, Page]]:
     shown: dict[str, Page] = {}
     contexts = []
     for theme in ("light", "dark"):
-        context = browser.new_context(color_scheme=theme, viewport={"width": 1000, "height": 900})  # type: ignore[arg-type]
+        context = browser.new_context(color_scheme=theme, viewport={"width": 1000, "height": 900})
         contexts.append(context)
         page = shown[theme] = context.new_page()
         page.on("console", lambda message: complaints.append(message.text))

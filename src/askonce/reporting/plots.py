@@ -169,9 +169,7 @@ def quality(figures: Figures) -> str:
         shown = [value for _, rate, budget in judged for value in (rate.high, budget or 0.0)]
         most = min(1.0, 1.1 * max(shown, default=1.0))
         axes.set_xlim(-0.012 * most, most)
-        axes.xaxis.set_major_formatter(
-            FuncFormatter(lambda value, _: f"{value:.3g}" if not value else f"{value:.2%}")
-        )
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g}%"))
         axes.grid(axis="x")
         _legend(figure, axes)
         return _svg(figure, "quality")
