@@ -52,6 +52,7 @@ tenants:
   - name: acme
     keys: ["${ACME_KEY_HASH}"]   # sha256:…, made by `askonce keys new acme`
     features: [support, search]  # the first is taken where a request names none
+    limits: {requests_per_minute: 600, usd_per_month: {soft: 400, hard: 500}}
 
 features:
   support: {semantic: on, error_budget: 1%, ttl: 1d, max_turns: 3}

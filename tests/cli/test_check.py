@@ -50,6 +50,13 @@ policies
   linger                     5s           finish       5s
   max_flight_age             10m          10m          10m
 
+limits
+  each tenant  all features  requests_per_minute 60
+  each tenant  search        none
+  acme         all features  requests_per_minute 600, usd_per_month soft 400 hard 500.5
+  acme         support       tokens_per_minute soft 1000
+  all tenants  support       usd_per_day 50, count_hits
+
 warning: feature search is configured, but no tenant uses it
 """
 

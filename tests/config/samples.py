@@ -62,9 +62,16 @@ def complete() -> dict[str, Any]:
             ],
             "fallbacks": {"gpt-*": [{"upstream": "simulated", "model": "stand-in"}]},
             "tenants": [
-                {"name": "acme", "keys": [HASHES[0]], "features": ["support", "default"]},
+                {
+                    "name": "acme",
+                    "keys": [HASHES[0]],
+                    "features": ["support", "default"],
+                    "limits": {"requests_per_minute": 600, "usd_per_month": {"soft": 400, "hard": 500.5}},
+                    "feature_limits": {"support": {"tokens_per_minute": {"soft": 1000}}},
+                },
                 {"name": "globex", "keys": [HASHES[1]]},
             ],
+            "default_tenant": {"limits": {"requests_per_minute": 60}, "feature_limits": {"search": {}}},
             "features": {
                 "support": {
                     "exact": True,
@@ -83,6 +90,7 @@ def complete() -> dict[str, Any]:
                     "timeout": "600s",
                     "linger": "finish",
                     "max_flight_age": 600,
+                    "limits": {"usd_per_day": 50, "count_hits": True, "unknown_price_usd": 0.02},
                 },
                 "search": None,
             },

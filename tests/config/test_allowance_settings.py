@@ -56,7 +56,7 @@ def test_a_number_is_a_hard_limit() -> None:
         ("usd_per_day: -1", "must be a number of dollars above zero"),
         ("usd_per_day: 5 USD", "must be a number of dollars above zero"),
         ("usd_per_day: {}", "must be a number, or {soft: …, hard: …} with at least one of them"),
-        ("usd_per_day: {hart: 5}", "unknown key; valid keys: soft, hard"),
+        ("usd_per_day: {hart: 5}", 'usd_per_day.hart: unknown key; did you mean "hard"?'),
         ("usd_per_day: {soft: 6, hard: 5}", "soft must not be above hard"),
         ("usd_per_dya: 5", 'unknown key; did you mean "usd_per_day"?'),
     ],

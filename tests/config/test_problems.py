@@ -71,6 +71,7 @@ def mappings() -> Iterator[tuple[tuple[Any, ...], str]]:
             "aliases",
             "headers",
             "fallbacks",
+            "feature_limits",
             "features",
             "prices",
         }

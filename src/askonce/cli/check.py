@@ -16,7 +16,7 @@ from askonce.wiring.batching import check_functions
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from askonce.config import Settings, UpstreamSettings
+    from askonce.config import AllowanceSettings, Settings, UpstreamSettings
 
 __all__ = ["check"]
 
@@ -56,6 +56,9 @@ def _summary(settings: Settings) -> Iterator[str]:
         )
     yield from ("", "policies")
     yield from _table(_policy_rows(settings))
+    limits = _limit_rows(settings)
+    if limits:
+        yield from ("", "limits", *_table(limits))
     yield ""
 
 
@@ -73,8 +76,35 @@ def _policy_rows(settings: Settings) -> list[list[str]]:
     policies = [settings.policy_settings(name) for name in settings.feature_names]
     rows = [["", *settings.feature_names]]
     for name, field in PolicySettings.model_fields.items():
+        if name == "limits":  # shown with the tenants'
+            continue
         rows.append([yaml_key(name), *(written(field, getattr(policy, name)) or "-" for policy in policies)])
     return rows
+
+
+def _limit_rows(settings: Settings) -> list[list[str]]:
+    """A row for everybody who is held to limits: whose they are, and what they are."""
+    general = settings.default_tenant
+    each = "each credential" if settings.tenants is None else "each tenant"
+    found = [(each, "", general.limits), *((each, *one) for one in general.feature_limits.items())]
+    for tenant in settings.tenants or ():
+        found += [(tenant.name, "", tenant.limits)]
+        found += [(tenant.name, *one) for one in tenant.feature_limits.items()]
+    named = ((name, settings.policy_settings(name).limits) for name in settings.feature_names)
+    found += [("all tenants", *one) for one in named]
+    return [[who, feature or "all features", _limits(one)] for who, feature, one in found if one is not None]
+
+
+def _limits(settings: AllowanceSettings) -> str:
+    """`requests_per_minute 60, usd_per_day soft 5 hard 6`."""
+    said = []
+    for name in ("requests_per_minute", "tokens_per_minute", "usd_per_day", "usd_per_month"):
+        bound = getattr(settings, name)
+        if bound is not None:
+            soft = "" if bound.soft is None else f" soft {bound.soft:g}"
+            hard = "" if bound.hard is None else f" hard {bound.hard:g}" if soft else f" {bound.hard:g}"
+            said.append(f"{name}{soft}{hard}")
+    return ", ".join([*said, *(["count_hits"] if settings.count_hits else [])]) or "none"
 
 
 def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final, Generic, TypeVar
 
 from pydantic import Field, PlainSerializer, PlainValidator
+from pydantic_core import PydanticCustomError
 
 from askonce.config.forms import Form, Number, Slug, Switch
+from askonce.config.problems import unknown_key
 from askonce.config.section import Section
 
 __all__ = ["AllowanceSettings", "Bound", "DefaultTenantSettings"]
@@ -39,7 +41,8 @@ def _bound(convert: Callable[[object], T]) -> Callable[[object], Bound[T]]:
         said: dict[Any, Any] = value if isinstance(value, dict) else {"hard": value}
         unknown = [key for key in said if key not in _KEYS]
         if unknown:
-            raise ValueError(f"unknown key; valid keys: {', '.join(_KEYS)}")
+            wrong = [((key,), unknown_key(str(key), _KEYS)) for key in unknown]
+            raise PydanticCustomError("violations", "unknown keys", {"all": wrong})
         bounds = {key: convert(one) for key, one in said.items() if one is not None}
         if not bounds:
             raise ValueError("must be a number, or {soft: …, hard: …} with at least one of them")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
-__all__ = ["ConfigError", "Path", "Problem", "find_problems", "sections_of"]
+__all__ = ["ConfigError", "Path", "Problem", "find_problems", "sections_of", "unknown_key"]
 
 Path: TypeAlias = tuple[str | int, ...]
 """Keys and list positions from the top of the file."""
@@ -107,7 +107,7 @@ def find_problems(error: ValidationError, root: type[Section], lines: Mapping[Pa
     for details in error.errors(include_url=False, include_input=False):
         path = _path(details)
         if details["type"] == "violations":
-            found += details["ctx"]["all"]
+            found += [((*path, *inner), text) for inner, text in details["ctx"]["all"]]
         else:
             (short if details["type"] == "too_short" else found).append(
                 (path, _sentence(details, path, root))
@@ -135,13 +135,14 @@ def _line(path: Path, lines: Mapping[Path, int]) -> int | None:
 
 def _sentence(details: ErrorDetails, path: Path, root: type[Section]) -> str:
     if details["type"] == "extra_forbidden":
-        return _unknown_key(str(path[-1]), _valid_keys(root, path[:-1]))
+        return unknown_key(str(path[-1]), _valid_keys(root, path[:-1]))
     if details["type"] in _SENTENCES:
         return _SENTENCES[details["type"]].format(**details.get("ctx", {}))
     return details["msg"]
 
 
-def _unknown_key(key: str, valid: Sequence[str]) -> str:
+def unknown_key(key: str, valid: Sequence[str]) -> str:
+    """The sentence about a key that a mapping doesn't have."""
     near = difflib.get_close_matches(key, valid, n=1, cutoff=0.5)
     if near:
         return f'unknown key; did you mean "{near[0]}"?'

@@ -98,6 +98,12 @@ def _feature_name(value: str) -> str:
     return value
 
 
+def _no_feature(name: str, features: tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(name, features, n=1)
+    hint = f'; did you mean "{near[0]}"?' if near else "; add it there"
+    return f'not one of the "features"{hint}'
+
+
 class Settings(Section):
     """The whole configuration."""
 
@@ -242,14 +248,12 @@ class Settings(Section):
         for index, tenant in enumerate(self.tenants or ()):
             for position, feature in enumerate(tenant.features):
                 if feature not in names:
-                    near = difflib.get_close_matches(feature, names, n=1)
-                    hint = f'; did you mean "{near[0]}"?' if near else "; add it there"
-                    yield ("tenants", index, "features", position), f'not one of the "features"{hint}'
+                    yield ("tenants", index, "features", position), _no_feature(feature, names)
 
     def _limits_of_no_feature(self) -> Iterator[Violation]:
         for feature in self.default_tenant.feature_limits:
             if feature not in self.feature_names:
-                yield ("default_tenant", "feature_limits", feature), 'not one of the "features"'
+                yield ("default_tenant", "feature_limits", feature), _no_feature(feature, self.feature_names)
         for index, tenant in enumerate(self.tenants or ()):
             for feature in tenant.feature_limits:
                 if feature not in tenant.features:
