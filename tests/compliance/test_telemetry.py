@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from askonce.trace import read_trace
 from collector import Collector, collector, points, values
@@ -340,6 +341,21 @@ def test_metrics_come_by_both_generations_of_names(scene: Scene) -> None:
     assert used.as_int / cached.as_int == 12 / 8
     types = {values(one.attributes)["gen_ai.token.type"] for one in points(told["gen_ai.client.token.usage"])}
     assert types == {"input", "output"}
+
+
+def test_a_latency_leads_to_a_trace(scene: Scene) -> None:
+    """Whoever scrapes OpenMetrics gets the trace of a recent request with each bucket that has one."""
+    scene.ask("example", "for example", headers={"traceparent": f"00-{'7' * 32}-{CALLER}-01"})
+    asked = {"Accept": "application/openmetrics-text; version=1.0.0"}
+    _, _, told = scene.server.send("GET", "/metrics", None, asked)
+    [family] = [
+        one
+        for one in text_string_to_metric_families(told.decode())  # type: ignore[no-untyped-call]
+        if one.name == "askonce_request_duration_seconds"
+    ]
+    examples = [sample.exemplar for sample in family.samples if sample.exemplar]
+    assert "7" * 32 in {example.labels["trace_id"] for example in examples}
+    assert "trace_id" not in scene.server.get("/metrics")
 
 
 def test_nothing_that_was_asked_or_answered_leaves(scene: Scene) -> None:

@@ -6,10 +6,12 @@ has no such time to give away.
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client.samples import Exemplar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from askonce.ports import Charge, Record
+    from askonce.trace import Trace
 
 __all__ = ["Kind", "Tallies"]
 
@@ -47,22 +50,29 @@ class Kind(NamedTuple):
 
 
 class _Latency:
-    """A histogram of seconds."""
+    """A histogram of seconds, and of each bucket the last request that is traced."""
 
-    __slots__ = ("counts", "total_s")
+    __slots__ = ("counts", "total_s", "traced")
 
     def __init__(self) -> None:
         self.counts = [0] * (len(_BUCKETS_S) + 1)
         self.total_s = 0.0
+        self.traced: dict[int, Exemplar] = {}
 
-    def observe(self, seconds: float) -> None:
-        self.counts[bisect_left(_BUCKETS_S, seconds)] += 1
+    def observe(self, seconds: float, trace: Trace | None = None) -> None:
+        place = bisect_left(_BUCKETS_S, seconds)
+        self.counts[place] += 1
         self.total_s += seconds
+        if trace is not None and trace.sampled:
+            self.traced[place] = Exemplar({"trace_id": f"{trace.trace_id:032x}"}, seconds, time.time())
 
-    def cumulated(self) -> list[tuple[str, float]]:
-        """Prometheus' buckets: upper bound and count up to it."""
-        bounds = [*(str(bound) for bound in _BUCKETS_S), "+Inf"]
-        return [(bound, float(sum(self.counts[: place + 1]))) for place, bound in enumerate(bounds)]
+    def cumulated(self) -> list[tuple[str, float] | tuple[str, float, Exemplar]]:
+        """Prometheus' buckets: upper bound, count up to it, and an example that OpenMetrics shows."""
+        told: list[tuple[str, float] | tuple[str, float, Exemplar]] = []
+        for place, bound in enumerate([*(str(bound) for bound in _BUCKETS_S), "+Inf"]):
+            count, example = float(sum(self.counts[: place + 1])), self.traced.get(place)
+            told.append((bound, count) if example is None else (bound, count, example))
+        return told
 
 
 class _Tally:
@@ -82,7 +92,7 @@ class _Tally:
 
     def count(self, record: Record) -> None:
         self.requests += 1
-        self.duration.observe(record.duration_s)
+        self.duration.observe(record.duration_s, record.trace)
         if record.outcome is None:
             return
         self.first_byte.observe(record.first_byte_s)
