@@ -304,3 +304,29 @@ async def test_a_weighing_that_fails_changes_nothing(monkeypatch: pytest.MonkeyP
     house.label(right=True)
     await house.until(lambda: house.budgets.serving("support").labels == 2)
     await house.budgets.close()
+
+
+async def test_a_stricter_promise_holds_at_once_and_then_by_its_labels() -> None:
+    """A changed promise never serves by less than before, nor by less than it would without labels, until weighed anew."""
+    house = House()
+    for _ in range(60):
+        house.label(right=True)
+    await house.until(lambda: house.budgets.serving("support").labels == 60)
+    before = house.budgets.serving("support").threshold
+    house.budgets.promising({"support": Budget(0.01), "new": Budget(0.05)})()
+    assert house.budgets.serving("support").threshold >= before
+    await house.until(lambda: house.budgets.standings()[0].setting.labels == 60)
+    assert [one.feature for one in house.budgets.standings()] == ["support", "new"]
+    assert house.budgets.standings()[0].budget == Budget(0.01)
+    assert house.budgets.serving("search").threshold, "requests under way still find a feature that has gone"
+    await house.budgets.close()
+
+
+async def test_a_breach_outlives_a_changed_promise_and_a_feature_that_comes_back() -> None:
+    """Neither is a way to resume: that is asked for by name."""
+    house = House()
+    await breach(house)
+    house.budgets.promising({"search": Budget(0.05)})()
+    house.budgets.promising({"support": Budget(0.06), "search": Budget(0.05)})()
+    assert house.breached
+    await house.budgets.close()

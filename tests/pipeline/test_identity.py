@@ -112,3 +112,43 @@ def test_remembered_callers_are_bounded_in_number() -> None:
     for number in range(5_000):
         identity.identify(bearer(b"%d" % number))
     assert len(identity._memo) <= 4_096
+
+
+def code(identity: Identity, key: bytes) -> str:
+    """The refusal's code; "" where the key is let in."""
+    try:
+        identity.identify(bearer(key))
+    except Refusal as refusal:
+        return refusal.code
+    return ""
+
+
+def test_issued_keys_count_beside_those_of_the_configuration() -> None:
+    """At once, memos included; those of a tenant that isn't there count as soon as it is."""
+    identity = with_tenants()
+    issued = {hashlib.sha256(key).hexdigest(): tenant for key, tenant in ((b"n1", "acme"), (b"n2", "later"))}
+    assert code(identity, b"n1") == "invalid_api_key"
+    identity.issue(issued)
+    assert [code(identity, key) for key in (b"n1", b"n2", b"k1")] == ["", "invalid_api_key", ""]
+    assert identity.identify(bearer(b"n1")).tenant == "tenant:acme"
+    identity.replace([Tenant("later", (), FEATURES)], FEATURES)
+    assert [code(identity, key) for key in (b"n1", b"n2", b"k1")] == [
+        "invalid_api_key",
+        "",
+        "invalid_api_key",
+    ]
+    identity.issue({})
+    assert code(identity, b"n2") == "invalid_api_key"
+
+
+def test_a_tenants_caller_without_its_key() -> None:
+    """By name, with its features and scope; where credentials tell callers apart there are no names."""
+    acme = with_tenants().of_tenant("acme")
+    assert (acme.tenant, acme.features, acme.credential) == ("tenant:acme", ("support",), None)
+    with pytest.raises(Refusal) as unknown:
+        with_tenants().of_tenant("nobody")
+    with pytest.raises(Refusal) as nameless:
+        passing_through().of_tenant("acme")
+    assert (unknown.value.code, nameless.value.code) == ("unknown_tenant", "no_tenants")
+    assert with_tenants().tenants == {"acme", "other"}
+    assert passing_through().tenants is None

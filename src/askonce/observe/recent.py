@@ -55,6 +55,8 @@ class Recent:
         before = self._records.pop(record.request_id, None)
         if before is not None:
             self._size_bytes -= before[1]
+        if size_bytes > self._max_bytes:
+            return
         self._records[record.request_id] = record, size_bytes
         self._size_bytes += size_bytes
         while len(self._records) > self._most or self._size_bytes > self._max_bytes:
