@@ -97,6 +97,12 @@ def test_layers_left_out() -> None:
     assert words(arrivals, scenario=Scenario(without=frozenset({"inflight"}))) == ["fresh", "fresh", "exact"]
 
 
+def test_the_first_of_several_calls_to_end_is_stored() -> None:
+    """Where identical calls run side by side, the first answer is there for whoever asks next."""
+    scenario = Scenario(without=frozenset({"inflight"}))
+    assert words([arrival(0), arrival(1), arrival(2.5)], scenario=scenario) == ["fresh", "fresh", "exact"]
+
+
 def test_tenants_share_nothing() -> None:
     """The same request of another tenant is another request."""
     assert words([arrival(0), arrival(5, tenant="b"), arrival(6)]) == ["fresh", "fresh", "exact"]

@@ -148,7 +148,9 @@ class _World:
         self._served[place] = Served.FRESH if readable else Served.BYPASS
         self._began[slot], self._lands[slot] = now, now + duration_s
         if stored and not fails:
-            self._since[key], self._until[key] = now + duration_s, now + duration_s + rule.ttl_s
+            landing, pending = now + duration_s, self._since[key]
+            self._since[key] = pending if now < pending < landing else landing
+            self._until[key] = landing + rule.ttl_s
             self._asked_for[key] = place
         if (
             question >= 0
