@@ -41,6 +41,7 @@ upstreams:
     aliases: {{cheap: sim-small}}
     retries: {{attempts: 1, base: 1ms}}
 prices: {{"sim-*": {{input: 1, output: 2, cached_input: 0.5}}}}
+features: {{discreet: {{retain_text: none}}}}
 defaults: {{semantic: "off"}}
 telemetry: {{traces: on, metrics: on, endpoint: "{collector}", headers: {{x-collector-key: k-1}}, {more}}}
 """
@@ -365,6 +366,15 @@ def test_nothing_that_was_asked_or_answered_leaves(scene: Scene) -> None:
     sent = b"".join(scene.told.bodies)
     for text in (b"Zanzibar", b"that nobody else may read", b"sk-secret-of-a-caller"):
         assert text not in sent
+
+
+def test_a_feature_that_keeps_no_text_tells_no_entry(scene: Scene) -> None:
+    """An entry is named by a hash of what was asked, which somebody could guess."""
+    for name in ("discreet", "discreet-too"):
+        scene.ask(name, "asked in confidence", headers={"X-Askonce-Feature": "discreet"})
+    told = values(scene.span("discreet-too").attributes)
+    assert (told["askonce.outcome"], told["askonce.feature"]) == ("exact", "discreet")
+    assert "askonce.entry" not in told
 
 
 @pytest.mark.slow

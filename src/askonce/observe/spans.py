@@ -24,7 +24,7 @@ from opentelemetry.trace import (
 )
 
 from askonce import __version__
-from askonce.model import Exact, Semantic
+from askonce.model import Exact, RetainText, Semantic
 from askonce.observe.conventions import OPERATIONS, Peer
 from askonce.trace import Trace, new_span_id, new_trace_id, read_trace
 
@@ -185,16 +185,16 @@ def _of_record(record: Record) -> _Attributes:
         attributes["askonce.saved_usd"] = record.saved_nanousd / _NANOUSD
     if record.spent_nanousd is not None:
         attributes["askonce.spent_usd"] = record.spent_nanousd / _NANOUSD
-    if isinstance(outcome, Exact | Semantic):
-        attributes |= _of_entry(outcome)
-    return attributes
-
-
-def _of_entry(outcome: Exact | Semantic) -> _Attributes:
-    attributes: _Attributes = {"askonce.entry": outcome.entry.hex()}
     if isinstance(outcome, Semantic):
         attributes["askonce.confidence"] = outcome.confidence
+    if isinstance(outcome, Exact | Semantic) and not _is_secret(record.request):
+        attributes["askonce.entry"] = outcome.entry.hex()
     return attributes
+
+
+def _is_secret(request: Request | None) -> bool:
+    """Whether nothing may tell that one question was asked twice: an entry is named by what was asked."""
+    return request is not None and request.policy.retain_text is RetainText.NONE
 
 
 def _of_usage(usage: Usage) -> _Attributes:
