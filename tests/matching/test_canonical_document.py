@@ -22,7 +22,7 @@ bodies = st.builds(
             {"role": "system", "content": system},
             {"role": "user", "content": [{"type": "text", "text": text}] if parts else text},
         ],
-        **({"tools": [{"function": {"parameters": {name: 1 for name in schema}}}]} if schema else {}),
+        **({"tools": [{"function": {"parameters": dict.fromkeys(schema, 1)}}]} if schema else {}),
     },
     texts,
     texts,

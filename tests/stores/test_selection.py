@@ -97,9 +97,9 @@ async def test_a_selection_finds_what_it_means_once(
     meant = {one.key: one for one in alive.values() if selection.admits(listed(one))}
     found = await selected(store, selection)
     assert sorted(one.key for one in found) == sorted(meant)
-    for one in found:
-        assert one[:7] == listed(meant[one.key])[:7]
-        assert one.account in {"t", "u"}
+    for known in found:
+        assert known[:7] == listed(meant[known.key])[:7]
+        assert known.account in {"t", "u"}
 
 
 async def test_what_is_discarded_goes_with_its_links(store: Store) -> None:
