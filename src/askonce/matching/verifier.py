@@ -25,7 +25,16 @@ if TYPE_CHECKING:
     from askonce.matching.vocabulary import Vocabulary
     from askonce.model import Tokens
 
-__all__ = ["EVIDENCE", "Asked", "Candidate", "Crowd", "Judgement", "TokenVerifier", "Verifier"]
+__all__ = [
+    "EVIDENCE",
+    "Asked",
+    "Candidate",
+    "Crowd",
+    "Judgement",
+    "TokenVerifier",
+    "Verifier",
+    "forget_texts",
+]
 
 _UNHEARD: Final = Record()
 
@@ -219,6 +228,11 @@ _OUTRANKED: Final = _Reading("outranked", "", _NO_SIGNALS)
 @lru_cache(_REMEMBERED)
 def _remembered(text: str) -> Analysis:
     return analyse(text)
+
+
+def forget_texts() -> None:
+    """Forgets the texts that were read lately."""
+    _remembered.cache_clear()
 
 
 def _analysed(text: str) -> Analysis:

@@ -9,8 +9,9 @@ way ends in a count, never in a verdict.
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -21,7 +22,7 @@ from askonce.pipeline.equality import Verdict
 from askonce.pipeline.outcomes import Outcomes, ServedHit
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from askonce.model import Answer, Owner, Request
     from askonce.pipeline.budgets import Budgets
@@ -67,14 +68,6 @@ class Desk:
     timeout_s: float
 
 
-class _Waiting(NamedTuple):
-    """A case that waits, the memory that it holds, and how many erasures there were before it."""
-
-    case: Case
-    held_bytes: int
-    erasures: int
-
-
 class Auditor:
     """Takes cases, judges them one by one in tasks of its own, and lets the verdicts act.
 
@@ -98,8 +91,8 @@ class Auditor:
         self._desk = desk
         self.restored = asyncio.Event()
         self._outcomes = Outcomes()
-        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(desk.max_queue)
-        self._erased: list[Owner] = []
+        self._queue: asyncio.Queue[tuple[Case, int]] = asyncio.Queue(desk.max_queue)
+        self._under_way: dict[asyncio.Timeout, Request] = {}
         self._held_bytes = 0
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -173,15 +166,18 @@ class Auditor:
         return self._outcomes.find(tenant, request_id)
 
     def erase(self, owner: Owner) -> None:
-        """Forgets what an owner was served; what waits to be judged, or is being judged, acts on nothing."""
-        self._erased.append(owner)
+        """Forgets what an owner was served, and ends what is judged of it, or waits to be."""
         self._outcomes.erase(owner)
-
-    def _check_owner(self, waiting: _Waiting) -> None:
-        """Raises AuditDropped where whoever asked has been erased since."""
-        request = waiting.case.request
-        if any(owner.asked(request) for owner in self._erased[waiting.erasures :]):
-            raise AuditDropped("erased")
+        for _ in range(self._queue.qsize()):
+            case, held_bytes = self._queue.get_nowait()
+            if owner.asked(case.request):
+                self._held_bytes -= held_bytes
+            else:
+                self._queue.put_nowait((case, held_bytes))
+            self._queue.task_done()
+        for limit, request in self._under_way.items():
+            if owner.asked(request):
+                limit.reschedule(0.0)
 
     async def close(self, timeout_s: float) -> None:
         """Works on what waits as long as that takes at most, then ends."""
@@ -212,14 +208,14 @@ class Auditor:
             self._effects.observer.audit_dropped("queue-full")
             return
         self._held_bytes += held_bytes
-        self._queue.put_nowait(_Waiting(case, held_bytes, len(self._erased)))
+        self._queue.put_nowait((case, held_bytes))
 
     async def _work(self) -> None:
         await self.restored.wait()
         while True:
-            waiting = await self._queue.get()
+            case, held_bytes = await self._queue.get()
             try:
-                await self._audit(waiting)
+                await self._audit(case)
             except AuditDropped as dropped:
                 self._effects.observer.audit_dropped(dropped.reason)
             except TimeoutError:
@@ -228,18 +224,27 @@ class Auditor:
                 _log.exception("audit failed")
                 self._effects.observer.audit_dropped("failed")
             finally:
-                self._held_bytes -= waiting.held_bytes
+                self._held_bytes -= held_bytes
                 self._queue.task_done()
+                del case  # or it would be held until the next one comes
 
-    async def _audit(self, waiting: _Waiting) -> None:
-        self._check_owner(waiting)
-        async with asyncio.timeout(self._desk.timeout_s):
-            judged, ruling = await self._judged(waiting.case)
-        self._check_owner(waiting)
+    async def _audit(self, case: Case) -> None:
+        async with self._in_time(case):
+            judged, ruling = await self._judged(case)
         await self._conclude(judged, ruling)
         if ruling.verdict is not Verdict.SAME:
-            async with asyncio.timeout(self._desk.timeout_s):
+            async with self._in_time(case):
                 await self._find_class(judged)
+
+    @asynccontextmanager
+    async def _in_time(self, case: Case) -> AsyncIterator[None]:
+        """Ends what takes too long, or is erased meanwhile, with TimeoutError."""
+        async with asyncio.timeout(self._desk.timeout_s) as limit:
+            self._under_way[limit] = case.request
+            try:
+                yield
+            finally:
+                del self._under_way[limit]
 
     async def _judged(self, case: Case) -> tuple[Case, Ruling]:
         """The case with what it hangs on, and what is said of it. Raises AuditDropped."""

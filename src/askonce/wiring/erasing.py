@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
+from askonce.matching.verifier import forget_texts
+
 if TYPE_CHECKING:
     from askonce.gateway import Gateway
     from askonce.model import Owner
@@ -84,6 +86,7 @@ class Erasing:
         self._adapters.recent.erase(owner)
         if self._adapters.embedder is not None:
             self._adapters.embedder.forget()
+        forget_texts()
         return flights
 
     def _unlearn(self, keys: tuple[bytes, ...]) -> None:
