@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from askonce.config import loads
 from askonce.errors import LimitExceeded
 from askonce.model import Caller, Exact, Fresh, Joined, Semantic, Usage
 from askonce.pipeline.allowances import (
@@ -539,7 +540,8 @@ async def test_books_that_cannot_be_read_stop_nobody(capsys: pytest.CaptureFixtu
             raise OSError("disk on fire")
 
     allowances, ledger = of_acme(limits(100, name=DAILY)), Unreadable()
-    await take_up_spending(allowances, cast("Any", ledger))
+    settings = loads("upstreams: [{type: simulated}]", "askonce.yaml", {})
+    await take_up_spending(settings, allowances, cast("Any", ledger))
     assert used(allowances, DAILY) == 0
     assert "disk on fire" in capsys.readouterr().out
     allowances.charged(charge(7, 7))

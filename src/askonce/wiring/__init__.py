@@ -43,7 +43,7 @@ async def open_gateway(settings: Settings, source: Path | None = None) -> Runnin
     secret = await adapters.store.secret()
     adapters.live.start()
     await adapters.ledger.start(secret)
-    await take_up_spending(adapters.allowances, adapters.ledger)
+    await take_up_spending(settings, adapters.allowances, adapters.ledger)
     priced = adapters.prices
     matching = semantics(settings, adapters, priced, clock)
     gateway = Gateway(

@@ -96,7 +96,7 @@ def _limits(settings: Settings, adapters: Adapters, reload: Reload) -> Callable[
     def commit() -> None:
         if rules != allowances.rules:
             allowances.replace(rules)
-            reload.then(take_up_spending(allowances, adapters.ledger))
+            reload.then(take_up_spending(settings, allowances, adapters.ledger))
 
     return commit
 

@@ -44,8 +44,10 @@ def rulebook(settings: Settings) -> Rulebook:
     )
 
 
-async def take_up_spending(allowances: Allowances, ledger: Ledger) -> None:
+async def take_up_spending(settings: Settings, allowances: Allowances, ledger: Ledger) -> None:
     """Budgets begin with what the books say was spent; with nothing, said loudly, where they can't be read."""
+    if not settings.ledger.record:
+        return
     try:
         await allowances.load(ledger)
     except OSError as error:
