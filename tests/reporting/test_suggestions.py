@@ -93,6 +93,16 @@ def test_nothing_is_turned_on_before_audits_show_that_it_may(
     assert says in _only(_figures(410, 590, audits, budget)).advice
 
 
+def test_what_is_on_already_is_not_turned_on() -> None:
+    """A feature that serves, but was only shadowed: by the configuration, or by decisions of both modes."""
+    figures = _figures(410, 590, [_audit(right=True)] * 500)
+    (one,) = suggest(figures, {"support"})
+    assert one.code == "shadowed"
+    assert "1,000 misses" in one.finding
+    both = {**figures.decisions, ("support", "on", "match"): 1}
+    assert _only(replace(figures, decisions=both)).code == "shadowed"
+
+
 def test_few_decisions_and_few_matches_suggest_nothing() -> None:
     """99 misses are too few to speak of, and so is one match in thirty."""
     assert not suggest(_figures(50, 49, []))
@@ -116,6 +126,8 @@ def test_where_nobody_looks_shadow_mode_is_suggested() -> None:
     books = books_of({_FRESH: _CALLS})
     assert _only(draw_up(books, Terms(_SPAN))).code == "semantic-off"
     assert not suggest(draw_up(books, Terms(_SPAN, where={"tenant": "acme"})))
+    jobs = books_of({_FRESH: _CALLS}, reasons={(_HOUR, "support", "fresh", "batch-lane"): 950})
+    assert not suggest(draw_up(jobs, Terms(_SPAN)))
     few = books_of({_FRESH: _CALLS._replace(requests=99)})
     assert not suggest(draw_up(few, Terms(_SPAN)))
 
@@ -137,7 +149,7 @@ def test_reasons_that_can_be_changed_are_told() -> None:
         },
     )
     found = {one.code: one.finding for one in suggest(draw_up(books, Terms(_SPAN)))}
-    assert found.keys() == {"bypass-high-temperature", "refused-rate_limited", "unmatched-tools"}
+    assert found.keys() == {"bypass-high-temperature", "refused-rate_limited", "unmatched-tools", "shadowed"}
     assert "200 of 1,000 requests (20.0%) bypassed every cache" in found["bypass-high-temperature"]
     assert "400 of 800 misses (50.0%)" in found["unmatched-tools"]
 

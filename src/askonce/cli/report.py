@@ -17,7 +17,7 @@ import orjson
 from rich.console import Console
 
 from askonce.config import ConfigError, SqliteStore, load
-from askonce.evaluation.live_store import read_store
+from askonce.evaluation.live_store import read_audits
 from askonce.evaluation.sets import BadFile
 from askonce.reporting.data import as_json
 from askonce.reporting.figures import draw_up
@@ -47,11 +47,19 @@ _WIDTH: Final = 120
 
 
 class _Files(NamedTuple):
-    """Where the books and the answers are, and what was promised where a configuration says so."""
+    """Where the books and the answers are, and what a configuration says of features.
+
+    Attributes:
+        ledger: The books.
+        answers: The store.
+        budgets: Promised shares of wrong hits by feature.
+        serving: Features with `semantic: on`.
+    """
 
     ledger: Path
     answers: Path
     budgets: Mapping[str, float]
+    serving: frozenset[str] = frozenset()
 
 
 @click.command(short_help="Show what was spent and saved, by whom and by which layer.")
@@ -104,7 +112,7 @@ def report(
         raise click.ClickException(str(error)) from None
     if figures.empty:
         raise click.ClickException(_nothing(figures))
-    _write(_rendered(figures, suggest(figures), form, to_file=output is not None), output)
+    _write(_rendered(figures, suggest(figures, files.serving), form, to_file=output is not None), output)
 
 
 def _terms(since: str | None, until: str | None, columns: str, where: Sequence[str]) -> Terms:
@@ -127,8 +135,10 @@ def _files(config: Path | None, ledger: Path | None) -> _Files:
         raise click.ClickException(
             f"{config or _CONFIG}: its store is memory: only the running gateway has the books"
         )
-    budgets = {name: settings.policy_settings(name).error_budget for name in settings.feature_names}
-    return _Files(ledger_path(settings.store.path), settings.store.path, budgets)
+    policies = {name: settings.policy_settings(name) for name in settings.feature_names}
+    budgets = {name: policy.error_budget for name, policy in policies.items()}
+    serving = frozenset(name for name, policy in policies.items() if policy.semantic == "on")
+    return _Files(ledger_path(settings.store.path), settings.store.path, budgets, serving)
 
 
 def _figures(files: _Files, terms: Terms) -> Figures:
@@ -144,8 +154,7 @@ def _figures(files: _Files, terms: Terms) -> Figures:
 def _qualities(files: _Files, span: Span) -> tuple[Quality, ...] | None:
     if files.answers == files.ledger or not files.answers.is_file():
         return None
-    audits = (audit for record in read_store(files.answers) for audit in record.audits)
-    return qualities(audits, files.budgets, span)
+    return qualities(read_audits(files.answers), files.budgets, span)
 
 
 def _nothing(figures: Figures) -> str:

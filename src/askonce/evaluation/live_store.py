@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from askonce.model import Audit
 
-__all__ = ["read_store"]
+__all__ = ["read_audits", "read_store"]
 
 _BUSY_TIMEOUT_S: Final = 5.0
 _AUDITS_AT_ONCE: Final = 2_000
@@ -36,6 +36,18 @@ def read_store(path: Path) -> list[FeatureRecord]:
     Raises:
         BadFile: There is no such file, it isn't askonce's, it is of another version, or it can't be read.
     """
+    with _opened(path) as connection:
+        return _records(connection)
+
+
+def read_audits(path: Path) -> Iterator[Audit]:
+    """The store's audits one after another, oldest first: there may be many. Raises as `read_store` does."""
+    with _opened(path) as connection:
+        yield from _audits(connection)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
     if not path.is_file():
         raise BadFile(path, None, "no such store")
     try:
@@ -45,7 +57,7 @@ def read_store(path: Path) -> list[FeatureRecord]:
                 raise BadFile(
                     path, None, f"has schema {version}, not {VERSION}: a gateway of this version renews it"
                 )
-            return _records(connection)
+            yield connection
     except (sqlite3.Error, OSError) as error:
         raise BadFile(path, None, str(error)) from None
 

@@ -9,7 +9,7 @@ import numpy as np
 from askonce.matching.bounds import Interval, interval
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from askonce.model import Audit
     from askonce.ports import Span
@@ -19,6 +19,15 @@ __all__ = ["CONFIDENCE", "Judged", "Quality", "qualities"]
 CONFIDENCE: Final = 0.95
 """Of each bound."""
 _HOUR_S: Final = 3_600
+_SOURCES: Final = ("hit", "shadow")
+
+
+class _Verdict(NamedTuple):
+    """When it was made, whether the answer was wrong, and how many hits it stands for."""
+
+    at: float
+    wrong: bool
+    weight: float
 
 
 class Judged(NamedTuple):
@@ -56,20 +65,21 @@ def qualities(audits: Iterable[Audit], budgets: Mapping[str, float], span: Span)
         span: Whose hours count.
     """
     since_s, until_s = (hour * _HOUR_S for hour in span)
-    kept: dict[str, list[Audit]] = {}
+    # There may be a million of them: what isn't needed isn't kept.
+    kept: dict[str, dict[str, list[_Verdict]]] = {}
     for audit in audits:
-        if since_s <= audit.at < until_s and 0 < audit.propensity <= 1:
-            kept.setdefault(audit.feature, []).append(audit)
-    found = (
-        Quality(feature, _judged(own, "hit"), _judged(own, "shadow"), budgets.get(feature))
+        if audit.source in _SOURCES and since_s <= audit.at < until_s and 0 < audit.propensity <= 1:
+            of_feature = kept.setdefault(audit.feature, {source: [] for source in _SOURCES})
+            of_feature[audit.source].append(_Verdict(audit.at, not audit.right, 1.0 / audit.propensity))
+    return tuple(
+        Quality(feature, _judged(own["hit"]), _judged(own["shadow"]), budgets.get(feature))
         for feature, own in sorted(kept.items())
     )
-    return tuple(each for each in found if each.hits.audits or each.shadow.audits)
 
 
-def _judged(audits: Sequence[Audit], source: str) -> Judged:
-    own = sorted((audit for audit in audits if audit.source == source), key=lambda audit: audit.at)
-    wrong = np.array([not audit.right for audit in own], np.float64)
-    weights = np.array([1.0 / audit.propensity for audit in own])
-    rate = interval(wrong, weights, np.ones(len(own)), CONFIDENCE)
-    return Judged(len(own), int(wrong.sum()), rate)
+def _judged(verdicts: list[_Verdict]) -> Judged:
+    verdicts.sort()
+    wrong = np.array([verdict.wrong for verdict in verdicts], np.float64)
+    weights = np.array([verdict.weight for verdict in verdicts])
+    rate = interval(wrong, weights, np.ones(len(verdicts)), CONFIDENCE)
+    return Judged(len(verdicts), int(wrong.sum()), rate)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from askonce.reporting.wording import count, dollars, rate, share
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from askonce.reporting.figures import Figures, Tally
     from askonce.reporting.quality import Judged, Quality
@@ -26,6 +26,7 @@ _FEWEST_AUDITS: Final = 50
 _NOTABLE: Final = 0.05
 """A share below that isn't worth a change."""
 _MATCH: Final = "match"
+_BATCH_LANE: Final = "batch-lane"
 _BYPASSED: Final = {
     "high-temperature": (
         "their temperature is above `max_temperature`",
@@ -78,29 +79,47 @@ class Suggestion(NamedTuple):
     worth_nanousd: int | None = None
 
 
-def suggest(figures: Figures) -> tuple[Suggestion, ...]:
-    """Everything that the figures suggest, what is worth most first."""
-    found = [*_matching(figures), *_judging(figures), *_reasons(figures), *_accounting(figures)]
+def suggest(figures: Figures, serving: Collection[str] = ()) -> tuple[Suggestion, ...]:
+    """Everything that the figures suggest, what is worth most first.
+
+    Args:
+        figures: What they are derived from.
+        serving: Features that are known to have semantic matching turned on.
+    """
+    found = [*_matching(figures, serving), *_judging(figures), *_reasons(figures), *_accounting(figures)]
     return tuple(sorted(found, key=lambda one: -(one.worth_nanousd or 0)))
 
 
-def _matching(figures: Figures) -> Iterator[Suggestion]:
+def _matching(figures: Figures, serving: Collection[str]) -> Iterator[Suggestion]:
     """What shadow mode has seen, and where nothing looks."""
     qualities = {one.feature: one for one in figures.qualities or ()}
     kept = figures.terms.where.keys() <= {"feature"}
     for feature, tally in figures.features.items():
         decided = _decided(figures, feature, "shadow")
         if sum(decided.values()) >= _FEWEST:
-            yield from _shadow(feature, tally, decided, qualities.get(feature))
-        fresh = tally.requests("fresh")
+            if feature in serving or _decided(figures, feature, "on"):
+                yield _shadowed(feature, sum(decided.values()))
+            else:
+                yield from _shadow(feature, tally, decided, qualities.get(feature))
+        fresh = tally.requests("fresh") - figures.reasons.get((feature, "fresh", _BATCH_LANE), 0)
         if kept and fresh >= _FEWEST and not any(key[0] == feature for key in figures.decisions):
             yield Suggestion(
                 "semantic-off",
                 feature,
                 f"{count(fresh)} requests were answered afresh, and nobody looked for equivalent ones.",
-                "Set `semantic: shadow`: it looks and has audits made of what it finds, and serves nothing.",
+                "Set `semantic: shadow`, with an embedder: it looks, has audits made of what it finds, and serves nothing.",
             )
         yield from _unmatched(figures, feature)
+
+
+def _shadowed(feature: str, looked: int) -> Suggestion:
+    return Suggestion(
+        "shadowed",
+        feature,
+        f"{count(looked)} misses were looked up in shadow mode, although equivalent answers may be served: the error "
+        "budget was breached, or the configuration was changed.",
+        "See `GET /admin/budgets` for since when, and the wrong ones in `GET /admin/audits`.",
+    )
 
 
 def _shadow(
