@@ -311,6 +311,7 @@ def compared(found: dict[str, Any]) -> dict[str, Any]:
         "measured": measured,
         "off": off,
         "errors": live["errors"],
+        "reasons": live["reasons"],
         "schedule": live["schedule"],
     }
 

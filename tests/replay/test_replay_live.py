@@ -79,6 +79,22 @@ async def test_what_the_gateway_says_is_added_up() -> None:
     assert any("exact" in line for line in live_text(shooting, plan))
 
 
+async def test_reasons_are_counted() -> None:
+    """Why requests were asked after all is told in the gateway's words."""
+
+    async def fresh(_: web.Request) -> web.StreamResponse:
+        return web.json_response(
+            {}, headers={"X-Askonce-Outcome": "fresh", "X-Askonce-Reason": "no-neighbour"}
+        )
+
+    async with serving(fresh) as (url, _):
+        plan = plan_of(url)
+        shooting = Shooting(plan)
+        await shooting.send(arrivals(0, 0))
+    assert live_json(shooting, plan)["reasons"] == {"fresh": {"no-neighbour": 2}}
+    assert "  fresh: no-neighbour 2" in list(live_text(shooting, plan))
+
+
 async def test_the_loop_is_open() -> None:
     """A gateway that doesn't answer keeps nobody from being sent: requests under way don't wait for each other."""
     release = asyncio.Event()

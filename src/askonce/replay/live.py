@@ -53,6 +53,7 @@ class Answered(NamedTuple):
 
     Attributes:
         outcome: The gateway's word; `none` where it said none.
+        reason: Why, in its word; "" where it said none.
         error: The error's code; "" where there was an answer.
         seconds: From when it left to the end of its answer.
         due_seconds: From when it was due.
@@ -60,6 +61,7 @@ class Answered(NamedTuple):
     """
 
     outcome: str
+    reason: str
     error: str
     seconds: float
     due_seconds: float
@@ -124,13 +126,14 @@ class Shooting:
 
     async def _send_one(self, session: aiohttp.ClientSession, arrival: Arrival, due: float) -> None:
         began = time.monotonic()
-        outcome, error, saved_usd = _NO_OUTCOME, "", None
+        outcome, reason, error, saved_usd = _NO_OUTCOME, "", "", None
         try:
             url = f"{self._plan.base_url}/{arrival.endpoint.value}"
             async with session.post(
                 url, data=arrival.body, headers=self._headers(arrival), allow_redirects=False
             ) as response:
                 outcome = response.headers.get("x-askonce-outcome", _NO_OUTCOME)
+                reason = response.headers.get("x-askonce-reason", "")
                 saved_usd = _dollars(response.headers.get("x-askonce-saved-usd"))
                 tail = b""
                 async for part in response.content.iter_any():
@@ -143,7 +146,7 @@ class Shooting:
         finally:
             self._free.release()
         now = time.monotonic()
-        answered = Answered(outcome, error, now - began, now - due, saved_usd)
+        answered = Answered(outcome, reason, error, now - began, now - due, saved_usd)
         self.answered.append(answered)
         self._seen(answered)
 

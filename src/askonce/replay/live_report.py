@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -34,6 +35,7 @@ def live_json(shooting: Shooting, plan: Plan) -> dict[str, Any]:
         "calls_avoided_share": avoided / max(1, len(good)),
         "saved_usd": sum(one.saved_usd or 0.0 for one in good),
         "outcomes": by_outcome,
+        "reasons": _reasons(good),
         "errors": dict(shooting.errors.most_common()),
         "latency": {
             "sent": _quantiles([one.seconds for one in good]),
@@ -57,6 +59,8 @@ def live_text(shooting: Shooting, plan: Plan) -> Iterator[str]:
     for name in ("sent", "due"):
         waits = "".join(f"{found['latency'][name][quantile]:>9.3f}s" for quantile in _QUANTILES)
         yield f"  {'all, from ' + name:40}{waits}"
+    for name, reasons in found["reasons"].items():
+        yield f"  {name}: " + ", ".join(f"{reason} {count:,}" for reason, count in reasons.items())
     for code, count in found["errors"].items():
         yield f"  error {code}: {count:,}"
     if shooting.late:
@@ -72,6 +76,15 @@ def _group(some: Sequence[Answered]) -> dict[str, float]:
         "saved_usd": sum(one.saved_usd or 0.0 for one in some),
         **_quantiles([one.seconds for one in some]),
     }
+
+
+def _reasons(good: Sequence[Answered]) -> dict[str, dict[str, int]]:
+    """Why answers were not the cache's, by outcome: what kept them from being shared or matched."""
+    reasons: dict[str, Counter[str]] = {}
+    for one in good:
+        if one.outcome not in _AVOIDING and one.reason:
+            reasons.setdefault(one.outcome, Counter())[one.reason] += 1
+    return {name: dict(counts.most_common()) for name, counts in reasons.items()}
 
 
 def _quantiles(seconds: Sequence[float]) -> dict[str, float]:
