@@ -1,0 +1,35 @@
+"""Observers hear of everything, but not of what was asked by those who were erased meanwhile."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from askonce.model import Owner
+from askonce.observe import observers
+from askonce.observe.observers import Observers
+from askonce.ports import Record
+from fakes import FakeObserver, request
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def record(duration_s: float) -> Record:
+    told: dict[str, Any] = dict.fromkeys(Record._fields, "")
+    return Record(**(told | {"duration_s": duration_s, "request": request()}))
+
+
+def test_what_was_under_way_is_told_without_what_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that began before the erasure of its owner has ended: nothing but that; later ones are told whole."""
+    now = 100.0
+    monkeypatch.setattr(observers, "monotonic", lambda: now)
+    told = FakeObserver()
+    several = Observers([cast("Any", told)])
+    several.request(record(1.0))
+    tenant = request().caller.tenant or ""
+    several.erase(Owner("tenant:somebody-else"))
+    several.erase(Owner(tenant))
+    now = 105.0
+    several.request(record(10.0))
+    several.request(record(4.0))
+    assert [one.request is None for one in told.records] == [False, True, False]
