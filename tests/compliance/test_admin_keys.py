@@ -110,6 +110,7 @@ def test_what_can_not_be_done_is_refused_with_the_reason(admin: Admin) -> None:
         (400, "invalid_field"),
     ]
     assert admin.ask("POST", "/admin/keys", {"tenant": "acme"}, {"Authorization": "Bearer acme"})[0] == 401
+    assert admin.trail("access.refused")[0]["times"] == 1
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import time
@@ -185,3 +186,24 @@ def test_a_store_in_memory_exports_answers_without_questions(
         assert imported(other, raw)["imported"] == 1
         outcome, headers = told(other, "acme", question)
         assert (outcome, headers["x-askonce-entry"]) == ("exact", lines(raw)[1]["entry"])
+
+
+def test_an_encrypted_store_takes_and_gives_plain_lines(
+    tmp_path: Path, source: Server, provider: Server
+) -> None:
+    """An administrator reads what the file hides; selections find by what is known of entries all the same."""
+    key = base64.b64encode(bytes(range(32))).decode()
+    config = tenants_config(tmp_path, provider.base_url, cache_encryption_key=f'"{key}"')
+    with gateway(tmp_path, config) as server:
+        assert imported(server, exported(source))["imported"] == 4
+        assert lines(exported(server, "?tags=plans"))[1]["question"]["text"] == TEXTS[2]
+        assert (
+            Admin(server).post("/admin/cache/invalidate", {"tags": "plans", "dry_run": True})["forgotten"]
+            == 1
+        )
+        server.stop()
+        kept = b"".join(file.read_bytes() for file in tmp_path.glob("askonce.db*"))
+        assert TEXTS[0].encode() not in kept
+    with gateway(tmp_path, config) as server:
+        assert chat(server, "acme", TEXTS[0]) == "exact"
+        assert {one["question"]["text"] for one in lines(exported(server))[1:-1]} == set(TEXTS)

@@ -6,6 +6,7 @@ come to the same keys, and never shown to anybody else.
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import zlib
 from collections import Counter
@@ -24,11 +25,14 @@ if TYPE_CHECKING:
     from askonce.gateway import Gateway
     from askonce.model import Entry, Json, Question
     from askonce.pipeline.threads import Threads
-    from askonce.ports import Kept, Selection
+    from askonce.ports import Kept, Listed, Selection
 
 __all__ = ["Import", "Lines", "export"]
 
-_AT_ONCE: Final = 100
+_AT_ONCE: Final = 1_000
+_BYTES_AT_ONCE: Final = 8 * 2**20
+_KEPT_AT_ONCE: Final = 20
+"""Entries taken between two looks at what else there is to do."""
 _GZIP: Final = 31
 """zlib's name for gzip's own header and trailer."""
 _PIECE_BYTES: Final = 256 * 1024
@@ -53,14 +57,27 @@ async def export(
 
     yield packed([await _header(gateway)])
     async for batch in store.select(selection):
-        keys = [one.key for one in batch if one.expires_at > now]
-        for start in range(0, len(keys), _AT_ONCE):
-            kept = await store.contents(keys[start : start + _AT_ONCE])
+        for keys in _portions([one for one in batch if one.expires_at > now]):
+            kept = await store.contents(keys)
             count += len(kept)
             yield await threads.run(lambda some: packed([entry_line(one) for one in some]), kept)
     yield packed([end_line(count)])
     if pack is not None:
         yield pack.flush()
+
+
+def _portions(listed: Sequence[Listed]) -> Iterator[list[bytes]]:
+    """Keys of entries that are small enough together to be read at once."""
+    keys: list[bytes] = []
+    size_bytes = 0
+    for one in listed:
+        if keys and (len(keys) >= _AT_ONCE or size_bytes + one.size_bytes > _BYTES_AT_ONCE):
+            yield keys
+            keys, size_bytes = [], 0
+        keys.append(one.key)
+        size_bytes += one.size_bytes
+    if keys:
+        yield keys
 
 
 async def _header(gateway: Gateway) -> bytes:
@@ -191,7 +208,10 @@ class Import:
             await self._begin(lines[0][1])
             lines = lines[1:]
         semantic = self.gateway.parts.semantic
-        for number, read in await self.threads.run(_read_all, lines, semantic.engine, semantic.dimensions):
+        found = await self.threads.run(_read_all, lines, semantic.engine, semantic.dimensions)
+        for place, (number, read) in enumerate(found):
+            if place % _KEPT_AT_ONCE == 0:
+                await asyncio.sleep(0)
             if isinstance(read, ValueError):
                 self.bad += 1
                 if len(self.problems) < _TOLD:

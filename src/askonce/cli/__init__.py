@@ -1,4 +1,4 @@
-"""The command line: `askonce serve`, `demo`, `simulate`, `check`, `keys`, `evaluate`, `tune`, `report`, `replay`."""
+"""The command line: `askonce serve`, `demo`, `simulate`, `check`, `keys`, `explain`, `evaluate`, `tune`, `report`, `replay`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from askonce import __version__
 from askonce.cli.check import check
 from askonce.cli.demo import demo
 from askonce.cli.evaluate import evaluate
+from askonce.cli.explain import explain
 from askonce.cli.keys import keys
 from askonce.cli.replay import replay
 from askonce.cli.report import report
@@ -24,5 +25,5 @@ def cli() -> None:
     """An LLM gateway that never pays twice for the same answer."""
 
 
-for command in (serve, demo, simulate, check, keys, evaluate, tune, report, replay):
+for command in (serve, demo, simulate, check, keys, explain, evaluate, tune, report, replay):
     cli.add_command(command)
