@@ -73,9 +73,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return any(timer.when() < end and not timer.cancelled() for timer in self._scheduled)  # type: ignore[attr-defined]
 
 
-_STOPWATCHES: Final = tuple(
-    f"askonce.pipeline.{stage}.perf_counter" for stage in ("fetch", "flight", "leg")
-)
+_STOPWATCHES: Final = tuple(f"askonce.pipeline.{stage}.perf_counter" for stage in ("fetch", "flight", "leg"))
 """Where durations are measured rather than waited for: they run on virtual time too."""
 
 
