@@ -268,3 +268,21 @@ async def test_what_a_batch_cost_is_known_before_its_jobs_end_and_told_after() -
     assert (charge.cost_nanousd, charge.saved_batch_nanousd) == (job.spent_nanousd, job.spent_nanousd)
     assert [(one.outcome, one.nanousd) for one in charge.shares] == [("batch", job.spent_nanousd)]
     await players.engine.close()
+
+
+@virtual_time
+async def test_an_answer_that_nobody_wants_any_more_is_paid_for() -> None:
+    """A job is cancelled while its batch runs: the provider answers all the same, and its bill is in the books."""
+    players = Players(wait_s=1.0)
+    players.engine.start()
+    await players.submit("a")
+    await players.submit("b")
+    (batch,) = await until_batches(players, 1)
+    await players.jobs.cancel(ACME, "a", players.clock.now())
+    players.api.end(batch)
+    await until_ended(players, "b")
+    await asyncio.sleep(1)
+    charges = {charge.shares[0].outcome: charge for charge in players.observer.charges}
+    assert charges.keys() == {"batch", "abandoned"}
+    assert charges["abandoned"].cost_nanousd == charges["batch"].cost_nanousd
+    await players.engine.close()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LineCharges", "line_caller"]
 
+_UNKNOWN: Final = "unknown"
 _MILLION: Final = 1_000_000
 _UNSAID: Final = frozenset({b"", b"null"})
 
@@ -46,21 +47,36 @@ class LineCharges:
 
     def of(self, batch: Batch, line: Line, answer: Answer | None, feature: str) -> Charge:
         """What a line comes to, to be paid by whoever asked first; without an answer that can be read, an estimate."""
-        usage = None if answer is None or answer.usage_json in _UNSAID else answer.usage
-        estimate, model, prices = Usage(text_tokens(len(line.body))), line.group.model, self._billing.prices
-        full, cost = (count(model, usage or estimate) for count in (prices.cost_nanousd, self.cost_nanousd))
         caller = line_caller(orjson.loads(line.context))
+        share = Share(caller.account, feature, "batch", 0, caller.label)
+        return self._charge(batch, line.number, answer, Usage(text_tokens(len(line.body))), share)
+
+    def unwanted(self, batch: Batch, number: int, answer: Answer) -> Charge:
+        """What a line comes to whose jobs have ended another way. Whose they were isn't known any more.
+
+        A line that was taken before comes to the same again under the same name, which the ledger knows.
+        """
+        return self._charge(
+            batch, number, answer, Usage(), Share(_UNKNOWN, _UNKNOWN, "abandoned", 0, _UNKNOWN)
+        )
+
+    def _charge(
+        self, batch: Batch, number: int, answer: Answer | None, estimate: Usage, share: Share
+    ) -> Charge:
+        usage = None if answer is None or answer.usage_json in _UNSAID else answer.usage
+        model, prices = batch.group.model, self._billing.prices
+        full, cost = (count(model, usage or estimate) for count in (prices.cost_nanousd, self.cost_nanousd))
         return Charge(
-            call=f"{batch.remote_id}/{line.number}",
+            call=f"{batch.remote_id}/{number}",
             at=self._billing.now(),
-            upstream=line.group.upstream,
+            upstream=batch.group.upstream,
             model=model,
             usage=usage,
             estimate=estimate,
             cost_nanousd=cost,
             saved_prompt_cache_nanousd=prices.saved_by_prompt_cache_nanousd(model, usage) if usage else 0,
             saved_batch_nanousd=0 if full is None or cost is None or usage is None else full - cost,
-            shares=(Share(caller.account, feature, "batch", cost or 0, caller.label),),
+            shares=(share._replace(nanousd=cost or 0),),
         )
 
     def begin(self, charge: Charge) -> None:

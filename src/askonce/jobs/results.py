@@ -97,23 +97,23 @@ class Results:
         found = list(filter(None, map(_numbered, raws)))
         results: list[LineResult] = []
         charges: list[Charge] = []
+        late: list[Charge] = []
         for start in range(0, len(found), _AT_ONCE):
             some = found[start : start + _AT_ONCE]
             lines = {
                 line.number: line for line in await self._jobs.wanted(batch.number, [one for one, _ in some])
             }
             for number, said in some:
-                if (
-                    number in lines
-                    and (result := self._result(batch, lines[number], said, charges)) is not None
-                ):
+                if number not in lines:
+                    late += self._unwanted(batch, number, said)
+                elif (result := self._result(batch, lines[number], said, charges)) is not None:
                     results.append(result)
         for charge in charges:
             self._charges.begin(charge)
         # First the cache, then the jobs: whoever asks the same after a kill between them finds it there, or waits on.
         await self._gateway.parts.store.flush()
         await self.settle(results)
-        for charge in charges:
+        for charge in (*charges, *late):
             self._charges.tell(charge)
 
     async def settle(self, results: Sequence[LineResult]) -> None:
@@ -173,6 +173,20 @@ class Results:
         except Exception:  # noqa: BLE001 - a bug in reading one result: it is asked again, the others go on
             _log.exception("batch result failed", line=line.number)
             return None
+
+    def _unwanted(self, batch: Batch, number: int, found: Json) -> list[Charge]:
+        """What an answer comes to that nobody wants any more: it was given, and is paid for."""
+        response = found.get("response")
+        if not isinstance(response, dict) or response.get("status_code") != _OK:
+            return []
+        group, body = batch.group, orjson.dumps(response.get("body"))
+        try:
+            answer, _, _ = parse_whole(
+                body, Endpoint(group.endpoint), lambda usage: self._charges.cost_nanousd(group.model, usage)
+            )
+        except Refusal:
+            return []
+        return [self._charges.unwanted(batch, number, answer)]
 
     def _answered(self, batch: Batch, line: Line, body: bytes, charges: list[Charge]) -> LineResult:
         """The answer of a line, kept for others too. Raises Refusal."""
