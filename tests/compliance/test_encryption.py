@@ -51,8 +51,8 @@ def test_a_key_is_turned_on_renewed_and_missed(tmp_path: Path) -> None:
                 assert store_health(server)["encrypted"]
                 assert found(state, *ZOE.words) == {}
                 server.stop()
-        for keys, said in (((OLD,), "cache_encryption_key doesn't have"), ((), "isn't set")):
-            with gateway(tmp_path, config(tmp_path, upstream.base_url, **key(*keys))) as server:
+        for wrong, said in (([OLD], "cache_encryption_key doesn't have"), ([], "isn't set")):
+            with gateway(tmp_path, config(tmp_path, upstream.base_url, **key(*wrong))) as server:
                 ready(server)
                 assert ZOE.outcome(server, FIRST) == "fresh"
                 health = server.json("/healthz")

@@ -232,6 +232,21 @@ async def test_a_row_that_was_swapped_is_a_miss(tmp_path: Path, clock: FakeClock
     await store.close()
 
 
+async def test_a_job_that_nothing_opens_keeps_no_others(tmp_path: Path, clock: FakeClock) -> None:
+    """It is left out; the one behind it is asked."""
+    store = make(tmp_path, OLD, clock)
+    await store.start()
+    await fill(store)
+    lane = jobs(store, OLD)
+    fine = new_job("fine", digest=b"d")
+    await lane.submit(replace(fine, created_at=200.0, line=replace(fine.line, batched=False)))
+    await lane.recover(300.0)
+    await store.transact(lambda file: file.execute("UPDATE lines SET body = context WHERE number = 1"))
+    found = await lane.take_direct(9, 1e9) + await lane.take_direct(9, 1e9)
+    assert [line.number for line in found] == [3]
+    await store.close()
+
+
 async def test_a_file_of_the_first_schema_is_sealed(tmp_path: Path, clock: FakeClock) -> None:
     """Old files are brought up to date first."""
     write_first_schema(tmp_path / "a.db")

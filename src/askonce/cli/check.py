@@ -41,7 +41,8 @@ def check(file: Path) -> None:
 
 def _summary(settings: Settings) -> Iterator[str]:
     yield f"listen  {settings.listen}"
-    yield f"store   {settings.store}"
+    keys = len(settings.cache_encryption_key)
+    yield f"store   {settings.store}" + (f", encrypted ({keys} key(s))" if keys else "")
     yield from ("", "upstreams")
     yield from _table([_upstream_row(upstream) for upstream in settings.upstreams])
     yield from ("", "tenants")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from askonce.job import Batch, Delivery, DeliveryState, Group, JobTotals, Line, Pile
-from askonce.stores.sealing import place
+from askonce.stores.sealing import Unreadable, place
 from askonce.stores.turns import Turns
 
 if TYPE_CHECKING:
@@ -104,11 +104,18 @@ class WorkTables:
         )
         found: list[Line] = []
         size_bytes = 0
+        lost: list[int] = []
         for row in rows:
-            found.append(self._line(row))
-            size_bytes += len(found[-1].body)
+            line = self._line(row)
+            if line is None:
+                lost.append(row[0])
+                continue
+            found.append(line)
+            size_bytes += len(line.body)
             if size_bytes > _LINES_BYTES:
                 break
+        rows.close()
+        self._drop(lost)
         return found
 
     def wanted(self, batch: int, numbers: Sequence[int]) -> list[Line]:
@@ -121,7 +128,7 @@ class WorkTables:
             ).fetchone()
             for number in numbers
         )
-        return [self._line(row) for row in found if row is not None]
+        return [line for row in found if row is not None and (line := self._line(row)) is not None]
 
     def end_batch(self, number: int, due_at: float, most_attempts: int | None) -> None:
         """The provider is done with a batch: what it left goes into another one, or is sent one by one.
@@ -237,12 +244,24 @@ class WorkTables:
             f"RETURNING {_LINE}",
             (tenant, now),
         ).fetchone()
-        return None if row is None else self._line(row)
+        line = None if row is None else self._line(row)
+        if row is not None and line is None:
+            self._drop([row[0]])
+        return line
 
-    def _line(self, row: tuple[Any, ...]) -> Line:
+    def _drop(self, numbers: Sequence[int]) -> None:
+        """Lines that no key opens keep no others waiting: their jobs fail at their deadline."""
+        parameters = [(number,) for number in numbers]
+        self.connection.executemany("UPDATE lines SET state = 'dropped' WHERE number = ?", parameters)
+
+    def _line(self, row: tuple[Any, ...]) -> Line | None:
+        """A line; None for one that no key opens."""
         number, upstream, endpoint, model, context, body, attempts, deadline_at = row
-        context = self._seals.unseal(context, place("lines.context", number))
-        body = self._seals.unseal(body, place("lines.body", number))
+        try:
+            context = self._seals.unseal(context, place("lines.context", number))
+            body = self._seals.unseal(body, place("lines.body", number))
+        except Unreadable:
+            return None
         return Line(number, Group(upstream, endpoint, model), context, body, attempts, deadline_at or 0.0)
 
 
