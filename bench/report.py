@@ -119,7 +119,7 @@ def _write(file: Path, days: int, tenants: int) -> None:
         ),
     )
     connection.executemany(
-        "INSERT INTO questions VALUES (?,?,?,?,?,?,?,?,?)",
+        "INSERT INTO questions VALUES (?,?,?,?,?,?,?,?,?,?)",
         (
             (
                 day,
@@ -131,6 +131,7 @@ def _write(file: Path, days: int, tenants: int) -> None:
                 9,
                 10**6,
                 0.0,
+                1,
             )
             for day in range(hours[0] // 24, until // 24 + 1)
             for feature in _FEATURES

@@ -180,6 +180,16 @@ def test_a_budget_that_is_surely_exceeded_is_told() -> None:
     assert not suggest(replace(figures, qualities=doubtful))
 
 
+def test_questions_answered_afresh_again_and_again_suggest_a_longer_ttl() -> None:
+    """With how many at least and what they cost at most; an assumption says what else may be behind it."""
+    figures = replace(_figures(0, 50, []), repeats={"support": 300})
+    one = _only(figures)
+    assert (one.code, one.worth_nanousd) == ("ttl", 600_000_000)
+    assert "At least 300 of 1,000 fresh answers (30.0%)" in one.finding
+    assert "evicted" in one.assumes
+    assert not suggest(replace(figures, repeats={"support": 49}))
+
+
 def test_hits_that_nobody_audits_are_told() -> None:
     """Where audits were read at all; not for a handful of hits."""
     rows: dict[Whose, Sums] = {(_HOUR, "acme", "support", "m", "semantic"): Sums(requests=100)}

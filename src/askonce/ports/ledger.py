@@ -183,6 +183,13 @@ class Books(Protocol):
         """The questions that saved most, whole days."""
         ...
 
+    def repeats(self, span: Span, where: Mapping[str, str] | None = None) -> dict[str, int]:
+        """Fresh answers to questions that had one earlier in the span, by feature, whole days.
+
+        At least so many: of a day's questions only those are kept that saved most, and none where nothing may be kept.
+        """
+        ...
+
     def covered(self) -> Span | None:
         """From the first hour that anything is written of to the last; None where nothing is."""
         ...

@@ -53,6 +53,7 @@ def as_json(figures: Figures, suggestions: Sequence[Suggestion], prices_as_of: s
         "unpriced": dict(figures.unpriced),
         "decisions": _counts(figures.decisions, ("feature", "mode", "reason")),
         "reasons": _counts(figures.reasons, ("feature", "outcome", "reason")),
+        "repeats": dict(figures.repeats),
         "questions": [_question(one) for one in figures.questions],
         "suggestions": [one._asdict() for one in suggestions],
     }

@@ -126,6 +126,7 @@ class Figures:
         speeds: By outcome; empty where it isn't kept (by tenant, by model).
         decisions: What the semantic tier decided: by feature, mode and reason code.
         reasons: Why requests weren't shared: by feature, outcome and reason code.
+        repeats: Fresh answers to questions that had one earlier in the span, by feature; at least so many.
         questions: Those that saved most.
         qualities: How often semantic hits were wrong, by feature; None where audits weren't read.
     """
@@ -142,6 +143,7 @@ class Figures:
     speeds: tuple[Speed, ...]
     decisions: Mapping[tuple[str, str, str], int]
     reasons: Mapping[tuple[str, str, str], int]
+    repeats: Mapping[str, int]
     questions: tuple[TopQuestion, ...]
     qualities: tuple[Quality, ...] | None
 
@@ -186,6 +188,7 @@ def draw_up(
         speeds=_speeds(books, terms),
         decisions=_of_feature(books.decisions(span), where),
         reasons=_of_feature(books.reasons(span), where),
+        repeats=books.repeats(span, where),
         questions=tuple(books.questions(span, questions, where)) if questions else (),
         qualities=_qualities(qualities, where),
     )

@@ -222,6 +222,10 @@ def _judging(figures: Figures) -> Iterator[Suggestion]:
 
 def _reasons(figures: Figures) -> Iterator[Suggestion]:
     """Requests that were kept from sharing, or refused."""
+    for feature, tally in figures.features.items():
+        fresh, again = tally.requests("fresh"), figures.repeats.get(feature, 0)
+        if again >= _FEWEST and again >= _NOTABLE * fresh:
+            yield _expired(feature, again, fresh, _price(tally, again))
     for (feature, outcome, reason), number in sorted(figures.reasons.items()):
         total = figures.features[feature].sums.requests if feature in figures.features else 0
         if number < _FEWEST or number < _NOTABLE * total:
@@ -248,6 +252,24 @@ def _reasons(figures: Figures) -> Iterator[Suggestion]:
                 f"{of_all} asked for a fresh answer with `Cache-Control: no-cache`.",
                 "Drop the header where a stored answer would do; `max-age` allows young ones.",
             )
+
+
+def _expired(feature: str, again: int, fresh: int, worth: int | None) -> Suggestion:
+    cost = (
+        ""
+        if worth is None
+        else f"; kept longer, the earlier ones would have saved up to {dollars(worth)} in this span"
+    )
+    return Suggestion(
+        "ttl",
+        feature,
+        f"At least {count(again)} of {count(fresh)} fresh answers ({share(again / fresh)}) were to questions that had been "
+        f"answered earlier in this span{cost}.",
+        "Raise `ttl` where answers stay right for longer.",
+        "that the earlier answers had expired, rather than been evicted, forgotten, or not fit to be kept, and that the "
+        "repeated requests cost as much as the feature's mean call",
+        worth,
+    )
 
 
 def _accounting(figures: Figures) -> Iterator[Suggestion]:

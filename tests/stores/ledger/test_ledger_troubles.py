@@ -194,6 +194,23 @@ async def test_questions_are_kept_as_the_policy_says(tmp_path: Path) -> None:
     assert not any(key in raw or key.hex().encode() in raw for key in keys.values())
 
 
+async def test_answers_that_had_to_be_made_again_are_counted(tmp_path: Path) -> None:
+    """Each fresh answer after a question's first in the span, on whatever day; those that asked for one don't count."""
+    clock = FakeClock(7_200.0)
+    ledger = SqliteLedger(tmp_path / "ledger.db", clock)
+    await ledger.start(b"secret")
+    for day, (key, reason) in enumerate(
+        [(b"a", "miss"), (b"a", "no-cache"), (b"a", "miss"), (b"b", "miss"), (b"a", "miss")]
+    ):
+        clock.time = 7_200.0 + day * 86_400
+        one = record(key * 32, RetainText.HASHED, "Who?", saved=0)
+        ledger.request(one._replace(outcome=Fresh(reason)))
+        await ledger.commit()
+    again = await ledger.read(lambda books: (books.repeats(ALL), books.repeats(Span(0, 4 * 24))))
+    await ledger.close()
+    assert [sum(counts.values()) for counts in again] == [2, 1]
+
+
 async def test_questions_of_a_day_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of each day and feature those are kept that saved most."""
     monkeypatch.setattr("askonce.stores.ledger.questions._MOST_A_DAY", 3)

@@ -239,9 +239,7 @@ class Page:
                     return
                 asked = self.questions[whose] = Asked.of(request)
             place.questions[key] = asked
-        asked.requests += 1
-        asked.saved_nanousd += record.saved_nanousd or 0
-        asked.last_at = now
+        asked.ask(record, now)
 
     def _count_reason(self, hour: int, feature: str, outcome: str, reason: str) -> None:
         key = (hour, feature, outcome, reason)

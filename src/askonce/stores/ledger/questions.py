@@ -10,7 +10,7 @@ from __future__ import annotations
 import hmac
 from typing import TYPE_CHECKING, Final
 
-from askonce.model import Exact, RetainText, Semantic
+from askonce.model import Exact, Fresh, RetainText, Semantic
 
 if TYPE_CHECKING:
     import sqlite3
@@ -22,11 +22,13 @@ if TYPE_CHECKING:
 __all__ = ["Asked", "asked_of", "kept_key", "prune_questions", "write_questions"]
 
 _MOST_CHARACTERS: Final = 500
+_WANTED_FRESH: Final = frozenset({"no-cache", "hit-for-miss"})
+"""Reasons for which no stored answer would have been served."""
 _MOST_A_DAY: Final = 2_000
 _INSERT: Final = (
-    "INSERT INTO questions VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET "
+    "INSERT INTO questions VALUES (?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET "
     "text = coalesce(text, excluded.text), requests = requests + excluded.requests, "
-    "saved_nanousd = saved_nanousd + excluded.saved_nanousd, last_at = max(last_at, excluded.last_at)"
+    "saved_nanousd = saved_nanousd + excluded.saved_nanousd, last_at = max(last_at, excluded.last_at), fresh = fresh + excluded.fresh"
 )
 _PRUNE: Final = """
 DELETE FROM questions WHERE (day, tenant, feature, key) IN (
@@ -38,14 +40,14 @@ DELETE FROM questions WHERE (day, tenant, feature, key) IN (
 
 
 class Asked:
-    """How often a question was asked in a day."""
+    """How often a question was asked in a day; `fresh` counts the times that a stored answer might have spared a call."""
 
-    __slots__ = ("last_at", "model", "requests", "saved_nanousd", "text")
+    __slots__ = ("fresh", "last_at", "model", "requests", "saved_nanousd", "text")
 
     def __init__(self, model: str, text: str | None) -> None:
         self.model = model
         self.text = text
-        self.requests = self.saved_nanousd = 0
+        self.requests = self.saved_nanousd = self.fresh = 0
         self.last_at = 0.0
 
     @classmethod
@@ -59,6 +61,14 @@ class Asked:
         self.requests += other.requests
         self.saved_nanousd += other.saved_nanousd
         self.last_at = max(self.last_at, other.last_at)
+        self.fresh += other.fresh
+
+    def ask(self, record: Record, now: float) -> None:
+        """It was asked once more."""
+        self.requests += 1
+        self.saved_nanousd += record.saved_nanousd or 0
+        self.last_at = now
+        self.fresh += isinstance(record.outcome, Fresh) and record.outcome.reason not in _WANTED_FRESH
 
 
 def asked_of(record: Record) -> bytes | None:
@@ -81,7 +91,7 @@ def write_questions(
     connection.executemany(
         _INSERT,
         [
-            (day, tenant, feature, kept_key(secret, key), one.model, one.text, one.requests, one.saved_nanousd, one.last_at)
+            (day, tenant, feature, kept_key(secret, key), one.model, one.text, one.requests, one.saved_nanousd, one.last_at, one.fresh)
             for (day, tenant, feature, key), one in questions.items()
         ],
     )  # fmt: skip

@@ -82,15 +82,22 @@ class SqliteBooks:
 
     def questions(self, span: Span, count: int, where: Mapping[str, str] | None = None) -> list[TopQuestion]:
         """The questions that saved most, whole days."""
-        since, until = span
-        days = span._replace(since_hour=since // _HOURS_A_DAY, until_hour=-(-until // _HOURS_A_DAY))
-        condition, values = _where("day", days, where)
+        condition, values = _where("day", _days(span), where)
         query = (
             "SELECT tenant, feature, max(model), key, max(text), sum(requests), sum(saved_nanousd), max(last_at) "  # noqa: S608 - our own names
             f"FROM questions WHERE {condition} GROUP BY tenant, feature, key "
             "ORDER BY sum(saved_nanousd) DESC, sum(requests) DESC LIMIT ?"
         )
         return [TopQuestion(*row) for row in self._connection.execute(query, (*values, count))]
+
+    def repeats(self, span: Span, where: Mapping[str, str] | None = None) -> dict[str, int]:
+        """Fresh answers to questions that had one earlier in the span, by feature, whole days."""
+        condition, values = _where("day", _days(span), where)
+        query = (
+            "SELECT feature, sum(fresh - 1) FROM (SELECT feature, sum(fresh) AS fresh FROM questions "  # noqa: S608 - our own names
+            f"WHERE {condition} AND fresh > 0 GROUP BY tenant, feature, key HAVING sum(fresh) > 1) GROUP BY feature"
+        )
+        return dict(self._connection.execute(query, values).fetchall())
 
     def calls(self, span: Span, count: int, *, settled: bool | None = None) -> list[CallEntry]:
         """Single calls of a span, newest first; those that are settled or not, where that is said."""
@@ -108,6 +115,11 @@ class SqliteBooks:
             "SELECT at, actor, action, detail FROM acts ORDER BY id DESC LIMIT ?", (count,)
         )
         return [Act(at, actor, action, orjson.loads(detail)) for at, actor, action, detail in rows]
+
+
+def _days(span: Span) -> Span:
+    """The days that a span of hours touches."""
+    return Span(span.since_hour // _HOURS_A_DAY, -(-span.until_hour // _HOURS_A_DAY))
 
 
 def _where(time: str, span: Span, where: Mapping[str, str] | None) -> tuple[str, list[str | int]]:

@@ -54,6 +54,7 @@ CREATE TABLE calls (
     PRIMARY KEY (call, part)) WITHOUT ROWID;
 CREATE INDEX calls_at ON calls (settled, at);
 """,
+    "ALTER TABLE questions ADD COLUMN fresh INTEGER NOT NULL DEFAULT 0",
 )
 """What makes version 1 of an empty file, version 2 of version 1, and so on.
 
