@@ -2,7 +2,7 @@
 
 - `terms` says of which time, by which columns, and of whom a report is.
 - `figures` draws them up from the ledger's books and from audits; `quality` says how often semantic hits were wrong.
-- `suggestions` derives what to change, each with its numbers and what it assumes.
+- `suggestions` (with `equivalents`) derives what to change, each a `suggestion` with its numbers and what it assumes.
 - `text`, `table` (CSV), `data` (JSON) and `page` (HTML, with `plots`) show them; `wording` writes numbers.
 
 No clock, no file, no network: whoever calls has the books open.
