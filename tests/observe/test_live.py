@@ -108,6 +108,17 @@ def test_answers_without_a_price_are_counted_as_such() -> None:
     assert sum(cell.unpriced for cell in live.window().cells.values()) == 1
 
 
+def test_what_shadow_mode_would_have_answered_is_counted(hands: Hands) -> None:
+    """A match that wasn't served counts for its feature; one that was served, or no match, doesn't; in the end it is old."""
+    live = Live(FakeClock())
+    for mode, reason in (("shadow", "match"), ("shadow", "below-floor"), ("on", "match")):
+        live.semantic("support", mode, reason)
+    assert live.window().shadowed == {"support": 1}
+    hands.now += _AGE_S + SLOT_S
+    assert live.number
+    assert live.window().shadowed == {}
+
+
 def hit_of(caller: Caller, retain: RetainText, request_id: str = "req") -> Record:
     asked = request(caller=caller, retain_text=retain)
     asked = asked._replace(ask=asked.ask._replace(text="Is this secret?"))

@@ -99,6 +99,24 @@ async def test_what_is_over_is_read_once_and_what_is_late_is_found() -> None:
     await ledger.close()
 
 
+async def test_what_shadow_mode_would_have_answered_is_in_the_books() -> None:
+    """Matches that weren't served are summed by feature, apart from requests."""
+    clock = FakeClock(_NOW)
+    ledger = SqliteLedger(None, clock)
+    for mode, reason in (
+        ("shadow", "match"),
+        ("shadow", "match"),
+        ("shadow", "below-floor"),
+        ("on", "match"),
+    ):
+        ledger.semantic("support", mode, reason)
+    history = History(ledger, clock)
+    await history.refresh()
+    assert history.today().shadowed == {"support": 2}
+    assert history.today().sums == {}
+    await ledger.close()
+
+
 async def test_a_new_hour_and_day_move_the_window() -> None:
     """After midnight, yesterday is a day of the month, today begins anew, and the oldest day is gone."""
     clock = FakeClock(_NOW)

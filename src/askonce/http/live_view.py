@@ -75,6 +75,7 @@ class View:
             ),
             "layers": _live_layers(window.cells),
             "unpriced": sum(cell.unpriced for cell in window.cells.values()),
+            "shadowed": window.shadowed,
         }
 
     def _past(self) -> Json:
@@ -219,6 +220,7 @@ def _period(period: Period) -> Json:
             "prompt cache": _sum(sums, "saved_prompt_cache_nanousd"),
             "batch": _sum(sums, "saved_batch_nanousd"),
         },
+        "shadowed": period.shadowed,
         "audits_nanousd": _sum(audits, "spent_nanousd"),
         "unpriced": _sum(sums, "unpriced"),
         "unsettled": _sum(sums, "unsettled"),

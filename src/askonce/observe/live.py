@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from askonce.model import Semantic
+from askonce.model import Semantic, SemanticMode
 from askonce.observe.live_hits import Hit, Mark
 from askonce.ports import Latency
 from askonce.ports.ledger import BOUNDS_S
@@ -28,6 +28,7 @@ SLOT_S: Final = 5.0
 SLOTS: Final = 180
 """Slots that are looked back on: a quarter of an hour."""
 _HITS: Final = 50
+_MATCH: Final = "match"
 _NO_FAILURE: Final = frozenset({"ok", "cancelled"})
 _NONE: Final = [0] * (len(BOUNDS_S) + 1)
 
@@ -69,13 +70,14 @@ class Calls:
 class _Slot:
     """A few seconds."""
 
-    __slots__ = ("calls", "cells", "counts", "number")
+    __slots__ = ("calls", "cells", "counts", "number", "shadowed")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.cells: dict[tuple[str, str], Cell] = {}
         self.counts: dict[str, list[int]] = {}
         self.calls: dict[str, Calls] = {}
+        self.shadowed: dict[str, int] = {}
 
     def outcomes(self) -> dict[str, int]:
         """Requests by outcome."""
@@ -93,11 +95,13 @@ class Window(NamedTuple):
         cells: By feature and outcome.
         latencies: By outcome.
         calls: By upstream.
+        shadowed: Requests by feature that semantic hits would have answered, had the feature served them.
     """
 
     cells: dict[tuple[str, str], Cell]
     latencies: dict[str, Latency]
     calls: dict[str, Calls]
+    shadowed: dict[str, int]
 
 
 class Live:
@@ -179,7 +183,10 @@ class Live:
         """Another upstream is asked."""
 
     def semantic(self, feature: str, mode: str, reason: str) -> None:
-        """The semantic tier has decided."""
+        """The semantic tier has decided: what it would have answered is of interest where it may not."""
+        if mode == SemanticMode.SHADOW.value and reason == _MATCH:
+            shadowed = self._slots[-1].shadowed
+            shadowed[feature] = shadowed.get(feature, 0) + 1
 
     def audit(self, feature: str, source: str, verdict: str, judge: str) -> None:
         """An audit has ended: budgets are looked at as they are."""
@@ -223,10 +230,13 @@ class Live:
             for name in {*self._counts, *current.counts}
         }
         calls: dict[str, Calls] = {}
+        shadowed: dict[str, int] = {}
         for slot in self._slots:
+            for feature, count in slot.shadowed.items():
+                shadowed[feature] = shadowed.get(feature, 0) + count
             for upstream, part_of in slot.calls.items():
                 calls.setdefault(upstream, Calls()).add(part_of)
-        return Window(cells, latencies, calls)
+        return Window(cells, latencies, calls, shadowed)
 
     def _slot(self) -> _Slot:
         """The slot that is being filled."""

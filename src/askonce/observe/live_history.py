@@ -24,6 +24,7 @@ _HOUR_S: Final = 3_600
 _OPEN_HOURS: Final = 2
 _DAY_EVERY: Final = 6
 """Looks for one at an older day, which has 24 hours' rows: every day has its turn within a quarter of an hour."""
+_SHADOWED: Final = ("shadow", "match")
 _Kinds = dict[tuple[str, str], Sums]
 _T = TypeVar("_T")
 
@@ -37,16 +38,24 @@ class Readable(Protocol):
 
 
 class Period(NamedTuple):
-    """What an hour, a day or several came to: sums by feature and outcome, latencies by outcome."""
+    """What an hour, a day or several came to.
+
+    Attributes:
+        sums: By feature and outcome.
+        latencies: By outcome.
+        shadowed: Requests by feature that semantic hits would have answered, had the feature served them.
+    """
 
     sums: _Kinds
     latencies: dict[str, Latency]
+    shadowed: dict[str, int]
 
     @classmethod
     def of(cls, periods: Iterable[Period]) -> Period:
         """Several together."""
         sums: _Kinds = {}
         latencies: dict[str, Latency] = {}
+        shadowed: dict[str, int] = {}
         for period in periods:
             for kind, part in period.sums.items():
                 known = sums.get(kind)
@@ -54,7 +63,9 @@ class Period(NamedTuple):
             for outcome, latency in period.latencies.items():
                 before = latencies.get(outcome)
                 latencies[outcome] = latency if before is None else _together(before, latency)
-        return cls(sums, latencies)
+            for feature, count in period.shadowed.items():
+                shadowed[feature] = shadowed.get(feature, 0) + count
+        return cls(sums, latencies, shadowed)
 
     def outcomes(self) -> dict[str, int]:
         """Requests by outcome."""
@@ -123,9 +134,11 @@ class History:
         def work(books: Books) -> Period:
             sums = books.sums(span, ("feature", "outcome"))
             latencies = books.latencies(span, ("outcome",))
+            decisions = books.decisions(span)
             return Period(
                 {(str(feature), str(outcome)): one for (feature, outcome), one in sums.items()},
                 {str(outcome): one for (outcome,), one in latencies.items()},
+                {feature: count for (feature, *how), count in decisions.items() if tuple(how) == _SHADOWED},
             )
 
         return await self._ledger.read(work)

@@ -39,11 +39,11 @@ export class Features {
   }
 
   show({ range, parts }) {
-    const features = range === "now" ? parts.now.features : parts.history[range].features;
+    const { features, shadowed } = range === "now" ? parts.now : parts.history[range];
     say(byId("features-range"), RANGES[range]);
-    const rows = Object.entries(features).map(([name, outcomes]) => row(name, outcomes));
+    const rows = Object.entries(features).map(([name, outcomes]) => row(name, outcomes, shadowed[name] ?? 0));
     rows.sort((one, other) => this.order(one, other));
-    if (rows.length > 1) rows.push({ ...row(TOTAL, totals(features)), key: "" });
+    if (rows.length > 1) rows.push({ ...row(TOTAL, totals(features), 0), key: "" });
     const sorted = COLUMNS.map(([key]) => (key === this.by ? (this.down ? "descending" : "ascending") : null));
     sorted.splice(1, 0, null);
     this.headings.forEach((heading, place) => mark(heading, "aria-sort", sorted[place]));
@@ -58,7 +58,8 @@ export class Features {
   }
 }
 
-function row(name, outcomes) {
+/** `shadowed`: requests that a semantic hit would have answered, had the feature served it. */
+function row(name, outcomes, shadowed) {
   const of = (outcome) => outcomes[outcome]?.[0] ?? 0;
   const requests = Object.values(outcomes).reduce((all, values) => all + values[0], 0);
   const counts = {
@@ -71,7 +72,7 @@ function row(name, outcomes) {
   const saved = Object.values(outcomes).reduce((all, values) => all + values[1], 0);
   const spent = Object.values(outcomes).reduce((all, values) => all + values[2], 0);
   const rates = Object.fromEntries(Object.entries(counts).map(([key, value]) => [key, requests ? value / requests : 0]));
-  return { key: `feature ${name}`, name, outcomes, requests, counts, saved, spent, sort: { name, requests, saved, spent, ...rates } };
+  return { key: `feature ${name}`, name, outcomes, requests, counts, shadowed, saved, spent, sort: { name, requests, saved, spent, ...rates } };
 }
 
 function create({ key, name }) {
@@ -85,13 +86,14 @@ function create({ key, name }) {
   );
 }
 
-function update(element, { outcomes, requests, counts, saved, spent }) {
+function update(element, { outcomes, requests, counts, shadowed, saved, spent }) {
   const named = OUTCOMES.filter((outcome) => outcomes[outcome]?.[0]);
   keep(part(element, "split"), named, (outcome) => outcome, (outcome) => make("i", { class: `fill ${seriesClass(outcome)}` }), (bar, outcome) => {
     style(bar, "width", `${((100 * outcomes[outcome][0]) / requests).toFixed(1)}%`);
   });
   say(part(element, "requests"), count(requests));
   for (const [key, value] of Object.entries(counts)) say(part(element, key), share(value, requests));
+  if (shadowed) say(part(element, "semantic"), `${share(counts.semantic, requests)} (${share(shadowed, requests)} in shadow)`);
   say(part(element, "spent"), money(spent));
   say(part(element, "saved"), money(saved));
 }
