@@ -19,7 +19,7 @@ def test_without_dates_it_is_the_week_until_now() -> None:
 
 def test_dates_are_utc_and_the_last_one_is_left_out() -> None:
     """So that spans can be put together; times with an offset are what they say."""
-    assert span_of("2024-10-04", "2024-10-05", _NOW) == Span(20_000 * 24, 20_001 * 24)
+    assert span_of("2024-10-02", "2024-10-03", _NOW) == Span(19_998 * 24, 19_999 * 24)
     assert span_of("2024-10-04T02:00+02:00", "2024-10-04T01:00", _NOW) == Span(20_000 * 24, 20_000 * 24 + 1)
 
 
@@ -42,6 +42,12 @@ def test_what_is_no_time_is_refused_with_the_forms(since: str) -> None:
         return
     with pytest.raises(ValueError, match="neither a duration such as 7d"):
         span_of(since, None, _NOW)
+
+
+def test_no_span_ends_in_the_future() -> None:
+    """Nothing is in the books yet, and a page of empty centuries helps nobody."""
+    assert span_of("2024-10-04", "2999-01-01", _NOW) == Span(20_000 * 24, 20_000 * 24 + 6)
+    assert span_of("999999999999w", None, _NOW) == Span(0, 20_000 * 24 + 6)
 
 
 def test_spans_begin_before_they_end() -> None:

@@ -40,10 +40,11 @@ def span_of(since: str | None, until: str | None, now: float) -> Span:
     """The whole hours between two moments, each a date or time in UTC or a duration.
 
     `since` as a duration goes back from the end, `until` as one goes back from now. Without them it is the week until
-    now; the present hour is part of it. Raises ValueError with a sentence.
+    now; the present hour is part of it, nothing later ever is. Raises ValueError with a sentence.
     """
     next_hour = math.floor(now / _HOUR_S) + 1
-    until_hour = next_hour if until is None else math.ceil(_moment(until, next_hour * _HOUR_S) / _HOUR_S)
+    end_s = next_hour * _HOUR_S if until is None else _moment(until, next_hour * _HOUR_S)
+    until_hour = min(next_hour, math.ceil(end_s / _HOUR_S))
     since_hour = math.floor(_moment(since or _USUAL, until_hour * _HOUR_S) / _HOUR_S)
     if since_hour >= until_hour:
         raise ValueError("the span is empty: it must begin before it ends")
