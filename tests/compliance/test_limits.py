@@ -12,7 +12,7 @@ import httpx2
 import openai
 import pytest
 
-from compliance.admin_front import Admin, bearer, digest, tenants_config
+from compliance.admin_front import ADMIN, Admin, bearer, digest, tenants_config
 from servers import gateway, until
 
 if TYPE_CHECKING:
@@ -353,3 +353,52 @@ def test_limits_change_while_the_gateway_runs(opened: Any, tmp_path: Path, provi
     status, rows = Admin(server).ask("GET", "/admin/limits?tenant=zeta")
     assert status == 200
     assert {one["limit"] for one in rows["limits"]} == {"requests_per_minute", "usd_per_day"}
+
+
+@pytest.mark.slow
+def test_a_job_waits_for_its_budget(opened: Any, calls: CallCounter) -> None:
+    """Of two that are handed in together one is paid for; the other is asked again until its deadline, then it fails."""
+    server = opened(zeta="{usd_per_day: 0.5}")
+    with httpx2.Client(base_url=server.root, headers=bearer("zeta"), timeout=30) as http:
+        for name in ("one", "two"):
+            body = {
+                "model": "sim-small",
+                "messages": [{"role": "user", "content": f"job {name}"}],
+                "max_tokens": 400,
+                "x_simulate": {"tokens": 300, "ttft_ms": 300},
+            }
+            headers = {"X-Askonce-Lane": "batch", "X-Askonce-Deadline": "4", "X-Request-Id": name}
+            assert http.post("/v1/chat/completions", json=body, headers=headers).status_code == 202
+        told = [http.get(f"/v2/inference/{name}", params={"wait": 20}).json() for name in ("one", "two")]
+    failed = [one for one in told if one["status"] == "failed"]
+    assert len(failed) == 1, told
+    assert failed[0]["error"]["code"] == "deadline_exceeded"
+    assert calls.new == 1
+    assert 0.3 < standing(server, "zeta", "usd_per_day")["used"] < 0.5
+
+
+@pytest.mark.slow
+def test_a_providers_batch_is_paid_for(tmp_path: Path, batched: Server) -> None:
+    """At its price, by whoever handed the job in; its tokens are those of no minute."""
+    settings = f"""
+store: sqlite://{tmp_path}/askonce.db
+upstreams: [{{name: p, base_url: "{batched.base_url}", api_key: x, batch_api: on}}]
+tenants:
+  - name: acme
+    keys: ["{digest("acme")}"]
+    limits: {{tokens_per_minute: 100000, usd_per_day: 100}}
+admin: {{keys: ["{digest(ADMIN)}"]}}
+prices: {SECTIONS["prices"]}
+defaults: {{semantic: "off"}}
+jobs: {{batch_wait: 50ms, poll_interval: 50ms, max_poll_interval: 100ms}}
+"""
+    with gateway(tmp_path, settings) as server:
+        body = {"model": "sim-small", "messages": [{"role": "user", "content": "in a batch"}]}
+        headers = bearer("acme") | {"X-Askonce-Lane": "batch", "X-Request-Id": "batched"}
+        assert server.post("/v1/chat/completions", body, headers)[0] == 202
+        with httpx2.Client(base_url=server.root, headers=bearer("acme"), timeout=30) as http:
+            told = http.get("/v2/inference/batched", params={"wait": 20}).json()
+        assert told["status"] == "completed"
+        tokens = told["response"]["usage"]["total_tokens"]
+        assert standing(server, "acme", "usd_per_day")["used"] == pytest.approx(tokens * 0.0005)
+        assert standing(server, "acme", "tokens_per_minute")["used"] == 0

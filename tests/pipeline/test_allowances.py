@@ -596,6 +596,19 @@ async def test_a_job_is_counted_once_and_its_calls_are_paid_for() -> None:
 
 
 @virtual_time
+async def test_a_job_can_wait_for_calls_under_way() -> None:
+    """What they may cost doesn't keep it from being handed in; what is spent does."""
+    allowances = of_acme(limits(500 * MICRO, name=DAILY))
+    under_way = allowances.admit(request())
+    assert under_way is not None
+    assert refusal(allowances, request()).retry_after_s == 1
+    assert allowances.submit(request()) is not None
+    allowances.charged(charge(400 * MICRO, 400))
+    with pytest.raises(LimitExceeded):
+        allowances.submit(request())
+
+
+@virtual_time
 async def test_a_job_that_was_handed_in_before_is_withdrawn() -> None:
     """As if it had never been counted."""
     allowances = of_acme(limits(1))

@@ -40,6 +40,10 @@ class Refused(NamedTuple):
     wait_s: float
     nanousd: int
 
+    def lasts(self, now: Moment) -> bool:
+        """Whether a budget is used up until its period ends, rather than reserved for calls under way."""
+        return self.meter.name in {DAILY, MONTHLY} and self.wait_s >= self.meter.resets_in_s(now)
+
 
 class Allotment:
     """One request's share of its limits.
@@ -122,15 +126,13 @@ def rate_headers(allowances: Sequence[Allowance], now: Moment) -> list[tuple[str
 
 def limit_exceeded(refused: Refused, allowances: Sequence[Allowance], now: Moment) -> LimitExceeded:
     """What a caller is told whose request isn't let through."""
-    meter, wait_s = refused.meter, refused.wait_s
-    budget = meter.name in {DAILY, MONTHLY}
-    later = budget and wait_s >= meter.resets_in_s(now)
+    budget, later = refused.meter.name in {DAILY, MONTHLY}, refused.lasts(now)
     sentence = _budget_sentence(refused, now, later=later) if budget else _rate_sentence(refused)
     headers = rate_headers(allowances, now)
     if later:
         headers.append(("x-should-retry", "false"))
     code = "budget_exceeded" if budget else "tenant_rate_limit_exceeded"
-    return LimitExceeded(code, sentence, budget=budget, retry_after_s=wait_s, headers=headers)
+    return LimitExceeded(code, sentence, budget=budget, retry_after_s=refused.wait_s, headers=headers)
 
 
 def soft_text(whose: Whose, meter: Meter, used: int) -> str:

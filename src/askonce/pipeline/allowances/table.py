@@ -125,8 +125,11 @@ class Allowances:
         if not allowances:
             return None
         now = self._moment()
-        need = self._need(request, allowances, submitted=True)._replace(requests=1)
-        refused = _refused(allowances, need, now)
+        refused = _refused(allowances, Need(1, 0, 0), now)
+        if refused is None:
+            refused = _refused(allowances, self._need(request, allowances, submitted=True), now)
+            if refused is not None and not refused.lasts(now):  # it can wait for calls under way
+                refused = None
         if refused is not None:
             self.crossings.count(refused.allowance.whose, refused.meter, now, hard=True)
             raise limit_exceeded(refused, allowances, now)
