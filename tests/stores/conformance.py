@@ -329,7 +329,7 @@ class StoreConformance:
         """What waits for the disk is erased as well, and the disk never hears of it."""
         store.put(entry("a"), question("a"))
         store.put(replace(entry("b"), tenant="zeta"), question("b"))
-        await store.erase(Owner("acme"))
+        assert (await store.erase(Owner("acme"))).keys == (key("a"),)
         assert store.peek(key("a")) is None
         await store.flush()
         assert await store.get(key("a")) is None

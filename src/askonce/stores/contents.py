@@ -120,6 +120,7 @@ class Contents:
         with self._transaction():
             erased = erasing.find(self._connection, owner)
             self._forget(erased.keys)
+            erasing.rename_classes(self._connection, set(erased.keys))
             audits.anonymise(self._connection, owner, set(erased.keys))
         return erased
 

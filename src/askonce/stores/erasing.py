@@ -11,11 +11,11 @@ from askonce.ports import Erased
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from askonce.model import Owner
 
-__all__ = ["find", "scrub"]
+__all__ = ["find", "rename_classes", "scrub"]
 
 _ROWS_AT_ONCE: Final = 5_000
 _OWNED: Final = "SELECT tenant FROM {} WHERE key = ?"
@@ -32,6 +32,13 @@ def find(connection: sqlite3.Connection, owner: Owner) -> Erased:
     asked = "SELECT count(*) FROM questions WHERE key = ?"
     questions = sum(connection.execute(asked, (key,)).fetchone()[0] for key in keys)
     return Erased(tuple(keys), len(entries), len(links), questions)
+
+
+def rename_classes(connection: sqlite3.Connection, keys: Collection[bytes]) -> None:
+    """Questions of others whose answer's class is named by one of the keys are in a class of their own from now on."""
+    named = connection.execute("SELECT rowid, answer FROM questions WHERE answer IS NOT NULL").fetchall()
+    members = [(rowid,) for rowid, answer in named if answer in keys]
+    connection.executemany("UPDATE questions SET answer = NULL WHERE rowid = ?", members)
 
 
 def scrub(connection: sqlite3.Connection) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from askonce.model import Entry, Link, Stored
@@ -189,7 +190,8 @@ class SqliteStore:
     async def erase(self, owner: Owner) -> Erased:
         """Forgets all that is an owner's, in memory and on disk; of its audits only the verdicts stay. Raises OSError."""
         self._removals += 1
-        await self._memory.erase(owner)
+        await self._writer.flush()  # what is on the disk is found there, with all that belongs to it
+        in_memory = await self._memory.erase(owner)
         self._pending.erase(owner)
         self._writer.changed()
         await self._writer.flush()
@@ -197,7 +199,7 @@ class SqliteStore:
         for key in erased.keys:
             self._memory.remove(key)
         self._removals += 1
-        return erased
+        return replace(erased, keys=tuple({*erased.keys, *in_memory.keys}))
 
     async def scrub(self) -> list[str]:
         """Leaves nothing in the files of what was forgotten; those that were moved aside are deleted. Raises OSError."""

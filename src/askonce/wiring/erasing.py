@@ -69,9 +69,11 @@ class Erasing:
         async with self._turn:
             flights = self._stop(owner)
             jobs = await self._jobs.store.erase(owner)
+            # The books go by the keys that the store knows: as long as it does, a failure can be repeated.
+            known = await self._adapters.store.owned(owner)
+            questions = await self._adapters.ledger.erase(owner, known.keys)
             kept = await self._adapters.store.erase(owner)
             self._unlearn(kept.keys)
-            questions = await self._adapters.ledger.erase(owner, kept.keys)
             files = [*await self._adapters.store.scrub(), *await self._adapters.ledger.scrub()]
             return Erasure(kept.entries, kept.links, kept.questions, jobs, questions, flights, tuple(files))
 
