@@ -230,5 +230,5 @@ def test_limits_through_random_histories() -> None:
     Nobody gets more than a limit, but for what a call took beyond its estimate.
     """
     run_state_machine_as_test(
-        LimitsMachine, settings=settings(max_examples=60, stateful_step_count=40, deadline=None)
+        LimitsMachine, settings=settings(max_examples=40, stateful_step_count=40, deadline=None)
     )
