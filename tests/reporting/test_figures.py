@@ -42,7 +42,7 @@ def _added(several: Iterable[Sums]) -> Sums:
     return Sums(*(sum(column) for column in zip(Sums(), *several, strict=True)))
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(rows=_rows, by=_by, hours=st.integers(1, 400), only=st.sampled_from([{}, {"feature": "search"}]))
 def test_parts_add_up_to_the_whole(
     rows: dict[Whose, Sums], by: tuple[str, ...], hours: int, only: dict[str, str]
@@ -66,7 +66,7 @@ def test_parts_add_up_to_the_whole(
     assert figures.whole.hits <= figures.whole.answered <= expected.requests
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(rows=_rows, by=_by)
 def test_csv_has_every_nanodollar(rows: dict[Whose, Sums], by: tuple[str, ...]) -> None:
     """One row for each key, integers of nano-dollars beside the same in dollars; nothing that a spreadsheet would run."""
