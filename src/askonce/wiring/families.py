@@ -28,6 +28,12 @@ _STORE: Final = (
     Family("store_pending_writes", "gauge", "Writes that wait for the next commit."),
     Family("store_evictions", "counter", "Entries evicted for room."),
     Family("store_lost_writes", "counter", "Writes that never reached the disk."),
+    Family(
+        "store_rows_to_encrypt",
+        "gauge",
+        "Rows of the store's file that may not be encrypted with the first key yet.",
+    ),
+    Family("store_unreadable", "counter", "Encrypted rows met that no key opens."),
 )
 _LEDGER: Final = (
     Family("ledger_durable", "gauge", "1 while what was spent and saved outlives a kill; 0 also in memory."),

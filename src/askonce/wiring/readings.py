@@ -43,6 +43,8 @@ def readings(gateway: Gateway, adapters: Adapters, semantics: Semantics, jobs: J
     yield Reading("store_pending_writes", store.pending_writes)
     yield Reading("store_evictions", store.evictions)
     yield Reading("store_lost_writes", store.lost_writes)
+    yield Reading("store_rows_to_encrypt", store.rows_to_seal or 0)
+    yield Reading("store_unreadable", store.unreadable)
     ledger = adapters.ledger.health()
     yield Reading("ledger_durable", ledger.durable)
     yield Reading("ledger_pending_calls", ledger.pending_calls)
