@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from askonce.model import Exact, RetainText
+from askonce.model import Exact, Owner, RetainText
 from askonce.observe.recent import Recent
 from askonce.ports import Record
-from fakes import request
+from fakes import CALLER, request
 
 if TYPE_CHECKING:
     from askonce.model import Request
@@ -22,11 +23,14 @@ def record(name: str, asked: Request | None) -> Record:
 
 
 def test_the_oldest_go_first_by_number_and_by_bytes() -> None:
-    """Both bounds hold, and a name that comes again counts once, as the newest."""
+    """Both bounds hold, and of a name that came twice the newest is found."""
     few = Recent(most=3)
     for name in ("a", "b", "c", "a", "d"):
         few.request(record(name, request()))
     assert [name for name in "abcd" if few.find(name) is not None] == ["a", "c", "d"]
+    newest = record("a", request(model="another"))
+    few.request(newest)
+    assert few.find("a") is newest
     small = Recent(max_bytes=30_000)
     for number in range(10):
         body = {"model": "m", "messages": [{"role": "user", "content": "x" * 500}]}
@@ -45,3 +49,13 @@ def test_what_may_not_be_kept_is_not() -> None:
     recent.request(record("refused", None))
     recent.request(record("hashed", request(retain_text=RetainText.HASHED)))
     assert [recent.find(name) is not None for name in ("none", "refused", "hashed")] == [False, False, True]
+
+
+def test_what_an_owner_asked_can_be_erased() -> None:
+    """Its requests go, others stay, and so does the room that is left."""
+    recent = Recent(most=10)
+    recent.request(record("mine", request()))
+    other = replace(CALLER, tenant="tenant:other")
+    recent.request(record("other", request(caller=other)))
+    recent.erase(Owner("tenant:other"))
+    assert [recent.find(name) is not None for name in ("mine", "other")] == [True, False]

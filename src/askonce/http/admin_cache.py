@@ -65,13 +65,17 @@ class _Cache:
             raise Refusal(
                 400, "nothing_selected", f"Say what to forget: {', '.join(SELECTING)}, equivalent_to."
             )
+        found = None
         try:
             found = await forget(gateway, meant, dry_run=dry_run)
             if not dry_run and _by_tags_alone(body):
                 # So that those that only an absent disk knows, and those put meanwhile, go too.
                 await gateway.parts.store.invalidate(sorted(meant.tags))
         finally:
-            self._access.acted(actor, "cache.invalidate", _detail(body, dry_run=dry_run))
+            count = None if found is None else found.entries
+            self._access.acted(
+                actor, "cache.invalidate", {**_detail(body), "dry_run": dry_run, "forgotten": count}
+            )
         return json_response(_forgotten(found, similar, dry_run=dry_run))
 
     async def _equivalents(self, body: Json) -> Equivalents | None:
@@ -138,7 +142,7 @@ def _equivalent(one: Equivalent) -> Json:
     }
 
 
-def _detail(body: Json, *, dry_run: bool) -> Json:
+def _detail(body: Json) -> Json:
     """What the trail keeps of a call: never a question."""
     kept: Json = {name: body[name] for name in SELECTING if name in body}
     if "equivalent_to" in body:
@@ -147,4 +151,4 @@ def _detail(body: Json, *, dry_run: bool) -> Json:
             name: question[name] for name in ("tenant", "feature", "model") if name in question
         }
         kept["threshold"] = body.get("threshold")
-    return {**kept, "dry_run": dry_run}
+    return kept

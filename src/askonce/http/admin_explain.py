@@ -84,11 +84,21 @@ class _Explain:
             if name in body:
                 raise bad(name, "goes with `request`")
         record = self._running.administration.recent.find(text(body, "request_id"))
-        if record is None or record.request is None:
+        retained = self._retained(record)
+        if record is None or record.request is None or retained is RetainText.NONE:
             sentence = (
                 "This request isn't known: it is too long ago, was refused before it was understood, or its feature "
                 "retains no text. Send its body as `request` instead."
             )
             raise Refusal(404, "unknown_request", sentence, param="request_id")
-        full = record.request.policy.retain_text is RetainText.FULL
-        return record, Side(record.request, full)
+        return record, Side(record.request, retained is RetainText.FULL)
+
+    def _retained(self, record: Record | None) -> RetainText:
+        """What may be shown of a request: as its policy said then, and as it says now."""
+        if record is None or record.request is None:
+            return RetainText.NONE
+        now = self._running.gateway.parts.policies.named(record.feature)
+        said = {record.request.policy.retain_text, RetainText.NONE if now is None else now.retain_text}
+        if RetainText.NONE in said:
+            return RetainText.NONE
+        return RetainText.HASHED if RetainText.HASHED in said else RetainText.FULL

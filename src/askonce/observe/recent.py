@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from askonce.model import RetainText
@@ -31,20 +31,23 @@ class Recent:
     def __init__(self, most: int = _MOST, max_bytes: int = _BYTES) -> None:
         self._most = most
         self._max_bytes = max_bytes
-        self._records: OrderedDict[str, tuple[Record, int]] = OrderedDict()
+        self._records: deque[tuple[Record, int]] = deque()
         self._size_bytes = 0
 
     def find(self, request_id: str) -> Record | None:
-        """What is known of a request, understood; None where it is forgotten, or never was kept."""
-        found = self._records.get(request_id)
-        return None if found is None else found[0]
+        """The newest request of that name, understood; None where it is forgotten, or never was kept.
+
+        Looks at all: requests come by the thousand, this question hardly ever.
+        """
+        return next((one for one, _ in reversed(self._records) if one.request_id == request_id), None)
 
     def erase(self, owner: Owner) -> None:
         """Forgets the requests of an owner's."""
-        for identity, (record, size_bytes) in list(self._records.items()):
-            if record.request is not None and owner.asked(record.request):
-                del self._records[identity]
-                self._size_bytes -= size_bytes
+        left = [
+            (one, size) for one, size in self._records if one.request is None or not owner.asked(one.request)
+        ]
+        self._records = deque(left)
+        self._size_bytes = sum(size for _, size in left)
 
     def request(self, record: Record) -> None:
         """A request has ended."""
@@ -52,16 +55,13 @@ class Recent:
         if request is None or request.policy.retain_text is RetainText.NONE:
             return
         size_bytes = _FIXED_BYTES + (1 + _PARSED) * len(request.ask.raw)
-        before = self._records.pop(record.request_id, None)
-        if before is not None:
-            self._size_bytes -= before[1]
         if size_bytes > self._max_bytes:
             return
-        self._records[record.request_id] = record, size_bytes
+        records = self._records
+        records.append((record, size_bytes))
         self._size_bytes += size_bytes
-        while len(self._records) > self._most or self._size_bytes > self._max_bytes:
-            _, (_, gone_bytes) = self._records.popitem(last=False)
-            self._size_bytes -= gone_bytes
+        while self._size_bytes > self._max_bytes or len(records) > self._most:
+            self._size_bytes -= records.popleft()[1]
 
     def charged(self, charge: Charge) -> None:
         """An upstream call is paid for: nobody's request."""
