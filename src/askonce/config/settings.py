@@ -75,14 +75,19 @@ class AdminSettings(Section):
     )
 
 
+_MOST_USD = 100_000
+"""Dollars per million tokens: above any price, and low enough for sums of nano-dollars in 64 bits."""
+
+
 class PriceSettings(Section):
     """A model's price in dollars per million tokens."""
 
-    input: Number = Field(ge=0, description="Dollars per million input tokens.")
-    output: Number = Field(ge=0, description="Dollars per million output tokens.")
+    input: Number = Field(ge=0, le=_MOST_USD, description="Dollars per million input tokens.")
+    output: Number = Field(ge=0, le=_MOST_USD, description="Dollars per million output tokens.")
     cached_input: Number | None = Field(
         default=None,
         ge=0,
+        le=_MOST_USD,
         description="Dollars per million input tokens from the provider's prompt cache; absent: as `input`.",
     )
 

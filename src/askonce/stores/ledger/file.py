@@ -81,6 +81,7 @@ class LedgerFile:
         self._clock = clock
         self._keep = keep
         self._secret = b""
+        self._untidy = ""
         self._thread = ThreadPoolExecutor(1, "askonce-ledger")
         self._connection: sqlite3.Connection | None = None
         self._lock: int | None = None
@@ -183,7 +184,11 @@ class LedgerFile:
             if pruning:
                 prune(connection, self._keep, self._clock.now())
         except (sqlite3.Error, OSError) as error:
-            _log.warning("ledger not tidied", error=str(error))
+            if self._untidy != str(error):
+                self._untidy = str(error)
+                _log.warning("ledger not tidied; tried again every second", error=self._untidy)
+        else:
+            self._untidy = ""
 
     def _prepare(self) -> None:
         if self._journal is not None:
