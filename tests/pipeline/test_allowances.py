@@ -489,7 +489,7 @@ async def test_each_credential_has_limits_of_its_own() -> None:
         assert allowances.admit(caller(tenant)) is not None
     assert refusal(allowances, caller(one))
     assert allowances.admit(caller(other)) is not None
-    assert {standing.label for standing in allowances.standings()} == {"pass-through"}
+    assert {labels[0] for labels, _ in allowances.ratios()} == {"pass-through"}
 
 
 @virtual_time

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from askonce.pipeline.allowances.spending import DAY, MONTH, Spending
 from askonce.pipeline.allowances.window import SPAN_S, Window
@@ -178,6 +178,3 @@ class SpendMeter:
         """Whether it wasn't so before in this period."""
         known_until, self._told_until[hard] = self._told_until[hard], now.at + self.resets_in_s(now)
         return now.at >= known_until
-
-
-AnyMeter: TypeAlias = RateMeter | SpendMeter

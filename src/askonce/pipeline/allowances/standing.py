@@ -86,11 +86,6 @@ class Standing(NamedTuple):
         """The part of the hard limit, or else of the soft one, that is used."""
         return self.used / (self.hard or self.soft or 1)
 
-    @property
-    def label(self) -> str:
-        """The tenant in metrics: one for all credentials."""
-        return label_of(self.tenant)
-
 
 class Peaks:
     """The highest ratio of all credentials, by feature and limit, in this minute or the one before."""
