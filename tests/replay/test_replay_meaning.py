@@ -103,6 +103,6 @@ def test_the_nearest_are_found(count: int, seed: int, dimensions: int) -> None:
             assert best < 0.7001
             continue
         assert best > 0.6999
-        kept = [place for place in found[own].places.tolist() if place < own][:10]
+        kept = [place for place in found[own].places if place < own][:10]
         expected = (vectors @ vectors[own])[earlier]
         assert np.allclose((vectors @ vectors[own])[kept], expected, atol=1e-4)

@@ -154,16 +154,14 @@ class Meaning:
         nearest = self._nearest.get(question)
         if nearest is None:
             return
-        near = [at for at, place in enumerate(nearest.places.tolist()) if findable[place]][:_CANDIDATES]
-        read = [at for at in near[:_READ] if nearest.similarities[at] >= floor]
-        if not read:
+        places = _first(nearest, findable, floor)
+        if not places:
             return
-        places = {int(nearest.places[at]) for at in read}
         seen, ranked = self._known.get(question, (frozenset(), ()))
         if not places <= seen:
-            ranked = tuple(
-                sorted({*ranked, *self._judge(question, nearest, near, places - seen)}, reverse=True)
-            )
+            near = [at for at, place in enumerate(nearest.places) if findable[place]][:_CANDIDATES]
+            judged = self._judge(question, nearest, near, places - seen)
+            ranked = tuple(sorted({*ranked, *judged}, reverse=True))
             self._known[question] = (seen | places, ranked)
         for likely in ranked:
             if likely.probability < threshold:
@@ -183,15 +181,13 @@ class Meaning:
     def _judge(self, question: int, nearest: Nearest, near: list[int], fresh: set[int]) -> Iterator[_Likely]:
         self.judged += 1
         one = self._questions[question]
-        candidates = [
-            self._candidate(int(nearest.places[at]), float(nearest.similarities[at])) for at in near
-        ]
+        candidates = [self._candidate(nearest.places[at], nearest.similarities[at]) for at in near]
         vocabulary = self._vocabularies.get(one.partition) or Vocabulary()
         asked = Asked(one.text, self._tokens[one.text])
         judgements = self._verifier.judge(asked, candidates, vocabulary)
         calibration = self._verifier.calibration
         for at, judgement in zip(near, judgements, strict=True):
-            place = int(nearest.places[at])
+            place = nearest.places[at]
             if place in fresh and not judgement.veto:
                 yield _Likely(calibration.probability(judgement.evidence), place)
 
@@ -229,3 +225,14 @@ class Meaning:
         embedding = texts[self._questions[place].text]
         assert embedding is not None  # noqa: S101 - texts without tokens were left out
         return embedding.vector
+
+
+def _first(nearest: Nearest, findable: Sequence[bool] | bytearray, floor: float) -> set[int]:
+    """The nearest of those that can be found, as many as are read: they are in order, so that most look-ups end soon."""
+    found: set[int] = set()
+    for place, similarity in zip(nearest.places, nearest.similarities, strict=True):
+        if similarity < floor or len(found) == _READ:
+            break
+        if findable[place]:
+            found.add(place)
+    return found

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -25,8 +25,8 @@ _NEAR: Final = 0.5
 class Nearest(NamedTuple):
     """A question's nearest, most similar first: their places among all questions, and the cosines."""
 
-    places: NDArray[np.int32]
-    similarities: NDArray[np.float32]
+    places: Sequence[int]
+    similarities: Sequence[float]
 
 
 def nearest_within(
@@ -53,7 +53,7 @@ def nearest_within(
                 (_top(similarities[:own], _EARLIER), own + 1 + _top(similarities[own + 1 :], _LATER))
             )
             near = near[np.argsort(-similarities[near], kind="stable")]
-            found(int(members[own]), Nearest(members[near], similarities[near].astype(np.float32)))
+            found(int(members[own]), Nearest(members[near].tolist(), similarities[near].tolist()))
 
 
 def _top(similarities: NDArray[np.float32], count: int) -> NDArray[np.intp]:
