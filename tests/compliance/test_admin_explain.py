@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -213,3 +214,15 @@ def test_bodies_may_be_as_large_as_callers(admin: Admin, question: str) -> None:
     large = explain(admin, question + " word" * 200_000)
     assert large["request"]["exact_key"]
     assert large["semantic"]["reason"] == "text-too-long"
+
+
+def test_a_request_under_way_is_joined(server: Server, admin: Admin, question: str) -> None:
+    """While an identical request waits for its upstream, the explanation says that the next one would join it."""
+    slow: Any = {"x_simulate": {"ttft_ms": 3_000}}
+    asking = threading.Thread(target=lambda: chat(server, "acme", question, **slow))
+    asking.start()
+    until(lambda: server.json("/healthz")["flights"]["running"], "it is under way")
+    told_now = explain(admin, question, "default", **slow)
+    asking.join()
+    assert (told_now["decision"]["outcome"], told_now["decision"]["reason"]) == ("joined", "in-flight")
+    assert explain(admin, question, "default", **slow)["decision"]["outcome"] == "exact"
