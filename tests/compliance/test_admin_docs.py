@@ -32,7 +32,12 @@ def test_the_examples_run(tmp_path: Path, provider: Server) -> None:
         here = blocks[0].replace("http://127.0.0.1:8080", server.root).replace("admin-key", ADMIN)
         script = "set -e -o pipefail\n" + "\necho\n".join([here, *blocks[1:]])
         done = subprocess.run(
-            [str(shutil.which("bash")), "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+            [str(shutil.which("bash")), "-c", script],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
         )
         assert done.returncode == 0, done.stderr + done.stdout
         answers = json.loads("[" + re.sub(r"}\s*{", "},{", done.stdout.strip()) + "]")

@@ -150,5 +150,5 @@ def test_a_tenants_caller_without_its_key() -> None:
     with pytest.raises(Refusal) as nameless:
         passing_through().of_tenant("acme")
     assert (unknown.value.code, nameless.value.code) == ("unknown_tenant", "no_tenants")
-    assert with_tenants().tenants == {"acme", "other"}
+    assert with_tenants().tenants == frozenset({"acme", "other"})
     assert passing_through().tenants is None
