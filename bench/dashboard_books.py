@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 import random
 import sqlite3
@@ -51,10 +52,11 @@ _COLUMNS: Final = (
 def fill(
     path: Path, tenants: Sequence[str], features: Sequence[str], models: Sequence[str], per_day: int
 ) -> int:
-    """Writes 30 days of hours, up to two hours ago; the number of rows. A new file is made, an old one is added to."""
+    """Writes 30 days of whole hours, up to now; the number of rows. A new file is made, an old one is added to."""
     asyncio.run(_make(path))
     draw = random.Random(1)  # noqa: S311 - made-up traffic
-    last = int(time.time() // 3600) - 2
+    last = int(time.time() // 3600)
+    tilt = {kind: draw.uniform(0.5, 1.5) for kind in itertools.product(features, _SHARES)}
     span = range(last - HOURS, last)
     weights = [1 / (place + 1) ** 0.8 for place in range(len(features))]
     scale = per_day * 30 / sum(map(_busy, span)) / sum(weights)
@@ -63,7 +65,9 @@ def fill(
     for hour in span:
         for feature, weight in zip(features, weights, strict=True):
             for outcome, share in _SHARES.items():
-                requests = scale * _busy(hour) * weight * share * draw.uniform(0.85, 1.15)
+                requests = (
+                    scale * _busy(hour) * weight * share * tilt[feature, outcome] * draw.uniform(0.85, 1.15)
+                )
                 latencies.append((hour, feature, outcome, "duration", requests, _counts(outcome, requests)))
                 count = round(requests / len(tenants) / len(models))
                 for tenant in tenants:

@@ -1,14 +1,14 @@
 // Answers under way: how many wait for each, how far it is, and who was asked.
 
 import { byId, keep, make, mark, part, say } from "./dom.js";
-import { count, duration } from "./format.js";
+import { count, counted, duration } from "./format.js";
 
 const SHOWN = 24;
 const STATES = { "looking up": "looking it up", queued: "queued", asked: "asked", answering: "answering" };
 
 export function flights({ parts }) {
   const { running, callers, groups, flights: list } = parts.flights;
-  say(byId("flights-sum"), running ? `${count(callers)} callers on ${count(running)} upstream calls` : "");
+  say(byId("flights-sum"), running ? `${counted(callers, "caller")} on ${counted(running, "answer")} under way` : "");
   keep(byId("flight-groups"), groups, ([upstream, model]) => `${upstream} ${model}`, chip, (element, [upstream, model, under, waiting]) => {
     say(element.children[0], `${upstream} · ${model}`);
     say(element.children[1], under === waiting ? count(under) : `${count(under)} for ${count(waiting)}`);

@@ -16,6 +16,7 @@ const exactly = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-di
 const days = new Intl.DateTimeFormat(locale, { month: "short", day: "numeric", timeZone: "UTC" });
 
 export const count = (value) => (value >= 1e5 ? short.format(value) : whole.format(value));
+export const counted = (value, one) => `${count(value)} ${one}${value === 1 ? "" : "s"}`;
 export const compact = (value) => short.format(value);
 export const rate = (value) => (value >= 1000 ? short.format(value) : rates.format(value));
 export const share = (part, all) => (all ? percents.format(part / all) : "–");

@@ -1,7 +1,7 @@
 // Store, books and the semantic tier, and what somebody should know of.
 
 import { byId, keep, make, mark, say } from "./dom.js";
-import { bytes, count, money } from "./format.js";
+import { bytes, count, counted, money } from "./format.js";
 
 export function health({ parts }) {
   const { store, ledger, semantic, version, status } = parts.health;
@@ -33,7 +33,7 @@ function books(ledger, history) {
   return ledger.durable ? ["kept", ""] : [ledger.detail || "in memory alone", "warn"];
 }
 
-const unsettled = (sums) => (sums.unsettled ? `${count(sums.unsettled)} calls, about ${money(sums.unsettled_nanousd)}` : "none");
+const unsettled = (sums) => (sums.unsettled ? `${counted(sums.unsettled, "call")}, about ${money(sums.unsettled_nanousd)}` : "none");
 
 function notices({ health: { store, semantic, status }, history, budgets, upstreams, now }) {
   const found = [];

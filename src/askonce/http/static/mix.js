@@ -1,7 +1,7 @@
 // Requests by outcome over time: stacked areas, a legend that tells the figures under the pointer, and a table.
 
 import { byId, draw, keep, make, mark, say } from "./dom.js";
-import { compact, count, day, moment, rate, share, time } from "./format.js";
+import { compact, count, counted, day, moment, rate, share, time } from "./format.js";
 import { present, seriesClass, word } from "./outcomes.js";
 
 const MARGIN = { left: 44, right: 8, top: 8, bottom: 22 };
@@ -104,7 +104,7 @@ export class Mix {
     keep(byId("mix-legend"), items, ([name]) => name, ([name]) => make("li", {}, make("i", { class: name ? `swatch ${seriesClass(name)}` : "", hidden: !name }), make("span", { class: name ? "" : "when", text: word(name) }), make("b")), (item, [name, value]) => {
       if (name) say(item.lastChild, `${share(value, all)}`);
       else {
-        say(item.children[1], at === null ? `${count(value)} requests` : `${this.data.label(at, true)}: ${this.data.amount(value)}`);
+        say(item.children[1], at === null ? counted(value, "request") : `${this.data.label(at, true)}: ${this.data.amount(value)}`);
         say(item.lastChild, "");
       }
     });
@@ -138,7 +138,7 @@ function table({ range, parts }) {
   }
   const { since, outcomes } = range === "day" ? parts.history.hours : parts.history.days;
   const label = range === "day" ? (place) => time((since + place) * 3600) : (place) => day(since + place);
-  return { rows: outcomes, unit: 1, label, amount: (value) => `${count(value)} requests` };
+  return { rows: outcomes, unit: 1, label, amount: (value) => counted(value, "request") };
 }
 
 /** The axis' top and step: round numbers, at most five lines. */

@@ -1,7 +1,7 @@
 // The figures at the top: what was saved, how, and what is going on.
 
 import { byId, draw, keep, make, mark, part, say, style } from "./dom.js";
-import { count, money, rate, share } from "./format.js";
+import { count, counted, money, rate, share } from "./format.js";
 import { LAYERS, isFree, seriesClass, totals } from "./outcomes.js";
 
 const RATE_S = 60;
@@ -34,7 +34,7 @@ export function tiles({ parts }) {
     {
       name: "In flight",
       value: count(flights.running),
-      note: `${count(flights.callers)} callers wait for them`,
+      note: `${counted(flights.callers, "caller")} waiting`,
     },
   ];
   keep(byId("tiles"), items, (item) => item.name, create, update);

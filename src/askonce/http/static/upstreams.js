@@ -1,7 +1,7 @@
 // Who answers: whether they can be reached, what they bear, and what waits for them.
 
 import { byId, keep, make, mark, part, say } from "./dom.js";
-import { count, duration, share, span } from "./format.js";
+import { count, counted, duration, share, span } from "./format.js";
 
 const STATES = { closed: ["good", "healthy"], "half-open": ["warn", "trying again"], half_open: ["warn", "trying again"], open: ["bad", "left alone"] };
 
@@ -33,7 +33,7 @@ function update(element, one) {
   mark(part(element, "state"), "class", `chip state ${kind}`);
   say(part(element, "state"), word + probe);
   const mean = one.mean_s === null ? "" : ` · ${duration(one.mean_s)} on average`;
-  say(part(element, "calls"), `${count(one.calls)} calls · ${share(one.failures, one.calls)} failed${mean}`);
+  say(part(element, "calls"), `${counted(one.calls, "call")} · ${share(one.failures, one.calls)} failed${mean}`);
   keep(part(element, "models"), one.models, (model) => model.model, line, (row, model) => {
     const left = model.state === "closed" ? "" : ` (${(STATES[model.state] ?? ["", model.state])[1]})`;
     say(row.children[0], model.model + left);
