@@ -456,3 +456,14 @@ async def test_erasing_leaves_no_name_of_a_class(small: SqliteStore) -> None:
     await small.erase(Owner("acme", b"m" * 16))
     (left,) = [one async for batch in small.questions() for one in batch]
     assert left.key == left.answer == key("theirs")
+
+
+async def test_new_files_are_for_their_owner_alone(small: SqliteStore, tmp_path: Path) -> None:
+    """The file and its logs can be read by this user only, whatever the umask."""
+    small.put(entry("a"), question("a"))
+    await small.flush()
+    assert modes(tmp_path) == dict.fromkeys(("a.db", "a.db-wal", "a.db-shm", "a.db.lock"), 0o600)
+
+
+def modes(folder: Path) -> dict[str, int]:
+    return {file.name: file.stat().st_mode & 0o777 for file in folder.iterdir()}

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from askonce.stores import schema
 from askonce.stores.contents import Contents
-from askonce.stores.files import acquire, log_bytes, move_aside
+from askonce.stores.files import acquire, log_bytes, make_private, move_aside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -185,6 +185,7 @@ class Database:
         self._corrupt = False
 
     def _connect(self) -> Contents:
+        make_private(self._path)
         connection = sqlite3.connect(
             self._path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
         )

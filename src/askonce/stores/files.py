@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["acquire", "delete_aside", "log_bytes", "move_aside"]
+__all__ = ["acquire", "delete_aside", "log_bytes", "make_private", "move_aside"]
 
 
 def acquire(path: Path) -> int:
@@ -27,6 +27,12 @@ def acquire(path: Path) -> int:
         os.close(lock)
         raise BlockingIOError("another process uses it; give each gateway a file of its own") from error
     return lock
+
+
+def make_private(path: Path) -> None:
+    """Makes a file that isn't there yet, for this user's eyes alone; its logs take its mode over."""
+    with suppress(OSError):  # whoever opens it says what is wrong
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def move_aside(path: Path, now: float) -> Path:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
 
-from askonce.stores.files import acquire, move_aside
+from askonce.stores.files import acquire, make_private, move_aside
 from askonce.stores.ledger import schema
 from askonce.stores.ledger.page import Page
 from askonce.stores.ledger.reading import SqliteBooks
@@ -138,6 +138,8 @@ class LedgerFile:
         return self._connection
 
     def _connect(self) -> sqlite3.Connection:
+        if self._path is not None:
+            make_private(self._path)
         connection = sqlite3.connect(
             ":memory:" if self._path is None else self._path,
             timeout=_BUSY_TIMEOUT_S,
