@@ -64,7 +64,7 @@ def administration(
         Part(("default_tenant",), lambda new: _limits(new, adapters, reload)),
         Part(("prices",), lambda new: adapters.prices.replacing(price_table(new))),
         Part(("audit.daily_limit_usd",), lambda new: _purse(new, semantics)),
-        Part(("log.level", "log.requests"), lambda new: _logging(new, adapters)),
+        Part(("log.level", "log.requests"), lambda new: _logging(new, adapters, reload)),
     ]
     return Administration(keys, adapters.recent, reload, Explainer(gateway), Threads(1, "transfer"))
 
@@ -110,9 +110,10 @@ def _purse(settings: Settings, semantics: Semantics) -> Callable[[], None]:
     return commit
 
 
-def _logging(settings: Settings, adapters: Adapters) -> Callable[[], None]:
+def _logging(settings: Settings, adapters: Adapters, reload: Reload) -> Callable[[], None]:
     def commit() -> None:
-        configure_logging(settings.log.level, settings.log.format)
-        adapters.metrics.log_requests = settings.log.requests
+        if settings.log != reload.settings.log:
+            configure_logging(settings.log.level, settings.log.format)
+            adapters.metrics.log_requests = settings.log.requests
 
     return commit
