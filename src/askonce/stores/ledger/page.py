@@ -42,9 +42,12 @@ class _Histogram:
         self.counts = [0] * _BUCKETS
         self.total_s = 0.0
 
-    def observe(self, seconds: float) -> None:
-        self.counts[bisect_left(BOUNDS_S, seconds)] += 1
+    def observe(self, seconds: float) -> int:
+        """Counts it, and says in which bucket."""
+        bucket = bisect_left(BOUNDS_S, seconds)
+        self.counts[bucket] += 1
         self.total_s += seconds
+        return bucket
 
     def add(self, other: _Histogram) -> None:
         self.counts = [one + another for one, another in zip(self.counts, other.counts, strict=True)]
@@ -65,7 +68,14 @@ class _Place:
         self.questions: dict[bytes, Asked] = {}
 
     def answered(self, record: Record) -> None:
-        """Counts an answer's tokens and what it saved."""
+        """Counts an answer's times, its tokens and what it saved."""
+        bucket = self.first_byte.observe(record.first_byte_s)
+        overhead, overhead_s = self.overhead, record.overhead_s
+        if overhead_s == record.first_byte_s:  # a stored answer's: no need to look twice
+            overhead.counts[bucket] += 1
+            overhead.total_s += overhead_s
+        elif overhead_s is not None:
+            overhead.observe(overhead_s)
         line, usage, saved = self.line, record.usage, record.saved_nanousd
         if usage is None:
             return
@@ -143,9 +153,6 @@ class Page:
             self._count_reason(hour, record.feature, name, record.code if outcome is None else outcome.reason)
         if outcome is None:
             return
-        place.first_byte.observe(record.first_byte_s)
-        if record.overhead_s is not None:
-            place.overhead.observe(record.overhead_s)
         place.answered(record)
         if request is not None:
             self._ask(place, record, request, now)

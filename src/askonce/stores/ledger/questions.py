@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Asked", "asked_of", "kept_key", "prune_questions", "write_questions"]
 
+_NOTHING: Final = RetainText.NONE
+_STORED: Final = (Exact, Semantic)
+"""Outcomes that name the entry that answered. Looked up once: every hit comes by here."""
 _MOST_CHARACTERS: Final = 500
 _WANTED_FRESH: Final = frozenset({"no-cache", "hit-for-miss"})
 """Reasons for which no stored answer would have been served."""
@@ -74,9 +77,9 @@ class Asked:
 def asked_of(record: Record) -> bytes | None:
     """The exact key of what was asked, or of the entry that answered it; None where nothing of it may be kept."""
     request, outcome = record.request, record.outcome
-    if request is None or request.policy.retain_text is RetainText.NONE:
+    if request is None or request.policy.retain_text is _NOTHING:
         return None
-    return outcome.entry if isinstance(outcome, Exact | Semantic) else request.ask.exact_key
+    return outcome.entry if isinstance(outcome, _STORED) else request.ask.exact_key
 
 
 def kept_key(secret: bytes, key: bytes) -> bytes:
