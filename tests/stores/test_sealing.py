@@ -132,6 +132,7 @@ def test_texts_and_tags_have_no_second_form(text: str) -> None:
     assert {OLD.tag(text), CLEAR.tag(text)} <= set(BOTH.tag_forms(text))
 
 
+@pytest.mark.slow
 class TestSealedStore(StoreConformance):
     """The suite, with all values sealed and little memory."""
 
