@@ -85,8 +85,8 @@ def _of_meaning(study: Study, around: Circumstances) -> Iterator[str]:
     if around.shadowed:
         yield f"Features in shadow mode are played as if they were on: {', '.join(around.shadowed)}."
     yield (
-        "Thresholds are those of the shipped calibration for each error budget. A gateway learns from its audits: its "
-        "thresholds move, mostly down where its questions are easy to tell apart."
+        "Thresholds are those of the shipped calibration for each error budget. A gateway learns from its audits, and its "
+        "thresholds move."
     )
     yield (
         "Wrong semantic hits are to be expected up to the error budget"
