@@ -207,3 +207,42 @@ def test_what_only_the_disk_knows_is_found(tmp_path: Path, provider: Server, que
     with gateway(tmp_path, config) as server:
         assert chat(server, "acme", question, SUPPORT) == "fresh"
         assert chat(server, "acme", f"{question} Why?") == "exact"
+
+
+def test_a_disk_that_is_away_is_no_excuse_for_half_an_answer(
+    tmp_path: Path, provider: Server, question: str
+) -> None:
+    """What only the disk knows can't be looked for: said so, memory is done; tags are remembered until it is back."""
+    config = tenants_config(tmp_path, provider.base_url)
+    tagged = {"X-Askonce-Tags": "manual"}
+    with gateway(tmp_path, config) as server:
+        assert chat(server, "acme", question, tagged) == "fresh"
+    (tmp_path / "askonce.db").rename(tmp_path / "away")
+    (tmp_path / "askonce.db").mkdir()
+    with gateway(tmp_path, config) as server:
+        admin = Admin(server)
+        assert chat(server, "acme", f"{question} Why?") == "fresh"
+        status, answer = admin.ask("POST", PATH, {"tenant": "acme"})
+        assert (status, answer["error"]["code"]) == (503, "store_unreadable")
+        assert chat(server, "acme", f"{question} Why?") == "fresh", "memory has forgotten it"
+        assert admin.ask("POST", PATH, {"tags": "manual"})[0] == 200
+        assert admin.ask("POST", PATH, {"tags": "manual", "dry_run": True})[0] == 503
+        (tmp_path / "askonce.db").rmdir()
+        (tmp_path / "away").rename(tmp_path / "askonce.db")
+        until(lambda: server.json("/healthz")["store"]["durable"], "the disk is back")
+        assert chat(server, "acme", question, tagged) == "fresh", "its tag was remembered"
+
+
+def test_a_feature_that_serves_nothing_needs_a_threshold(
+    tmp_path: Path, provider: Server, question: str
+) -> None:
+    """Under a promise that no probability keeps, nothing would be chosen: said so, rather than forgetting nothing."""
+    sections = {"defaults": '{semantic: "on", error_budget: 0.001%, audit_share: 0}'}
+    with gateway(tmp_path, tenants_config(tmp_path, provider.base_url, **sections)) as server:
+        until(lambda: server.json("/healthz")["semantic"]["state"] == "ready", "the embedder is ready")
+        admin = Admin(server)
+        assert admin.get("/admin/budgets")["features"]["default"]["threshold"] is None
+        body = {"equivalent_to": {"text": question, "tenant": "acme"}, "dry_run": True}
+        status, answer = admin.ask("POST", PATH, body)
+        assert (status, answer["error"]["code"]) == (409, "no_threshold")
+        assert admin.post(PATH, {**body, "threshold": 0.9})["forgotten"] == 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from askonce.errors import Refusal
 from askonce.model import RetainText
+from askonce.ports import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from askonce.model import Neighbour, Policy, Question, Request
     from askonce.pipeline.decision import Decision
     from askonce.pipeline.semantic import Examination
-    from askonce.ports import Listed, Selection
+    from askonce.ports import Listed
 
 __all__ = ["Equivalent", "Equivalents", "Forgotten", "equivalents", "equivalents_of_text", "forget"]
 
@@ -70,10 +71,13 @@ class Equivalents(NamedTuple):
 async def forget(gateway: Gateway, selection: Selection, *, dry_run: bool) -> Forgotten:
     """Forgets what a selection means, with the links to it and out of the index, some thousand at a time.
 
+    Tags alone are remembered besides: what only an absent disk knows goes once it is back.
+
     Raises:
         Refusal: 503, the disk can't be read now; what memory knew is forgotten.
     """
     parts, found = gateway.parts, Forgotten()
+    by_tags = not dry_run and selection == Selection(tags=selection.tags)
     now = parts.clock.now()
     try:
         async for batch in parts.store.select(selection):
@@ -86,6 +90,9 @@ async def forget(gateway: Gateway, selection: Selection, *, dry_run: bool) -> Fo
                     parts.semantic.forget(key)
             await asyncio.sleep(0)
     except OSError:
+        if by_tags:
+            await parts.store.invalidate(sorted(selection.tags))
+            return found
         sentence = (
             f"The store's disk can't be read now: {found.entries} answers in memory were looked at, those that only "
             "the disk knows weren't. Send this again once /healthz says that the store is durable."

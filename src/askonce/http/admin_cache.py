@@ -68,9 +68,6 @@ class _Cache:
         found = None
         try:
             found = await forget(gateway, meant, dry_run=dry_run)
-            if not dry_run and _by_tags_alone(body):
-                # So that those that only an absent disk knows, and those put meanwhile, go too.
-                await gateway.parts.store.invalidate(sorted(meant.tags))
         finally:
             count = None if found is None else found.entries
             self._access.acted(
@@ -97,10 +94,6 @@ class _Cache:
         among = selection({name: question[name] for name in _QUESTION[1:] if name in question}, 0)
         feature = text(question, "feature") or DEFAULT_FEATURE
         return await equivalents_of_text(gateway, question["text"], feature, threshold, among)
-
-
-def _by_tags_alone(body: Json) -> bool:
-    return {name for name in (*SELECTING, "equivalent_to") if body.get(name) is not None} == {"tags"}
 
 
 def listed_json(one: Listed) -> Json:
