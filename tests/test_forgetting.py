@@ -41,8 +41,8 @@ def holders(word: str) -> Iterator[str]:
                 yield f"{type(holder).__module__}.{type(holder).__qualname__}"
 
 
-async def ask(client: Any, question: str, user: str) -> str:
-    body = {"model": "sim", "user": user, "messages": [{"role": "user", "content": question}]}
+async def ask(client: Any, question: str, user: str, **fields: Any) -> str:
+    body = {"model": "sim", "user": user, "messages": [{"role": "user", "content": question}], **fields}
     answer = await client.post(
         "/v1/chat/completions", json=body, headers={"Authorization": f"Bearer {CREDENTIAL}"}
     )
@@ -82,10 +82,15 @@ async def test_nothing_is_remembered_of_who_is_erased(tmp_path: Path, kind: str)
             assert await ask(client, f"How do I reset my password for {word}?", f"u-{word}") == "fresh"
             assert await ask(client, f"How can I reset my password for {word}?", f"u-{word}") == "semantic"
         assert list(holders(hers))
+        slow = {"x_simulate": {"ttft_ms": 1_000}}
+        under_way = asyncio.create_task(ask(client, f"Where can I buy {hers}?", f"u-{hers}", **slow))
+        await asyncio.sleep(0.3)
         tenant = f"sha256:{hashlib.sha256(CREDENTIAL.encode()).hexdigest()}"
         told = await client.post("/admin/erase", json={"tenant": tenant, "user": f"u-{hers}"}, headers=ADMIN)
-        assert told.json()["erased"]["answers"] == 1
-        del told
+        erased = told.json()["erased"]
+        assert (erased["answers"], erased["calls_under_way"]) == (1, 1)
+        assert await under_way == "fresh"
+        del told, under_way
         left = sorted(set(holders(hers)))
         for _ in range(50):  # a thread may be in the middle of comparing two answers
             if left:

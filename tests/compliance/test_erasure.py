@@ -154,7 +154,7 @@ def test_what_is_under_way_isnt_kept(tmp_path: Path) -> None:
 
 def test_only_administrators_erase_and_mistakes_are_told(tmp_path: Path) -> None:
     """Without a key 401; a misspelt field, an empty user and a missing tenant are refused before anything happens."""
-    with provider(tmp_path) as upstream, gateway(tmp_path, config(tmp_path, upstream.base_url)) as server:
+    with gateway(tmp_path, config(tmp_path, "http://127.0.0.1:9/v1")) as server:
         admin = Admin(server)
         assert server.post("/admin/erase", {"tenant": "acme"}, bearer("acme"))[0] == 401
         for wrong in (

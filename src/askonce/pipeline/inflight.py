@@ -140,12 +140,12 @@ class Flights:
         if task is not None:
             task.cancel()
 
-    def erase(self, owner: Owner) -> int:
-        """Nothing is kept of what an owner's flights bring; returns how many there are."""
+    def erase(self, owner: Owner) -> list[Request]:
+        """Nothing is kept of what an owner's flights bring; returns what they ask."""
         concerned = [flight for flight in self._tasks if owner.asked(flight.lead.request)]
         for flight in concerned:
             flight.erase()
-        return len(concerned)
+        return [flight.lead.request for flight in concerned]
 
     async def drain(self, timeout_s: float) -> int:
         """Waits for all flights to end; cancels those that don't in time, and returns how many."""

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from askonce.matching.verifier import forget_texts
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from askonce.gateway import Gateway
-    from askonce.model import Owner
+    from askonce.model import Owner, Request
     from askonce.wiring.adapters import Adapters
     from askonce.wiring.jobs import Jobs
     from askonce.wiring.semantics import Semantics
@@ -73,12 +75,15 @@ class Erasing:
             known = await self._adapters.store.owned(owner)
             questions = await self._adapters.ledger.erase(owner, known.keys)
             kept = await self._adapters.store.erase(owner)
-            self._unlearn(kept.keys)
+            # What is under way can be found by its meaning, though it is stored nowhere.
+            self._unlearn({*kept.keys, *(request.ask.exact_key or b"" for request in flights)})
             files = [*await self._adapters.store.scrub(), *await self._adapters.ledger.scrub()]
-            return Erasure(kept.entries, kept.links, kept.questions, jobs, questions, flights, tuple(files))
+            return Erasure(
+                kept.entries, kept.links, kept.questions, jobs, questions, len(flights), tuple(files)
+            )
 
-    def _stop(self, owner: Owner) -> int:
-        """Nothing that is under way is kept any more, and nothing that is remembered of requests."""
+    def _stop(self, owner: Owner) -> list[Request]:
+        """Nothing that is under way is kept any more, and nothing that is remembered of requests; returns the former."""
         self._adapters.observer.erase(owner)
         flights = self._gateway.flights.erase(owner)
         self._gateway.forget_understood()
@@ -91,7 +96,7 @@ class Erasing:
         forget_texts()
         return flights
 
-    def _unlearn(self, keys: tuple[bytes, ...]) -> None:
+    def _unlearn(self, keys: Collection[bytes]) -> None:
         semantics = self._semantics
         semantics.tier.erase(keys)
         semantics.links.erase(keys)
