@@ -105,14 +105,14 @@ def test_what_can_not_change_is_named(tmp_path: Path, provider: Server, question
             store="'memory:'",
             limits="{max_body_bytes: 500, drain_timeout: 5s}",
             log="{requests: on}",
-            prices="{sim-small: {input: 1000000, output: 0}}",
+            prices="{sim-small: {input: 100000, output: 0}}",
             upstreams='[{name: other, base_url: "http://127.0.0.1:9/v1", api_key: x}]',
         )
         told = Admin(server).post("/admin/reload", {})
         assert set(told["needs_restart"]) == {"store", "upstreams", "limits.drain_timeout"}
         assert {"limits.max_body_bytes", "log.requests"} <= set(told["applied"])
         assert chat(server, "acme", question) == "fresh", "still the old upstream, at a new price"
-        assert server.metric("askonce_spent_usd_total") >= 1
+        assert server.metric("askonce_spent_usd_total") > 0.1
         assert chat(server, "acme", question * 100) == "request_too_large"
         assert '"tenant": "acme"' in server.log.read_text()
         assert set(Admin(server).post("/admin/reload", {})["needs_restart"]) == set(told["needs_restart"])
