@@ -61,5 +61,6 @@ function verdict(one) {
   if (one.mode === "off") return ["", "semantic off"];
   if (one.breached_at !== null) return ["bad", "breached: serving is off"];
   if (one.mode === "shadow") return ["warn", "shadow: only looking"];
-  return one.threshold === null ? ["warn", "serving nothing yet"] : ["good", `serving from ${percent(one.threshold)} on`];
+  if (one.threshold === null) return ["warn", "serving nothing yet"];
+  return [one.labels && one.estimate > one.budget ? "warn" : "good", `serving from ${percent(one.threshold)} on`];
 }

@@ -16,6 +16,7 @@ const COLUMNS = [
   ["saved", "Saved", "number"],
 ];
 const TOTAL = "All";
+const LEAST_SHOWN = 0.001;
 
 export class Features {
   /** `changed` is called when another order is asked for. */
@@ -93,7 +94,7 @@ function update(element, { outcomes, requests, counts, shadowed, saved, spent })
   });
   say(part(element, "requests"), count(requests));
   for (const [key, value] of Object.entries(counts)) say(part(element, key), share(value, requests));
-  if (shadowed) say(part(element, "semantic"), `${share(counts.semantic, requests)} (${share(shadowed, requests)} in shadow)`);
+  if (shadowed >= LEAST_SHOWN * requests && shadowed) say(part(element, "semantic"), `${share(counts.semantic, requests)} (${share(shadowed, requests)} in shadow)`);
   say(part(element, "spent"), money(spent));
   say(part(element, "saved"), money(saved));
 }
