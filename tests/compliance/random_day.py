@@ -39,7 +39,7 @@ ledger: {{cost_policy: {policy}}}
 admin: {{keys: ["sha256:{admin}"]}}
 log: {{level: error}}
 """
-_PATIENCE_S = 120.0
+_PATIENCE_S = 90.0
 _STEMS = (
     "How do I reset my password",
     "What does the blue plan cost",
@@ -79,12 +79,21 @@ def day(seed: int, requests: int, seconds: float) -> Iterator[Asked]:
         if before and again < 0.5:
             # What was asked a moment ago is joined, what was asked before that is stored.
             earlier = dice.choice(before[-6:] if again < 0.3 else before)
-            one = replace(earlier, at_s=at_s, patience_s=patience_s)
+            body = _politely(earlier.body) if again > 0.4 else earlier.body
+            one = replace(earlier, at_s=at_s, patience_s=patience_s, body=body)
         else:
             path, body = _body(dice)
             one = Asked(at_s, dice.choice(TENANTS), dice.choice(FEATURES), path, body, patience_s)
         before.append(one)
         yield one
+
+
+def _politely(body: dict[str, Any]) -> dict[str, Any]:
+    """The same question in other words, where it is one."""
+    if "messages" not in body:
+        return body
+    question = body["messages"][0]["content"].partition("?")[0].partition(",")[0]
+    return body | {"messages": [{"role": "user", "content": f"{question}, please?"}]}
 
 
 def _body(dice: random.Random) -> tuple[str, dict[str, Any]]:
@@ -100,7 +109,7 @@ def _body(dice: random.Random) -> tuple[str, dict[str, Any]]:
     fate: dict[str, Any] = {"ttft_ms": dice.choice((0, 20, 60)), "tokens": dice.randrange(3, 30)}
     trouble = dice.random()
     if trouble < 0.05:
-        fate |= {"status": dice.choice((400, 429, 500, 503)), "attempts": dice.choice((1, 5))}
+        fate |= {"status": dice.choice((400, 500, 503)), "attempts": dice.choice((1, 5))}
     elif trouble < 0.10:
         fate |= {"break_after_events": dice.randrange(1, 5), "attempts": 1}
     elif trouble < 0.13:
