@@ -71,13 +71,18 @@ def labels(expression: str) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def exposed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Every sample's name that a fresh gateway tells of, with its kind, whether it has a value yet or not."""
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What a fresh gateway tells, nobody having asked it anything."""
     folder = tmp_path_factory.mktemp("exposed")
     with gateway(folder, CONFIG.format(folder=folder)) as server:
-        told = server.get("/metrics")
+        return server.get("/metrics")
+
+
+@pytest.fixture(scope="module")
+def exposed(fresh: str) -> dict[str, str]:
+    """Every sample's name that a fresh gateway tells of, with its kind, whether it has a value yet or not."""
     kinds: dict[str, str] = {}
-    for family in text_string_to_metric_families(told):
+    for family in text_string_to_metric_families(fresh):
         suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}.get(
             family.type, ("",)
         )
@@ -190,7 +195,7 @@ def test_alerts_are_raised_by_what_they_are_for() -> None:
     """And by nothing else: made-up hours of series, and what is raised at their end."""
     assert PROMTOOL is not None
     tried = subprocess.run(
-        [PROMTOOL, "test", "rules", "alerts_test.yml"],
+        [PROMTOOL, "test", "rules", "alerts_test.yml", "alerts_by_day_test.yml"],
         cwd=Path(__file__).parent,
         capture_output=True,
         text=True,
@@ -216,3 +221,38 @@ def test_prometheus_reads_every_query_of_the_dashboard(tmp_path: Path) -> None:
         [PROMTOOL, "check", "rules", str(file)], capture_output=True, text=True, check=False
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="promtool is missing: apt-get install prometheus")
+def test_a_fresh_gateway_raises_no_alert(fresh: str, tmp_path: Path) -> None:
+    """Neither one with a file nor one in memory that nobody asks anything for hours."""
+    assert PROMTOOL is not None
+    folder = tmp_path / "memory"
+    folder.mkdir()
+    with gateway(folder, "upstreams: [{name: sim, type: simulated}]\n") as server:
+        in_memory = server.get("/metrics")
+    quiet = [{"alertname": rule["alert"], "eval_time": "3h", "exp_alerts": []} for rule in rules()]
+    tests = [
+        {"interval": "1m", "input_series": list(_idle(told)), "alert_rule_test": quiet}
+        for told in (fresh, in_memory)
+    ]
+    file = tmp_path / "idle_test.yml"
+    file.write_text(
+        yaml.safe_dump({"rule_files": [str(ALERTS)], "evaluation_interval": "1m", "tests": tests})
+    )
+    tried = subprocess.run(
+        [PROMTOOL, "test", "rules", str(file)], capture_output=True, text=True, check=False
+    )
+    assert tried.returncode == 0, tried.stdout + tried.stderr
+
+
+def _idle(told: str) -> Iterator[dict[str, str]]:
+    """Every sample as it is, for three hours, as promtool wants series."""
+    scraped = {"instance": "a", "job": "askonce"}
+    yield {"series": 'up{instance="a", job="askonce"}', "values": "1x180"}
+    for family in text_string_to_metric_families(told):
+        for sample in family.samples:
+            said = ", ".join(
+                f"{name}={json.dumps(value)}" for name, value in (sample.labels | scraped).items()
+            )
+            yield {"series": f"{sample.name}{{{said}}}", "values": f"{sample.value!r}x180"}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from askonce.observe.metrics import Reading
 from askonce.ports import EmbedderState
+from askonce.stores.memory import MemoryStore
 from askonce.wiring.upstreams import upstream_readings
 
 if TYPE_CHECKING:
@@ -33,10 +34,7 @@ def readings(gateway: Gateway, adapters: Adapters, semantics: Semantics, jobs: J
     yield Reading("flights", flights.started)
     yield Reading("joiners", flights.joined)
     yield Reading("log_bytes", flights.memory.used_bytes)
-    yield Reading(
-        "store_durable",
-        store.durable,
-    )
+    yield Reading("store_durable", store.durable or isinstance(adapters.store, MemoryStore))
     yield Reading("store_entries", store.entries)
     yield Reading("store_memory_bytes", store.memory_bytes)
     yield Reading("store_disk_bytes", store.disk_bytes)
@@ -60,10 +58,7 @@ def readings(gateway: Gateway, adapters: Adapters, semantics: Semantics, jobs: J
         yield Reading("embedder_failed", embedder.state is EmbedderState.FAILED)
         yield Reading("embedder_runs", embedder.runs)
         yield Reading("embedder_memo_hits", embedder.memo_hits)
-        yield Reading(
-            "embedder_rejected",
-            embedder.rejected,
-        )
+        yield Reading("embedder_rejected", embedder.rejected)
         yield Reading("embedder_queued", embedder.queued)
         yield Reading("embedder_busy_seconds", embedder.seconds)
     yield Reading("audits_waiting", semantics.auditor.waiting)
