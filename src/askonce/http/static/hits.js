@@ -4,7 +4,7 @@ import { byId, keep, make, mark, part, say, style } from "./dom.js";
 import { moment, percent } from "./format.js";
 
 const SHOWN = 8;
-const NOT_KEPT = "Text not shown: this feature's retain_text isn't full.";
+const NOT_KEPT = "Text not shown: its feature doesn't keep texts, or its answer is gone.";
 
 export class Hits {
   constructor() {
