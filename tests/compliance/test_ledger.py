@@ -208,6 +208,7 @@ def test_a_large_day_reconciles_to_the_token(tmp_path: Path) -> None:
     assert by_outcome["joined",].spent_nanousd > 0
 
 
+@pytest.mark.slow
 def test_killed_while_calls_are_under_way(tmp_path: Path) -> None:
     """Twenty calls have ended, twenty are in the air when the gateway is killed: so many are settled, so many unsettled."""
 
