@@ -160,8 +160,8 @@ def test_charts_have_names_and_figures(open_page: OpenPage, busy: Server) -> Non
     page = open_page(busy, f"/login#{ADMIN_KEY}")
     expect(page.get_by_role("img", name="How requests are answered")).to_be_visible()
     expect(page.get_by_role("img", name="Saved by:").first).to_be_visible()
-    expect(page.get_by_role("meter", name="Wrong among semantic hits of matched")).to_have_attribute(
-        "aria-valuetext", "not measured yet, promised 20% · 0 hits of 0 · 0 labels · audits $0.00 in 30 days"
+    expect(page.get_by_role("meter", name="Wrong among semantic hits of hidden")).to_have_attribute(
+        "aria-valuetext", "not measured yet, promised 1% · 0 hits of 0 · 0 labels · audits $0.00 in 30 days"
     )
     page.locator("#mix-details summary").click()
     expect(page.locator("#mix-table")).to_contain_text("Asked upstream")
