@@ -19,7 +19,7 @@ from time import perf_counter
 import numpy as np
 
 from askonce.model import Answer, Entry, Owner, Question, Usage
-from askonce.stores import erasing, rows
+from askonce.stores import rows, scrubbing
 from askonce.stores.database import Database
 from askonce.stores.pending import Batch, Change
 from askonce.stores.sealing import Seals
@@ -96,7 +96,8 @@ def main() -> None:
                 if overwriting and not seals.on:
                     size_bytes, began = path.stat().st_size, perf_counter()
                     database.erase(Owner("tenant:nobody"), NOW)
-                    database.transact(erasing.scrub, NOW)
+                    database.transact(scrubbing.rewrite, NOW)
+                    database.transact(scrubbing.empty_log, NOW)
                     scrubs.append(size_bytes / 2**20 / (perf_counter() - began))
                 database.close()
     for what, measured in (("put, with its eviction", puts), ("look-up", gets)):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -13,6 +15,8 @@ from hypothesis import strategies as st
 
 from askonce.job import LineResult
 from askonce.model import Owner
+from askonce.stores import cleaner, scrubbing
+from askonce.stores.files import acquire
 from askonce.stores.job_tables import JobLimits
 from askonce.stores.jobs import SqliteJobs
 from askonce.stores.memory import MemoryStore
@@ -181,6 +185,66 @@ async def test_a_file_is_sealed_anew_behind_the_requests(
     await whole(store, NEW)
     assert len(await store.invalidate(["tag-text"])) == 5
     await store.close()
+
+
+@pytest.mark.parametrize("killed", [False, True])
+async def test_no_clear_copy_is_left_where_the_file_cant_be_written_anew_at_once(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, *, killed: bool
+) -> None:
+    """A full disk is tried again, and so does the next process; until then health says that something is left."""
+    store = make(tmp_path, CLEAR, clock)
+    await store.start()
+    await fill(store)
+    await store.transact(leave_a_clear_copy)
+    await store.close()
+    assert b"The-Answer" in bytes_of(tmp_path)
+    failed = asyncio.Event()
+
+    async def full(transact: scrubbing.Transact) -> None:
+        if not failed.is_set():
+            failed.set()
+            raise OSError("the disk is full")
+        await scrubbing.scrub(transact)
+
+    monkeypatch.setattr(cleaner, "scrub", full)
+    monkeypatch.setattr(cleaner, "_RETRY_S", 60.0 if killed else 0.01)
+    store = make(tmp_path, NEW, clock)
+    await store.start()
+    await failed.wait()
+    if killed:
+        assert store.health().rows_to_seal == 1
+        await store.close()
+        store = make(tmp_path, NEW, clock)
+        await store.start()
+        assert store.health().rows_to_seal == 1
+    await finish(store)
+    await store.close()
+    assert [mark for mark in MARKS if mark in bytes_of(tmp_path)] == []
+
+
+def leave_a_clear_copy(file: sqlite3.Connection) -> None:
+    """As versions did that didn't overwrite what they deleted."""
+    file.execute("PRAGMA secure_delete = OFF")
+    file.executescript("DELETE FROM entries; DELETE FROM questions; DELETE FROM tags;")
+
+
+async def test_a_file_that_is_locked_at_the_start_is_sealed_once_it_isnt(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a process that takes over from another."""
+    monkeypatch.setattr(cleaner, "_RETRY_S", 0.01)
+    store = make(tmp_path, CLEAR, clock)
+    await store.start()
+    await fill(store)
+    await store.close()
+    lock = acquire(tmp_path / "a.db")
+    store = make(tmp_path, NEW, clock)
+    await store.start()
+    assert store.health().rows_to_seal == 1
+    os.close(lock)
+    await finish(store)
+    await store.close()
+    assert [mark for mark in MARKS if mark in bytes_of(tmp_path)] == []
 
 
 @pytest.mark.parametrize(

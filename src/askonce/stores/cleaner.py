@@ -10,9 +10,10 @@ import structlog
 
 from askonce.stores import erasing, resealing
 from askonce.stores.files import delete_aside
+from askonce.stores.scrubbing import scrub
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from askonce.model import Owner
@@ -25,8 +26,6 @@ __all__ = ["Cleaner"]
 _T = TypeVar("_T")
 _REST_S: Final = 0.01
 _RETRY_S: Final = 5.0
-_TRIES: Final = 20
-_TRY_S: Final = 0.25
 _log = structlog.get_logger("askonce.store")
 
 
@@ -35,12 +34,13 @@ class Cleaner:
 
     Attributes:
         walk: How far the sealing of rows has come that were there before the key.
-        rows_left: Rows that may not be sealed yet, or with an earlier key; None where nothing is encrypted.
+        rows_left: Rows that may not be sealed yet, or with an earlier key (1 until they are counted, and until no clear
+            copy is left in the file's free pages); None where nothing is encrypted.
     """
 
     def __init__(self, path: Path, writer: Writer, seals: Seals) -> None:
         self.walk = resealing.Walk()
-        self.rows_left: int | None = None
+        self.rows_left = 1 if seals.on else None
         self._path = path
         self._writer = writer
         self._seals = seals
@@ -67,38 +67,40 @@ class Cleaner:
 
     async def scrub(self) -> list[str]:
         """Leaves nothing in the files of what was forgotten; deletes those that were moved aside. Raises OSError."""
-        for _ in range(_TRIES):
-            if await _on_disk(self._writer.transact(erasing.scrub)):
-                return await asyncio.to_thread(delete_aside, self._path)
-            await asyncio.sleep(_TRY_S)
-        raise OSError("the write-ahead log is being read all the time and can't be emptied")
+        await scrub(self._transact)
+        return await asyncio.to_thread(delete_aside, self._path)
+
+    def _transact(self, work: Callable[[sqlite3.Connection], _T]) -> Awaitable[_T]:
+        return _on_disk(self._writer.transact(work))
 
     async def _seal(self) -> None:
         """Seals all rows once; a disk that is away is tried again."""
-        while not self.walk.ended:
+        said = ""
+        while True:
             try:
-                await self._seal_all()
-            except (sqlite3.Error, OSError) as error:
-                _log.warning("store_not_sealed_yet", path=str(self._path), error=type(error).__name__)
+                return await self._seal_all()
+            except OSError as error:
+                if str(error) != said:
+                    said = str(error)
+                    _log.warning("store_not_sealed_yet", path=str(self._path), reason=said)
                 await asyncio.sleep(_RETRY_S)
 
     async def _seal_all(self) -> None:
-        seals, total = self._seals, self.rows_left
+        seals = self._seals
+        total = await self._transact(lambda connection: resealing.rows_left(connection, seals))
         if total is None:
-            total = await self._writer.transact(lambda connection: resealing.rows_left(connection, seals))
-        if not total:
-            self.rows_left, self.walk = 0, resealing.Walk(table=len(resealing.TABLES))
+            self.rows_left = 0
             return
-        total += self.walk.seen
         while not self.walk.ended:
             self.rows_left = max(1, total - self.walk.seen)
             walk = self.walk
-            self.walk = await self._writer.transact(
+            self.walk = await self._transact(
                 lambda connection, walk=walk: resealing.step(connection, seals, walk)  # type: ignore[misc]
             )
             await asyncio.sleep(_REST_S)
-        if self.walk.sealed:
-            await self.scrub()
+        self.rows_left = max(1, self.walk.unreadable)
+        await scrub(self._transact)
+        await self._transact(lambda connection: resealing.note_end(connection, seals))
         self.rows_left = self.walk.unreadable
         _log.info(
             "store_sealed", path=str(self._path), rows=self.walk.sealed, unreadable=self.walk.unreadable

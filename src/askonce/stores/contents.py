@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from askonce.model import Entry
 from askonce.stores import audits, erasing, rows
 from askonce.stores.resealing import check_keys
+from askonce.stores.scrubbing import empty_log
 from askonce.stores.sealing import place
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ class Contents:
 
     def fold_log(self) -> None:
         """Empties the write-ahead log, unless somebody reads it just now: it has what was deleted meanwhile."""
-        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        empty_log(self._connection)
 
     def pragma(self, name: str) -> int:
         """A number that SQLite knows of the file."""

@@ -7,7 +7,7 @@ beyond the budget (`max_bytes`), or that a lowered budget leaves over, are given
 end. The write-ahead log beside the file takes up to one group commit more, and is cut back to 16 MiB.
 
 What is deleted is overwritten (`secure_delete`), so that what was evicted or has expired can't be read from the file's
-free pages, and the log is emptied with every tidying, within a minute or so; `erasing.scrub` leaves no copy at all.
+free pages, and the log is emptied with every tidying, within a minute or so; `scrubbing.scrub` leaves no copy at all.
 
 Commits are `synchronous=NORMAL` in WAL mode: a killed process loses nothing committed, a power cut may lose the
 last commits, neither corrupts the file.

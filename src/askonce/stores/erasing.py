@@ -1,4 +1,4 @@
-"""The right to erasure in the file: whose rows there are, and how nothing of them is left on the disk.
+"""The right to erasure in the file: whose rows there are.
 
 Plain blocking functions, for the thread that writes. Rows of earlier versions know their tenant, but not their users.
 """
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from askonce.model import Owner
 
-__all__ = ["find", "rename_classes", "scrub"]
+__all__ = ["find", "rename_classes"]
 
 _ROWS_AT_ONCE: Final = 5_000
 _OWNED: Final = "SELECT tenant FROM {} WHERE key = ?"
@@ -39,19 +39,6 @@ def rename_classes(connection: sqlite3.Connection, keys: Collection[bytes]) -> N
     named = connection.execute("SELECT rowid, answer FROM questions WHERE answer IS NOT NULL").fetchall()
     members = [(rowid,) for rowid, answer in named if answer in keys]
     connection.executemany("UPDATE questions SET answer = NULL WHERE rowid = ?", members)
-
-
-def scrub(connection: sqlite3.Connection) -> bool:
-    """Leaves nothing in the file and its log but what is in its tables. Raises sqlite3.Error.
-
-    False where somebody reads the log just now, which can't be emptied then.
-
-    `secure_delete` overwrites what is deleted, but not the copies that are left in a page when its rows move to another
-    one. Only writing the whole file anew leaves none.
-    """
-    connection.execute("VACUUM")
-    busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    return not busy
 
 
 def _keys(connection: sqlite3.Connection, table: str, owner: Owner) -> Iterator[bytes]:

@@ -1,7 +1,8 @@
 """Encryption turned on, or its key renewed, over a file that has rows already: they are sealed anew, step by step.
 
 Plain blocking functions, for the thread that writes. The file notes under `seals` in its `meta` which keys its values may
-be sealed with, and under `sealed` the key of the last walk that has come to its end.
+be sealed with, and under `sealed` the key of the last walk after which the file was written anew: until then clear copies
+may be left in its free pages.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from askonce.stores.sealing import Seals
 
-__all__ = ["TABLES", "Walk", "check_keys", "rows_left", "step"]
+__all__ = ["TABLES", "Walk", "check_keys", "note_end", "rows_left", "step"]
 
 _KEY_BYTES: Final = 4
 _ROWS_AT_ONCE: Final = 200
@@ -70,16 +71,23 @@ def check_keys(connection: sqlite3.Connection, seals: Seals) -> None:
             else "it is encrypted, and cache_encryption_key isn't set; set it, or begin a new file"
         )
     if seals.on and seals.first not in ids:
-        _note(connection, "seals", used + seals.first)
+        connection.execute("INSERT OR REPLACE INTO meta VALUES ('seals', ?)", (used + seals.first,))
 
 
-def rows_left(connection: sqlite3.Connection, seals: Seals) -> int:
-    """Rows that a walk has to look at; 0 where one with this key has come to its end."""
-    if not seals.on or _meta(connection, "sealed") == seals.first:
-        return 0
+def rows_left(connection: sqlite3.Connection, seals: Seals) -> int | None:
+    """Rows that a walk has to look at; None where nothing is left to do with this key."""
+    if _meta(connection, "sealed") == seals.first:
+        return None
     return sum(
-        connection.execute(f"SELECT count(*) FROM {one.table}").fetchone()[0]  # noqa: S608 - constants
+        int(connection.execute(f"SELECT count(*) FROM {one.table}").fetchone()[0])  # noqa: S608 - constants
         for one in TABLES
+    )
+
+
+def note_end(connection: sqlite3.Connection, seals: Seals) -> None:
+    """All rows are sealed with the first key, and the file was written anew since. Raises sqlite3.Error."""
+    connection.execute(
+        "INSERT OR REPLACE INTO meta VALUES ('seals', :key), ('sealed', :key)", {"key": seals.first}
     )
 
 
@@ -98,17 +106,13 @@ def step(connection: sqlite3.Connection, seals: Seals, walk: Walk) -> Walk:
                 _seal(connection, one, seals, row)
             except Unreadable:
                 lost += 1
-        table = walk.table + (not seen)
-        if table == len(TABLES):
-            _note(connection, "seals", seals.first)
-            _note(connection, "sealed", seals.first)
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
     sealed, unreadable = walk.sealed + len(stale) - lost, walk.unreadable + lost
-    return Walk(table, after if seen else 0, walk.seen + seen, sealed, unreadable)
+    return Walk(walk.table + (not seen), after if seen else 0, walk.seen + seen, sealed, unreadable)
 
 
 def _stale(
@@ -161,7 +165,3 @@ def _rename_tags(connection: sqlite3.Connection, seals: Seals, key: object, tags
 def _meta(connection: sqlite3.Connection, name: str) -> bytes:
     row = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
     return b"" if row is None else bytes(row[0])
-
-
-def _note(connection: sqlite3.Connection, name: str, value: bytes) -> None:
-    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))

@@ -100,9 +100,9 @@ class SqliteStore:
     async def start(self) -> None:
         """Opens the file; degrades to memory where that can't be done."""
         await self._writer.start()
+        self._cleaner.start()
         if self._writer.applied is not None:
             self._secret = self._writer.applied.secret
-            self._cleaner.start()
             self._sieve_task = asyncio.create_task(self._fill_sieve(), name="sieve")  # noqa: TID251 - ends with us
 
     def peek(self, key: bytes) -> Stored | None:

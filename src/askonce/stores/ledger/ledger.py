@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import structlog
 
-from askonce.stores.erasing import scrub
 from askonce.stores.files import delete_aside
 from askonce.stores.ledger.erasing import count_questions, erase_questions
 from askonce.stores.ledger.file import LedgerFile
@@ -17,6 +16,7 @@ from askonce.stores.ledger.keys import SqliteKeys
 from askonce.stores.ledger.kinds import Kinds
 from askonce.stores.ledger.page import Page
 from askonce.stores.ledger.writing import Keep
+from askonce.stores.scrubbing import scrub
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -29,8 +29,6 @@ __all__ = ["LedgerHealth", "SqliteLedger"]
 
 _T = TypeVar("_T")
 _COMMIT_INTERVAL_S: Final = 1.0
-_SCRUB_TRIES: Final = 20
-_SCRUB_TRY_S: Final = 0.25
 _PRUNE_INTERVAL_S: Final = 3_600.0
 _QUESTIONS_INTERVAL_S: Final = 60.0
 """Seconds of questions that a kill may cost; no other row is as many."""
@@ -166,11 +164,8 @@ class SqliteLedger:
 
     async def scrub(self) -> list[str]:
         """Leaves nothing on the disk of what was forgotten; returns the files that it deleted. Raises OSError."""
-        for _ in range(_SCRUB_TRIES):
-            if await self._in_file(scrub):
-                return await asyncio.to_thread(delete_aside, self._path) if self._path is not None else []
-            await asyncio.sleep(_SCRUB_TRY_S)
-        raise OSError("the ledger's log is being read all the time and can't be emptied")
+        await scrub(self._in_file)
+        return await asyncio.to_thread(delete_aside, self._path) if self._path is not None else []
 
     async def _written(self) -> None:
         try:
