@@ -80,6 +80,7 @@ class Reply:
                 self.answer = await seat.answer()
         except Refusal:
             if self.allotment is not None and self.allotment.refusal is not None:  # only the store was asked
+                self.allotment.withdraw()
                 raise self.allotment.refusal from None
             raise
         self.outcome = seat.outcome

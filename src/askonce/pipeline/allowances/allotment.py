@@ -54,7 +54,7 @@ class Allotment:
         warning: Soft limits that are crossed, in one sentence; "" for none.
     """
 
-    __slots__ = ("_counted", "_looking", "_moment", "_reserved", "allowances", "refusal", "warning")
+    __slots__ = ("_counted", "_looking", "_moment", "_reserved", "_told", "allowances", "refusal", "warning")
 
     def __init__(
         self,
@@ -71,6 +71,7 @@ class Allotment:
         self._moment = moment
         self._counted = counted
         self._reserved = reserved
+        self._told = refused is None
         self._looking = None if refused is None else refused.allowance
         if self._looking is not None:
             self._looking.looking += 1
@@ -87,10 +88,11 @@ class Allotment:
     def served(self, outcome: Outcome | None) -> None:
         """Its answer is about to be sent: what came out of the store doesn't count, unless hits do."""
         if isinstance(outcome, Exact) or (isinstance(outcome, Semantic) and not outcome.joined):
-            counted, self._counted = self._counted, ()
-            for allowance, hold in counted:
+            for allowance, hold in self._counted:
                 if not allowance.rules.count_hits:
                     hold.give_back()
+            self._counted = [one for one in self._counted if one[0].rules.count_hits]
+            self._told = bool(self._counted)
 
     def withdraw(self) -> None:
         """It wasn't a request after all."""
@@ -101,8 +103,8 @@ class Allotment:
 
     @property
     def headers(self) -> list[tuple[str, str]]:
-        """What is left of its limits, and the warning."""
-        headers = [] if self.refusal is not None else rate_headers(self.allowances, self._moment())
+        """What is left of its limits, where it counts against any, and the warning."""
+        headers = rate_headers(self.allowances, self._moment()) if self._told else []
         if self.warning:
             headers.append(("x-askonce-warning", self.warning[:_LONGEST_WARNING]))
         return headers
@@ -153,12 +155,11 @@ def _scope_text(whose: Whose) -> str:
 
 
 def _rate_sentence(refused: Refused) -> str:
-    hard, whose = refused.meter.bound.hard, refused.allowance.whose
+    whose, seconds = refused.allowance.whose, math.ceil(refused.wait_s)
     what = f"{_WORDS[refused.meter.name]}{_scope_text(whose)}"
-    seconds = math.ceil(refused.wait_s)
-    return (
-        f"The limit of {hard} {what} is used up; ask again in {seconds} s. Stored answers are still served."
-    )
+    if whose.tenant:
+        what = f"{refused.meter.bound.hard} {what}"
+    return f"The limit of {what} is used up; ask again in {seconds} s. Stored answers are still served."
 
 
 def _budget_sentence(refused: Refused, now: Moment, *, later: bool) -> str:

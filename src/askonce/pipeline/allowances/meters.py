@@ -91,9 +91,13 @@ class RateMeter:
         return self._window.used(now.ticks)
 
     def wait_s(self, amount: int, now: Moment) -> float:
-        """Seconds until it fits; an amount above the whole limit waits until nothing else counts."""
+        """Seconds until it fits; an amount above the whole limit waits until nothing else counts.
+
+        At most a minute, also where it takes up to a second more: official SDKs don't wait longer than that.
+        """
         hard = self.bound.hard
-        return 0.0 if hard is None else self._window.wait_s(min(amount, hard), hard, now.ticks)
+        wait_s = 0.0 if hard is None else self._window.wait_s(min(amount, hard), hard, now.ticks)
+        return min(wait_s, SPAN_S)
 
     def reserve(self, amount: int, now: Moment) -> int:
         """Counts an amount for a minute."""

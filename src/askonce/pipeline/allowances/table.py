@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from askonce.pipeline.allowances.accounts import Accounts
 from askonce.pipeline.allowances.allotment import Allotment, Refused, limit_exceeded, soft_text
 from askonce.pipeline.allowances.allowance import Hold, Need
-from askonce.pipeline.allowances.meters import REQUESTS, Moment
+from askonce.pipeline.allowances.meters import Moment
 from askonce.pipeline.allowances.spending import spent_by
 from askonce.pipeline.allowances.standing import CREDENTIAL, Crossings, Peaks, Standing
 from askonce.pipeline.stored import cache_key
@@ -144,18 +144,15 @@ class Allowances:
         if not self.count_hits:
             return None
         allowances = self._accounts.of_request(request)
-        counting = [(one, one.requests) for one in allowances if one.requests and one.rules.count_hits]
+        counting = [one for one in allowances if one.requests and one.rules.count_hits]
         if not counting:
             return None
         now = self._moment()
-        for allowance, meter in counting:
-            wait_s = meter.wait_s(1, now)
-            if wait_s:
-                self.crossings.count(allowance.whose, meter, now, hard=True)
-                raise limit_exceeded(Refused(allowance, meter, wait_s, 0), allowances, now)
-        for _, meter in counting:
-            meter.add(1, now)
-        return self._allotted(allowances, now)
+        refused = _refused(counting, Need(1, 0, 0), now)
+        if refused is not None:
+            self.crossings.count(refused.allowance.whose, refused.meter, now, hard=True)
+            raise limit_exceeded(refused, allowances, now)
+        return self._allotted(allowances, now, _counted(counting, now))
 
     def charged(self, charge: Charge) -> None:
         """An upstream call is paid for: settled against the limits of whoever pays.
@@ -212,10 +209,11 @@ class Allowances:
         """An allotment with which only the store may be asked. Raises LimitExceeded where that can't help."""
         allowance, meter, now = refused.allowance, refused.meter, self._moment()
         self.crossings.count(allowance.whose, meter, now, hard=True)
-        hits_too = allowance.rules.count_hits and meter.name == REQUESTS
+        counting = [one for one in allowances if one.rules.count_hits]
+        hits_too = _refused(counting, Need(1, 0, 0), now) is not None
         if hits_too or allowance.looking >= _LOOKING or cache_key(request) is None:
             raise limit_exceeded(refused, allowances, now)
-        return Allotment(allowances, self._moment, refused=refused)
+        return Allotment(allowances, self._moment, counted=_counted(counting, now), refused=refused)
 
     def _allotted(
         self,
