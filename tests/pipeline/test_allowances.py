@@ -68,7 +68,10 @@ class Ledger:
 
     def sums(self, span: Span, by: tuple[str, ...]) -> dict[tuple[str, str, str], Sums]:
         assert by == ("tenant", "feature", "outcome")
-        return self.sums_by["day" if span.until_hour - span.since_hour == 24 else "month"]
+        days = span.until_hour - span.since_hour == 24
+        later = span.since_hour * 3_600 > NOON
+        name = ("tomorrow" if later else "day") if days else ("next month" if later else "month")
+        return self.sums_by.get(name, {})
 
 
 def limits(hard: int | None = None, soft: int | None = None, *, name: str = REQUESTS, **more: Any) -> Rules:
@@ -200,6 +203,21 @@ def test_a_clock_that_was_far_ahead_locks_nobody_out() -> None:
     assert spending.spent_nanousd(NOON) == 7
     assert spending.spent_nanousd(NOON + DAY_S) == 7
     assert spending.spent_nanousd(NOON + 2 * DAY_S) == 0
+
+
+def test_a_clock_that_is_days_behind_for_a_moment_opens_no_second_budget() -> None:
+    """What was spent that day still counts when the clock is right again; days that are lived through begin anew."""
+    for behind in (2, 20_000):
+        spending = Spending(DAY, NOON)
+        spending.add(7, NOON)
+        assert spending.spent_nanousd(NOON - behind * DAY_S) == 7
+        assert spending.spent_nanousd(NOON) == 7
+        assert spending.spent_nanousd(NOON + DAY_S) == 0
+    spending.add(7, NOON + DAY_S)
+    spending.add(1, NOON - DAY_S)
+    assert spending.spent_nanousd(NOON) == 8
+    spending.add(2, NOON)
+    assert spending.spent_nanousd(NOON + DAY_S) == 0
 
 
 @given(st.lists(st.tuples(st.integers(-3, 3), st.integers(0, 5)), max_size=30))
@@ -666,3 +684,35 @@ async def test_a_job_that_was_handed_in_before_is_withdrawn() -> None:
     assert allotment is not None
     allotment.withdraw()
     assert used(allowances, REQUESTS) == 0
+
+
+@virtual_time
+async def test_a_clock_that_was_set_back_before_a_restart_opens_no_second_budget() -> None:
+    """What the books have of the day after counts today too, and that day begins with it."""
+    clock = WallClock()
+    allowances = of_acme(Rules({DAILY: Bound(None, 100), MONTHLY: Bound(None, 100)}), clock)
+    key = ("acme", "default", "fresh")
+    books = {"day": {key: Sums(spent_nanousd=2)}, "tomorrow": {key: Sums(spent_nanousd=5)}}
+    ledger: Any = Ledger(books | {"month": {key: Sums(spent_nanousd=7)}})
+    await allowances.load(ledger)
+    assert (used(allowances, DAILY), used(allowances, MONTHLY)) == (7, 7)
+    clock.at += DAY_S
+    assert (used(allowances, DAILY), used(allowances, MONTHLY)) == (5, 7)
+    clock.at += DAY_S
+    assert used(allowances, DAILY) == 0
+
+
+@virtual_time
+async def test_books_that_are_read_over_midnight_are_yesterdays() -> None:
+    """What was spent the day before doesn't count today, what is spent since does."""
+    clock = WallClock()
+    allowances = of_acme(limits(100, name=DAILY), clock)
+    ledger: Any = Ledger({"day": {("acme", "default", "fresh"): Sums(spent_nanousd=90)}})
+
+    def midnight() -> None:
+        clock.at += DAY_S / 2
+        allowances.charged(charge(3, 3))
+
+    ledger.meanwhile = midnight
+    await allowances.load(ledger)
+    assert used(allowances, DAILY) == 3

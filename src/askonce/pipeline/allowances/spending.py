@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from calendar import timegm
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from askonce.ports import Span
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from askonce.ports import Books, Sums
 
-__all__ = ["DAY", "MONTH", "Calendar", "Spending", "spent_by"]
+__all__ = ["DAY", "MONTH", "Calendar", "Period", "Spending", "spent_by"]
 
 _HOUR_S: Final = 3_600
 _DAY_S: Final = 86_400
@@ -48,13 +49,32 @@ DAY: Final = Calendar("day", lambda now: int(now // _DAY_S), lambda number: numb
 MONTH: Final = Calendar("month", _month_of, _start_of_month)
 
 
-def spent_by(books: Books, at: float) -> dict[Calendar, dict[tuple[str | int, ...], Sums]]:
-    """What the books have of the day and the month of a time (Unix seconds), by account, feature and outcome."""
-    found: dict[Calendar, dict[tuple[str | int, ...], Sums]] = {}
+class Period(NamedTuple):
+    """What the books have of a day or month.
+
+    Attributes:
+        calendar: Which of the two.
+        at: A time within it (Unix seconds).
+        sums: By account, feature and outcome.
+    """
+
+    calendar: Calendar
+    at: float
+    sums: dict[tuple[str | int, ...], Sums]
+
+
+def spent_by(books: Books, at: float) -> list[Period]:
+    """What the books have of the day and the month of a time (Unix seconds).
+
+    And of those that follow, in which something is written where the clock has been set back since.
+    """
+    found: list[Period] = []
     for calendar in (DAY, MONTH):
-        number = calendar.number_of(at)
-        hours = (calendar.start_of(one) // _HOUR_S for one in (number, number + 1))
-        found[calendar] = books.sums(Span(*hours), ("tenant", "feature", "outcome"))
+        starts = [calendar.start_of(calendar.number_of(at) + step) for step in range(3)]
+        for start, end in pairwise(starts):
+            span = Span(start // _HOUR_S, end // _HOUR_S)
+            sums = books.sums(span, ("tenant", "feature", "outcome"))
+            found.append(Period(calendar, max(at, start), sums))
     return found
 
 
@@ -62,15 +82,16 @@ class Spending:
     """Nano-dollars spent in the running period.
 
     A clock that is set back opens no budget a second time: as long as it says an earlier period, what was spent in
-    both counts, and the later one begins only once. One that was far ahead for a moment locks nobody out: no period
-    later than the next one is kept.
+    both counts, and the later one begins only once, also where the clock returns to it at one bound. One that was far
+    ahead for a moment locks nobody out: with the period after the one that it is set back to, all begins anew.
     """
 
-    __slots__ = ("_before_nanousd", "_began", "_calendar", "_ends", "_number", "_spent_nanousd")
+    __slots__ = ("_before_nanousd", "_began", "_calendar", "_ends", "_left", "_number", "_spent_nanousd")
 
     def __init__(self, calendar: Calendar, now: float) -> None:
         self._calendar = calendar
         self._spent_nanousd = self._before_nanousd = 0
+        self._number = self._left = self._began = self._ends = 0
         self._turn_to(calendar.number_of(now))
 
     def spent_nanousd(self, now: float) -> int:
@@ -78,12 +99,14 @@ class Spending:
         if self._began <= now < self._ends:
             return self._spent_nanousd
         number = self._calendar.number_of(now)
-        if number > self._number:
-            self._before_nanousd, self._spent_nanousd = self._spent_nanousd, 0
-            self._turn_to(number)
-        elif number < self._number:
-            self._turn_to(min(self._number, number + 1))
+        if number < self._number:
+            self._left = max(self._left, self._number)
+            self._number = min(self._number, number + 1)
+            self._began = self._ends  # as long as the clock is behind, every look is a closer one
             return self._before_nanousd + self._spent_nanousd
+        if number > self._number and number != self._left:
+            self._before_nanousd, self._spent_nanousd = self._spent_nanousd, 0
+        self._turn_to(number)
         return self._spent_nanousd
 
     def add(self, nanousd: int, now: float) -> None:
@@ -102,4 +125,5 @@ class Spending:
 
     def _turn_to(self, number: int) -> None:
         self._number = number
+        self._left = 0  # the latest period that a clock was set back from
         self._began, self._ends = (self._calendar.start_of(one) for one in (number, number + 1))

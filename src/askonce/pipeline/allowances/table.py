@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from askonce.model import Request
     from askonce.pipeline.allowances.allowance import Allowance
     from askonce.pipeline.allowances.rulebook import Rulebook
-    from askonce.pipeline.allowances.spending import Calendar
+    from askonce.pipeline.allowances.spending import Period
     from askonce.pipeline.prices import Prices
     from askonce.ports import Charge, Clock, Ledger, Sums
 
@@ -75,16 +75,16 @@ class Allowances:
         at = self._clock.now()
         meanwhile = self._meanwhile = []
         try:
-            sums = await ledger.read(lambda books: spent_by(books, at))
+            periods = await ledger.read(lambda books: spent_by(books, at))
         finally:
             self._meanwhile = None
-        now = self._moment()
+        now = self._moment()._replace(at=at)
         for allowance in self._accounts:
             for meter in allowance.budgets:
                 meter.restore(0, now)
-        for calendar, found in sums.items():
-            for (tenant, feature, outcome), one in found.items():
-                self._take_up(calendar, (str(tenant), str(feature)), str(outcome), one)
+        for period in periods:
+            for (tenant, feature, outcome), one in period.sums.items():
+                self._take_up(period, (str(tenant), str(feature)), str(outcome), one)
         for charge in meanwhile:
             self.charged(charge)
 
@@ -240,16 +240,16 @@ class Allowances:
                     said.append(soft_text(allowance.whose, meter, used))
         return "; ".join(said)
 
-    def _take_up(self, calendar: Calendar, whose: tuple[str, str], outcome: str, sums: Sums) -> None:
+    def _take_up(self, period: Period, whose: tuple[str, str], outcome: str, sums: Sums) -> None:
         """Adds what the books say of one account, feature and outcome."""
         if outcome == _AUDIT:
             return
-        now, unpriced = self._moment(), sums.unpriced if outcome in _CALLS else 0
+        now, unpriced = self._moment()._replace(at=period.at), sums.unpriced if outcome in _CALLS else 0
         for allowance in self._accounts.of(*whose):
             nanousd = sums.spent_nanousd + sums.unsettled_nanousd
             nanousd += unpriced * allowance.rules.unknown_price_nanousd
             for meter in allowance.budgets:
-                if meter.calendar is calendar:
+                if nanousd and meter.calendar is period.calendar:
                     meter.add(nanousd, now)
 
 
