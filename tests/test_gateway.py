@@ -10,15 +10,20 @@ from hypothesis import strategies as st
 
 from askonce.errors import Refusal
 from askonce.gateway import _MEMO, _TELLING, Gateway, Parts
-from askonce.model import Endpoint
+from askonce.model import Endpoint, Semantic
 from askonce.pipeline.dispatch import Dispatcher
 from askonce.pipeline.identity import Identity
 from askonce.pipeline.policy import Policies
+from askonce.pipeline.reply import Reply
 from askonce.pipeline.users import Users
-from fakes import POLICY, served
+from fakes import POLICY, FakeClock, request, served
+from pipeline.airport import Airport, land_after_one
+from virtual_time import virtual_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from askonce.model import Request
 
 BODY = b'{"model": "m", "messages": [{"role": "user", "content": "hi"}]}'
 KEY = {b"authorization": b"Bearer sk-one"}
@@ -30,7 +35,17 @@ class Named:
     name = "named"
 
 
-def gateway() -> Gateway:
+class Audits:
+    """What is remembered of hits."""
+
+    def __init__(self) -> None:
+        self.hits: list[str] = []
+
+    def served(self, _: Request, request_id: str, *__: object) -> None:
+        self.hits.append(request_id)
+
+
+def gateway(audits: Audits | None = None) -> Gateway:
     nothing = cast("Any", None)
     return Gateway(
         Parts(
@@ -44,7 +59,7 @@ def gateway() -> Gateway:
             semantic=nothing,
             budgets=nothing,
             equivalence=nothing,
-            audits=nothing,
+            audits=cast("Any", audits),
             clock=nothing,
             log_memory=nothing,
         )
@@ -134,3 +149,17 @@ def test_the_memo_is_bounded_and_forgets_refusals() -> None:
         with pytest.raises(Refusal):
             one.understand(Endpoint.CHAT, KEY, b"{")
     assert len(one._understood) == _MEMO
+
+
+@virtual_time
+async def test_a_hit_that_was_erased_on_its_way_isnt_remembered() -> None:
+    """Neither to be audited nor for feedback: its request's words would be kept for that."""
+    audits, airport, asked = Audits(), Airport(land_after_one), request()
+    hits = [Reply(asked, FakeClock(), airport.board(asked, key)) for key in (b"one", b"two")]
+    cast("Any", hits[0].seat)._flight.erase()
+    for number, hit in enumerate(hits):
+        hit.outcome = Semantic(b"", 0.9, joined=False, age_s=0, ttl_s=0, reason="stored")
+        gateway(audits).served(hit, f"r{number}")
+        await hit.start()
+        hit.leave()
+    assert audits.hits == ["r1"]

@@ -157,11 +157,15 @@ class Gateway:
         return await self.parts.dispatcher.models(caller)
 
     def served(self, reply: Reply, request_id: str) -> None:
-        """Whoever is about to be sent an answer says so: all count, and an equivalent one may be audited."""
+        """Whoever is about to be sent an answer says so: all count, and an equivalent one may be audited.
+
+        But for those who were erased while they waited: of them nothing is remembered.
+        """
         if reply.allotment is not None:
             reply.allotment.served(reply.outcome)
         if isinstance(reply.outcome, Semantic):
-            self.parts.audits.served(reply.request, request_id, reply.outcome.entry, reply)
+            if reply.seat is None or not reply.seat.erased:
+                self.parts.audits.served(reply.request, request_id, reply.outcome.entry, reply)
         elif not isinstance(reply.outcome, Exact):
             self.parts.equivalence.unserved(reply.request)
 

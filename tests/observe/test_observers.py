@@ -33,3 +33,7 @@ def test_what_was_under_way_is_told_without_what_was_asked(monkeypatch: pytest.M
     several.request(record(10.0))
     several.request(record(4.0))
     assert [one.request is None for one in told.records] == [False, True, False]
+    now = 106.0
+    several.erase(Owner("tenant:somebody-else"))
+    several.request(record(6.5))
+    assert told.records[-1].request is None

@@ -9,7 +9,7 @@ import pytest
 import structlog.testing
 
 from askonce.errors import CallerGone, Sharing
-from askonce.model import Exact, Semantic
+from askonce.model import Exact, Owner, Semantic
 from fakes import request
 from pipeline.airport import (
     ANSWER,
@@ -70,6 +70,32 @@ async def test_a_flight_that_follows_is_not_left_with_anothers_lead() -> None:
     assert await taken(follower) == "boom"
     assert await leader == "boom"
     assert await heir is ANSWER
+
+
+@virtual_time
+async def test_whoever_takes_over_the_lead_may_have_been_erased() -> None:
+    """Of a flight on which somebody waits who is erased nothing is kept, whoever leads it in the end."""
+    kept = []
+
+    async def fail_the_first(flight: Flight, _: int) -> None:
+        await asyncio.sleep(1)
+        if flight.lead.request is PLAIN:
+            raise failure(Sharing.TRANSIENT)
+        if not flight.erased:
+            kept.append(flight.lead.request)
+        flight.land(ANSWER, flight.source)
+
+    airport = Airport(fail_the_first)
+    zoe, others = PLAIN._replace(users=(b"zoe",)), request(b"other")
+    leader, heir, other = airport.take(), airport.take(zoe), airport.board(others, b"other")
+    await asyncio.sleep(0.5)
+    follower = airport.flights.follow(b"other", zoe)
+    assert follower is not None
+    assert airport.flights.erase(Owner(PLAIN.caller.tenant or "", b"zoe")) == [PLAIN]
+    assert (await leader, await heir) == ("boom", ANSWER)
+    assert await taken(other) is ANSWER
+    follower.leave()
+    assert kept == [others]
 
 
 @virtual_time

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
@@ -90,6 +91,7 @@ class Observers:
 
     def _without_erased(self, record: Record) -> Record:
         began, request = monotonic() - record.duration_s, record.request
-        if request is None or not any(at >= began and owner.asked(request) for owner, at in self._erased):
+        meanwhile = takewhile(lambda erased: erased[1] >= began, reversed(self._erased))
+        if request is None or not any(owner.asked(request) for owner, _ in meanwhile):
             return record
         return record._replace(request=None)

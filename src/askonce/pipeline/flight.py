@@ -13,7 +13,7 @@ from askonce.pipeline.broadcast import Log
 from askonce.pipeline.seat import Seat
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from askonce.errors import Refusal
     from askonce.model import Answer, Chunk, Outcome, Question, Request
@@ -66,7 +66,7 @@ class Flight:
         candidates: Stored answers that weren't served, likeliest first: to be compared with this one, once landed.
         journey: Its way to an upstream's answer, once it is asked for.
         diverted: Whether another model stands in for the asked one.
-        erased: Whether whoever asked has been erased meanwhile: its callers are answered, and nothing of it is kept.
+        erased: Whether one of those who asked has been erased meanwhile: its callers are answered, and nothing of it is kept.
         sent: What there is to say of that way, as a reason code ("" for nothing), and the seconds until the call that
             was answered went out.
         call: The span of that call, where requests are traced.
@@ -114,6 +114,12 @@ class Flight:
     def aboard(self) -> Collection[Seat]:
         """Who is on board, in the order in which they came."""
         return self._seats.keys()
+
+    @property
+    def asked(self) -> Iterator[Request]:
+        """What it is asked by whoever leads it, and by those on board who may come to."""
+        yield self.lead.request
+        yield from (seat.request for seat in self._seats if not seat.follows)
 
     @property
     def lane(self) -> Lane:
@@ -226,7 +232,7 @@ class Flight:
             self._lead(next((seat for seat in self._seats if seat.may_lead(0)), self.lead))
 
     def erase(self) -> None:
-        """Whoever asked is erased: nobody else joins, and nothing of it is kept."""
+        """One of those who asked is erased: nobody else joins, and nothing of it is kept."""
         self.erased = True
         self.question = None
         self.candidates = ()

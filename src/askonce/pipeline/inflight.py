@@ -141,8 +141,8 @@ class Flights:
             task.cancel()
 
     def erase(self, owner: Owner) -> list[Request]:
-        """Nothing is kept of what an owner's flights bring; returns what they ask."""
-        concerned = [flight for flight in self._tasks if owner.asked(flight.lead.request)]
+        """Nothing is kept of what flights bring that an owner has led, or may yet lead; returns what they ask."""
+        concerned = [flight for flight in self._tasks if any(map(owner.asked, flight.asked))]
         for flight in concerned:
             flight.erase()
         return [flight.lead.request for flight in concerned]

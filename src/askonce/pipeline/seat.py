@@ -67,6 +67,11 @@ class Seat:
         return replace(source, reason=f"{source.reason}-{way}") if way else source
 
     @property
+    def erased(self) -> bool:
+        """Whether nothing is to be kept of this, since somebody on board has been erased."""
+        return self._flight.erased
+
+    @property
     def stamp(self) -> Stamp | None:
         """The upstream's own mark on the answer, for the caller on whose behalf it was asked."""
         return self._flight.stamp if self.led else None
