@@ -245,5 +245,5 @@ class _Exchange:
             request=request,
             answer_model=answer.model if answer is not None else "",
             trace=self.trace,
-            answered_by=reply.answered_by if reply is not None else None,
+            answered_by=reply.answered_by if self.trace is not None and reply is not None else None,
         )

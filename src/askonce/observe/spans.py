@@ -193,8 +193,11 @@ def _of_record(record: Record) -> _Attributes:
 
 
 def _is_secret(request: Request | None) -> bool:
-    """Whether nothing may tell that one question was asked twice: an entry is named by what was asked."""
-    return request is not None and request.policy.retain_text is RetainText.NONE
+    """Whether nothing may tell that one question was asked twice: an entry is named by what was asked.
+
+    Nor where its owner has been erased meanwhile, so that nobody is told of the request itself.
+    """
+    return request is None or request.policy.retain_text is RetainText.NONE
 
 
 def _of_usage(usage: Usage) -> _Attributes:
