@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from askonce.job import LineResult
+from askonce.job import JobState, LineResult
 from askonce.model import Owner
+from askonce.ports import Selection
 from askonce.stores import cleaner, scrubbing
 from askonce.stores.files import acquire
 from askonce.stores.job_tables import JobLimits
@@ -309,6 +310,55 @@ async def test_a_job_that_nothing_opens_keeps_no_others(tmp_path: Path, clock: F
     await store.transact(lambda file: file.execute("UPDATE lines SET body = context WHERE number = 1"))
     found = await lane.take_direct(9, 1e9) + await lane.take_direct(9, 1e9)
     assert [line.number for line in found] == [3]
+    await store.close()
+
+
+async def test_a_damaged_answer_keeps_no_others(tmp_path: Path, clock: FakeClock) -> None:
+    """Administrators find and forget it by all but its tags, and get the others whole."""
+    store = make(tmp_path, OLD, clock)
+    await store.start()
+    await fill(store)
+    await store.transact(
+        lambda file: file.execute("UPDATE entries SET tags = fields, fields = tags WHERE key = ?", (key(0),))
+    )
+    found = [one for batch in [one async for one in store.select(Selection())] for one in batch]
+    assert {one.key: one.tags for one in found} == {
+        key(number): ("tag-text",) if number else () for number in range(5)
+    }
+    kept = await store.contents([one.key for one in found])
+    assert {one.entry.key for one in kept} == {key(number) for number in range(1, 5)}
+    assert store.health().unreadable == 1
+    assert set(await store.discard([key(0)])) == {key(0), key("l")}
+    await store.close()
+
+
+async def test_a_damaged_job_keeps_no_others(tmp_path: Path, clock: FakeClock) -> None:
+    """Its result is lost, its webhook given up; all others are listed, told and erased."""
+    store = make(tmp_path, OLD, clock)
+    await store.start()
+    await fill(store)
+    lane = jobs(store, OLD)
+    for name in ("c", "d"):
+        await lane.submit(new_job(name, digest=b"d", webhook=f"https://hooks.example/{name}"))
+        await lane.cancel("tenant:acme", name, 300.0)
+    await store.transact(lambda file: file.execute("UPDATE deliveries SET state = 'pending', due_at = job"))
+    last = "(SELECT url FROM deliveries ORDER BY job DESC LIMIT 1)"
+    await store.transact(lambda file: file.execute("UPDATE deliveries SET url = " + last + " WHERE job < 4"))
+    await store.transact(lambda file: file.execute("UPDATE lines SET answer = context"))
+    listed = {job.request_id: job for job in await lane.page("tenant:acme", None, 0, 9)}
+    assert listed.keys() == {"a", "b", "c", "d"}
+    lost = await lane.find("tenant:acme", "b")
+    assert lost is not None
+    assert (lost.state, lost.answer) == (JobState.FAILED, None)
+    assert b"result_unreadable" in lost.error
+    due, _ = await lane.take_deliveries((), 9, 1e9)
+    assert [one.url for one in due] == ["https://hooks.example/d"]
+    for name in ("mine", "theirs"):
+        shared = new_job(name, users=(name.encode().ljust(16),))
+        await lane.submit(replace(shared, line=replace(shared.line, key=b"shared")))
+    await store.transact(lambda file: file.execute("UPDATE lines SET context = body, body = context"))
+    assert await lane.erase(Owner("tenant:acme", b"mine".ljust(16))) == 1
+    assert await lane.find("tenant:acme", "theirs") is not None
     await store.close()
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from askonce.job import Delivery, DeliveryState, Job, JobState
 from askonce.model import Answer, Usage
-from askonce.stores.sealing import place
+from askonce.stores.sealing import Unreadable, place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +30,14 @@ FIND: Final = f"SELECT {_COLUMNS}, answer {_FROM} WHERE jobs.tenant = ? AND requ
 _QUEUED: Final = "jobs.state = 'open' AND lines.state IN ('waiting', 'direct')"
 _RUNNING: Final = "jobs.state = 'open' AND lines.state NOT IN ('waiting', 'direct')"
 _ENDS: Final = "ORDER BY jobs.number DESC LIMIT :count"
+_LOST: Final = orjson.dumps(
+    {
+        "message": "The gateway's disk has damaged the result of this job; submit it under another request id.",
+        "type": "server_error",
+        "param": None,
+        "code": "result_unreadable",
+    }
+)
 
 
 def _page(condition: str) -> str:
@@ -50,7 +59,7 @@ PAGES: Final[Mapping[JobState | None, str]] = {
 
 
 def job_from(row: tuple[Any, ...], seals: Seals) -> Job:
-    """The job of a row. Raises Unreadable."""
+    """The job of a row; one whose result no key opens has failed."""
     (
         number, tenant, request_id, state, line_state, label, feature, endpoint, model, upstream_model, native,
         created_at, deadline_at, ended_at, outcome, spent, saved, error, line, url, told, attempts, due_at, detail,
@@ -60,10 +69,17 @@ def job_from(row: tuple[Any, ...], seals: Seals) -> Job:
         seen = JobState.QUEUED if line_state in {"waiting", "direct"} else JobState.RUNNING
     else:
         seen = JobState(state)
-    delivery = None
+    found = delivery = None
+    try:
+        error = seals.unseal(error, place("jobs.error", number))
+        if answer and seen is JobState.COMPLETED:
+            found = unpack(seals.unseal(answer, place("lines.answer", line)))
+    except Unreadable:
+        seen, error = JobState.FAILED, _LOST
     if url is not None:
-        url = seals.unseal_text(url, place("deliveries.url", number))
-        delivery = Delivery(number, url, DeliveryState(told), attempts, due_at, detail)
+        with suppress(Unreadable):
+            url = seals.unseal_text(url, place("deliveries.url", number))
+            delivery = Delivery(number, url, DeliveryState(told), attempts, due_at, detail)
     return Job(
         number=number,
         tenant=tenant,
@@ -81,12 +97,8 @@ def job_from(row: tuple[Any, ...], seals: Seals) -> Job:
         outcome=outcome,
         spent_nanousd=spent,
         saved_nanousd=saved,
-        error=seals.unseal(error, place("jobs.error", number)),
-        answer=(
-            unpack(seals.unseal(answer, place("lines.answer", line)))
-            if answer and seen is JobState.COMPLETED
-            else None
-        ),
+        error=error,
+        answer=found,
         delivery=delivery,
     )
 

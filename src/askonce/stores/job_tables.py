@@ -13,6 +13,7 @@ Plain blocking functions on one connection, inside a transaction that somebody e
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,7 +28,7 @@ from askonce.job import (
     Receipt,
 )
 from askonce.stores import job_rows
-from askonce.stores.sealing import place
+from askonce.stores.sealing import Unreadable, place
 
 if TYPE_CHECKING:
     import sqlite3
@@ -254,7 +255,9 @@ class JobTables:
                 self._finish(row, state, now, "", (None, None), (result.error, result.code)) for row in rows
             ]
         (answer,) = self.connection.execute("SELECT answer FROM lines WHERE number = ?", (line,)).fetchone()
-        cost = job_rows.unpack(self.seals.unseal(answer, place("lines.answer", line))).cost_nanousd
+        cost = None
+        with suppress(Unreadable):
+            cost = job_rows.unpack(self.seals.unseal(answer, place("lines.answer", line))).cost_nanousd
         ended = []
         for index, row in enumerate(rows):
             outcome = "joined" if index and result.outcome == "fresh" else result.outcome

@@ -81,7 +81,9 @@ class _Lookup:
 
     def contents(self, keys: Collection[bytes]) -> list[Kept]:
         """The entries of those keys, whole."""
-        return selection.contents(self._open(), keys, self._seals)
+        connection = self._open()
+        found = [self._read(lambda key=key: selection.content(connection, key, self._seals)) for key in keys]  # type: ignore[misc]
+        return [one for one in found if one is not None]
 
     def link_keys(self, targets: Collection[bytes]) -> list[bytes]:
         """The keys of all links that lead to any of the targets."""

@@ -6,10 +6,12 @@ wait meanwhile have their turn between two of them.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from askonce.ports import Kept, Listed
 from askonce.stores import rows
+from askonce.stores.sealing import Unreadable
 from askonce.stores.worth import entry_bytes
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from askonce.ports import Selection
     from askonce.stores.sealing import Seals
 
-__all__ = ["contents", "link_keys", "listed", "walk"]
+__all__ = ["content", "link_keys", "listed", "walk"]
 
 _ROWS_AT_ONCE: Final = 2_000
 _LISTED: Final = "key, created_at, expires_at, tenant, feature, model, tags, size_bytes"
@@ -62,21 +64,17 @@ def walk(
         yield [one for one in batch if selection.admits(one)]
 
 
-def contents(connection: sqlite3.Connection, keys: Iterable[bytes], seals: Seals) -> list[Kept]:
-    """The entries of those keys that are on disk, whole. Raises sqlite3.Error."""
-    kept = []
-    for key in keys:
-        row = connection.execute(rows.FIND_ENTRY, (key,)).fetchone()
-        if row is not None:
-            links = [rows.link_from(one) for one in connection.execute(rows.LINKS_TO, (key,))]
-            kept.append(
-                Kept(
-                    rows.entry_from(row, seals),
-                    _question(connection, key, seals),
-                    tuple((link, _question(connection, link.key, seals)) for link in links),
-                )
-            )
-    return kept
+def content(connection: sqlite3.Connection, key: bytes, seals: Seals) -> Kept | None:
+    """The entry of that key, whole; None where it isn't on disk. Raises sqlite3.Error, Unreadable."""
+    row = connection.execute(rows.FIND_ENTRY, (key,)).fetchone()
+    if row is None:
+        return None
+    links = [rows.link_from(one) for one in connection.execute(rows.LINKS_TO, (key,))]
+    return Kept(
+        rows.entry_from(row, seals),
+        _question(connection, key, seals),
+        tuple((link, _question(connection, link.key, seals)) for link in links),
+    )
 
 
 def link_keys(connection: sqlite3.Connection, targets: Iterable[bytes]) -> list[bytes]:
@@ -114,7 +112,11 @@ def _by_tag(
 
 
 def _listed(row: rows.Row, seals: Seals) -> Listed:
-    return Listed._make((*row[:6], rows.tags_from(row[6], row[0], seals), row[7]))
+    """An entry whose tags no key opens is listed without any: it can be found by all else, and forgotten."""
+    tags: tuple[str, ...] = ()
+    with suppress(Unreadable):
+        tags = rows.tags_from(row[6], row[0], seals)
+    return Listed._make((*row[:6], tags, row[7]))
 
 
 def _question(connection: sqlite3.Connection, key: bytes, seals: Seals) -> Question | None:

@@ -14,7 +14,7 @@ from askonce.stores.turns import Turns
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from askonce.stores.sealing import Seals
 
@@ -201,18 +201,12 @@ class WorkTables:
         chosen = set(busy)
 
         def take_one(tenant: str) -> Delivery | None:
-            rows = self.connection.execute(
-                "SELECT job, url, state, attempts, due_at, detail FROM deliveries "
-                "WHERE state = ? AND tenant = ? AND due_at <= ? ORDER BY due_at LIMIT ?",
-                (_PENDING, tenant, now, len(chosen) + 1),
-            )
-            row = next((row for row in rows if row[0] not in chosen), None)
-            if row is None:
-                return None
-            job, url, state, attempts, due_at, detail = row
-            url = self._seals.unseal_text(url, place("deliveries.url", job))
-            chosen.add(job)
-            return Delivery(job, url, DeliveryState(state), attempts, due_at, detail)
+            while (found := self._next_delivery(tenant, chosen, now)) is not None:
+                chosen.add(found.job)
+                if found.state is DeliveryState.PENDING:
+                    return found
+                self.attempted(found)
+            return None
 
         return self._delivery_turns.take(count, take_one)
 
@@ -236,6 +230,23 @@ class WorkTables:
             "SELECT tenant, request_id FROM jobs WHERE number = ?", (job,)
         ).fetchone()
         return None if row is None else (row[0], row[1])
+
+    def _next_delivery(self, tenant: str, chosen: Collection[int], now: float) -> Delivery | None:
+        """A tenant's webhook that is due longest; one whose URL no key opens is given up."""
+        rows = self.connection.execute(
+            "SELECT job, url, attempts, due_at, detail FROM deliveries "
+            "WHERE state = ? AND tenant = ? AND due_at <= ? ORDER BY due_at LIMIT ?",
+            (_PENDING, tenant, now, len(chosen) + 1),
+        )
+        row = next((row for row in rows if row[0] not in chosen), None)
+        if row is None:
+            return None
+        job, url, attempts, due_at, detail = row
+        try:
+            url = self._seals.unseal_text(url, place("deliveries.url", job))
+        except Unreadable:
+            return Delivery(job, "", DeliveryState.DEAD, attempts, due_at, "its URL can't be read")
+        return Delivery(job, url, DeliveryState.PENDING, attempts, due_at, detail)
 
     def _take_one(self, tenant: str, now: float) -> Line | None:
         row = self.connection.execute(
