@@ -342,8 +342,11 @@ async def test_a_damaged_job_keeps_no_others(tmp_path: Path, clock: FakeClock) -
         await lane.submit(new_job(name, digest=b"d", webhook=f"https://hooks.example/{name}"))
         await lane.cancel("tenant:acme", name, 300.0)
     await store.transact(lambda file: file.execute("UPDATE deliveries SET state = 'pending', due_at = job"))
-    last = "(SELECT url FROM deliveries ORDER BY job DESC LIMIT 1)"
-    await store.transact(lambda file: file.execute("UPDATE deliveries SET url = " + last + " WHERE job < 4"))
+    await store.transact(
+        lambda file: file.execute(
+            "UPDATE deliveries SET url = (SELECT url FROM deliveries ORDER BY job DESC LIMIT 1) WHERE job < 4"
+        )
+    )
     await store.transact(lambda file: file.execute("UPDATE lines SET answer = context"))
     listed = {job.request_id: job for job in await lane.page("tenant:acme", None, 0, 9)}
     assert listed.keys() == {"a", "b", "c", "d"}

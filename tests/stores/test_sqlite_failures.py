@@ -447,3 +447,20 @@ async def test_an_upgrade_that_fails_leaves_the_file_as_it_was(
     await until(lambda: store.health().durable)
     assert await store.get(key("b")) is not None
     await store.close()
+
+
+async def test_a_damaged_text_is_told_without_quoting_it(tmp_path: Path, clock: FakeClock) -> None:
+    """Python's driver quotes a text that isn't UTF-8: neither health nor the log repeats that."""
+    store = make(tmp_path / "a.db", clock)
+    await store.start()
+    store.put(entry("a"), question("a"))
+    await store.flush()
+    damage = "UPDATE questions SET text = cast(CAST('secret' AS BLOB) || x'ff' AS TEXT)"
+    await store.transact(lambda file: file.execute(damage))
+    with capture_logs() as logs:
+        assert [batch async for batch in store.questions()] == []
+    detail = store.health().detail
+    assert "OperationalError" in detail
+    assert "OperationalError" in str(logs)
+    assert "secret" not in detail + str(logs)
+    await store.close()

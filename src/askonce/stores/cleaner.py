@@ -11,6 +11,7 @@ import structlog
 from askonce.stores import erasing, resealing
 from askonce.stores.files import delete_aside
 from askonce.stores.scrubbing import scrub
+from askonce.stores.troubles import reason
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -112,4 +113,4 @@ async def _on_disk(work: Awaitable[_T]) -> _T:
     try:
         return await work
     except sqlite3.Error as error:
-        raise OSError(f"the store's file can't be cleaned now: {error}") from error
+        raise OSError(f"the store's file can't be cleaned now: {reason(error)}") from error

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 from askonce.stores import schema
 from askonce.stores.contents import Contents
 from askonce.stores.files import acquire, log_bytes, make_private, move_aside
+from askonce.stores.troubles import primary_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from askonce.stores.pending import Batch
     from askonce.stores.sealing import Seals
 
-__all__ = ["Applied", "Database", "primary_code"]
+__all__ = ["Applied", "Database"]
 
 _T = TypeVar("_T")
 _BUSY_TIMEOUT_S: Final = 1.0
@@ -42,11 +43,6 @@ _WAL_BYTES: Final = 16 * 2**20
 _KEPT_OPEN: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL}
 """Failures of the moment, not of the connection."""
 _CORRUPT: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-
-
-def primary_code(error: BaseException) -> int:
-    """SQLite's primary result code of an error; 0 where it has none."""
-    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import structlog
 
 from askonce.errors import Refusal
 from askonce.stores.job_tables import JobTables
+from askonce.stores.troubles import reason
 from askonce.stores.work_tables import WorkTables
 
 if TYPE_CHECKING:
@@ -106,8 +107,8 @@ class Operations:
         if error is not None:
             self._tables = None
             if not self._failing:
-                _log.error("jobs_not_committed", error=_reason(error))
-            outcomes = [_Done(None, _unavailable(_reason(error))) for _ in waiting]
+                _log.error("jobs_not_committed", error=reason(error))
+            outcomes = [_Done(None, _unavailable(reason(error))) for _ in waiting]
         else:
             outcomes = ended.result()
         self._failing = error is not None
@@ -174,12 +175,7 @@ class Operations:
         return JobTables(connection, self._limits, seals), WorkTables(connection, seals)
 
 
-def _unavailable(reason: str) -> Refusal:
+def _unavailable(why: str) -> Refusal:
     return Refusal(
-        503, "jobs_unavailable", f"Jobs can't be kept now ({reason}); try again.", retry_after_s=_RETRY_S
+        503, "jobs_unavailable", f"Jobs can't be kept now ({why}); try again.", retry_after_s=_RETRY_S
     )
-
-
-def _reason(error: BaseException) -> str:
-    """Why, without the message of anything but SQLite and the system, which could quote what was asked."""
-    return str(error) if isinstance(error, sqlite3.Error | OSError) else type(error).__name__

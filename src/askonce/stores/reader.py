@@ -13,6 +13,7 @@ import structlog
 
 from askonce.stores import audits, rows, selection
 from askonce.stores.sealing import Unreadable
+from askonce.stores.troubles import reason
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
@@ -218,10 +219,7 @@ class Reader:
             return None
 
     def _fail(self, error: BaseException) -> None:
-        # SQLite's messages are safe to repeat; others could quote what was asked.
-        self._note(
-            f"look-ups on disk fail ({error if isinstance(error, sqlite3.Error) else type(error).__name__})"
-        )
+        self._note(f"look-ups on disk fail ({reason(error)})")
         if isinstance(error, sqlite3.Error):
             self._failed(error)
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
 
-from askonce.stores.database import Database, primary_code
+from askonce.stores.database import Database
+from askonce.stores.troubles import primary_code, reason
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -230,11 +231,11 @@ class Writer:
         return True
 
     def _degrade(self, error: Exception) -> None:
-        reason = _REASONS.get(primary_code(error)) or str(error)
-        self.detail = f"{self._path}: {reason}; answers are kept in memory alone, trying again"
+        what = _REASONS.get(primary_code(error)) or reason(error)
+        self.detail = f"{self._path}: {what}; answers are kept in memory alone, trying again"
         if self.durable:
             self.durable = False
-            self._log.error("store_degraded", path=str(self._path), reason=reason, error=str(error))
+            self._log.error("store_degraded", path=str(self._path), reason=what, error=reason(error))
             waiting, self._waiting = self._waiting, []
             _tell(waiting, None)
 

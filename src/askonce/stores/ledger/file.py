@@ -16,6 +16,7 @@ from askonce.stores.ledger import schema
 from askonce.stores.ledger.page import Page
 from askonce.stores.ledger.reading import SqliteBooks
 from askonce.stores.ledger.writing import prune, write
+from askonce.stores.troubles import primary_code, reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -119,8 +120,8 @@ class LedgerFile:
         try:
             result = work(self._open())
         except (sqlite3.Error, OSError) as error:
-            self.detail = str(error) or type(error).__name__
-            if isinstance(error, sqlite3.Error) and _primary_code(error) in _CORRUPT:
+            self.detail = reason(error)
+            if isinstance(error, sqlite3.Error) and primary_code(error) in _CORRUPT:
                 self._set_aside(error)
             raise
         self.detail = ""
@@ -186,8 +187,8 @@ class LedgerFile:
             if pruning:
                 prune(connection, self._keep, self._clock.now())
         except (sqlite3.Error, OSError) as error:
-            if self._untidy != str(error):
-                self._untidy = str(error)
+            if self._untidy != reason(error):
+                self._untidy = reason(error)
                 _log.warning("ledger not tidied; tried again every second", error=self._untidy)
         else:
             self._untidy = ""
@@ -203,7 +204,9 @@ class LedgerFile:
             with suppress(OSError):
                 aside = move_aside(self._path, self._clock.now())
                 _log.error(
-                    "ledger corrupt: moved aside, a new one is begun", moved_to=str(aside), error=str(error)
+                    "ledger corrupt: moved aside, a new one is begun",
+                    moved_to=str(aside),
+                    error=reason(error),
                 )
 
     def _close_connection(self) -> None:
@@ -218,8 +221,3 @@ class LedgerFile:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
-
-
-def _primary_code(error: sqlite3.Error) -> int:
-    """SQLite's primary result code, without what it adds to it; 0 where there is none."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF

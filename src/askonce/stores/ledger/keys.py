@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from askonce.ports.keys import IssuedKey
+from askonce.stores.troubles import reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,7 +62,7 @@ class SqliteKeys:
         try:
             return await self._file.transact(work)
         except sqlite3.Error as error:
-            raise OSError(f"the ledger's file can't be used: {error}") from error
+            raise OSError(f"the ledger's file can't be used: {reason(error)}") from error
 
 
 @contextmanager

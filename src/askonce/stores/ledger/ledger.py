@@ -17,6 +17,7 @@ from askonce.stores.ledger.kinds import Kinds
 from askonce.stores.ledger.page import Page
 from askonce.stores.ledger.writing import Keep
 from askonce.stores.scrubbing import scrub
+from askonce.stores.troubles import reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -86,7 +87,7 @@ class SqliteLedger:
         try:
             await self._file.open(secret)
         except (sqlite3.Error, OSError) as error:
-            _log.error("ledger not opened", error=str(error))
+            _log.error("ledger not opened", error=reason(error))
         self._task = asyncio.create_task(self._run(), name="ledger")  # noqa: TID251 - ended by `close`
 
     def health(self) -> LedgerHealth:
@@ -150,7 +151,7 @@ class SqliteLedger:
             await self.commit()
             return await self._file.read(work)
         except sqlite3.Error as error:
-            raise OSError(f"the books can't be read: {error}") from error
+            raise OSError(f"the books can't be read: {reason(error)}") from error
 
     async def questions_of(self, owner: Owner, keys: Collection[bytes]) -> int:
         """How many questions' rows are an owner's, `keys` being those of its answers. Raises OSError."""
@@ -171,13 +172,13 @@ class SqliteLedger:
         try:
             await self.commit()
         except sqlite3.Error as error:
-            raise OSError(f"the books can't be written: {error}") from error
+            raise OSError(f"the books can't be written: {reason(error)}") from error
 
     async def _in_file(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         try:
             return await self._file.transact(work)
         except sqlite3.Error as error:
-            raise OSError(f"the books can't be changed: {error}") from error
+            raise OSError(f"the books can't be changed: {reason(error)}") from error
 
     async def commit(self) -> None:
         """Writes what isn't written yet; what can't be written now stays for the next time. Raises sqlite3.Error, OSError."""
@@ -198,7 +199,7 @@ class SqliteLedger:
         try:
             await self.commit()
         except (sqlite3.Error, OSError) as error:
-            _log.error("ledger not written; its journal is left for the next start", error=str(error))
+            _log.error("ledger not written; its journal is left for the next start", error=reason(error))
             await self._file.close(written=False)
         else:
             await self._file.close(written=True)
@@ -241,8 +242,8 @@ class SqliteLedger:
             try:
                 await self._commit_soon()
             except (sqlite3.Error, OSError) as error:
-                if str(error) != said:
-                    said = str(error)
+                if reason(error) != said:
+                    said = reason(error)
                     _log.error("ledger not written; tried again every second", error=said)
             except Exception:  # noqa: BLE001 - a bug in one page must not end the books
                 _log.exception("ledger not written")
