@@ -97,6 +97,24 @@ def test_configuration(log: Path, tmp_path: Path) -> None:
     assert any("shadow mode" in one for one in found["assumptions"])
 
 
+def test_features_of_the_log(tmp_path: Path) -> None:
+    """Without a configuration the log's own features are told apart; with one, those that it doesn't have are spoken of."""
+    rows = [
+        row(0, "hi", feature="refused", tenant="x"),
+        *(row(9 + n, "hi", feature=f"f{n % 2}") for n in range(4)),
+    ]
+    rows[0]["body"] = {"messages": rows[0]["body"]["messages"]}
+    features = log_of(tmp_path, *rows)
+    found = json.loads(replay(features, "--no-semantic", "--json").stdout)
+    assert {name: one["requests"] for name, one in found["features"].items()} == {"f0": 2, "f1": 2}
+    assert not any("403" in one for one in found["assumptions"])
+    config = tmp_path / "askonce.yaml"
+    config.write_text("upstreams: [{name: u, type: simulated, models: ['*']}]\nfeatures: {f0: {}}\n")
+    found = json.loads(replay(features, "--no-semantic", "--json", "-c", config).stdout)
+    assert {name: one["requests"] for name, one in found["features"].items()} == {"f0": 2, "default": 2}
+    assert any("50.0% of requests name a feature" in one for one in found["assumptions"])
+
+
 def test_standard_input(log: Path) -> None:
     """A log can be piped in, gzipped."""
     result = CliRunner().invoke(
@@ -146,6 +164,14 @@ def test_live_refuses_other_machines(log: Path) -> None:
     result = replay(log, "--live", "https://gateway.example/v1")
     assert result.exit_code == 2
     assert "--yes" in result.stderr
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://", "ftp://127.0.0.1", "127.0.0.1:8080"])
+def test_live_wants_an_address(log: Path, url: str) -> None:
+    """What is none is said to be none."""
+    result = replay(log, "--live", url)
+    assert result.exit_code == 2
+    assert "--live takes the gateway's address" in result.stderr
 
 
 def test_live_wants_a_key_for_each_tenant(log: Path) -> None:

@@ -207,12 +207,18 @@ def test_langfuse_observation(row: dict[str, Any]) -> None:
     assert (arrival.usage, arrival.cost_usd, arrival.answer) == (Usage(10, 5, 4), 0.0021, "On its way.")
 
 
-def test_langfuse_trace() -> None:
-    """A trace brings its generations, with its user; spans are passed over."""
+def test_langfuse_trace(tmp_path: Path) -> None:
+    """A trace brings its generations, with its user; spans are passed over, and one that is no request costs no other."""
     span = {"type": "SPAN", "startTime": "2026-03-01T10:00:00Z", "input": "x"}
     asked = {name: value for name, value in OBSERVATION.items() if name != "userId"}
-    (arrival,) = FORMATS["langfuse"].read({"id": "t", "userId": "u2", "observations": [span, asked]})
-    assert json.loads(arrival.body)["user"] == "u2"
+    file = tmp_path / "traces.jsonl"
+    inside = [span, {**asked, "input": None}, asked, {**asked, "model": None}, asked]
+    file.write_text(json.dumps({"id": "t", "userId": "u2", "observations": inside}) + "\n")
+    reading = Reading()
+    found = [json.loads(arrival.body)["user"] for arrival in reading.arrivals([file])]
+    assert found == ["u2", "u2"]
+    assert (reading.passed_over, reading.bad) == (1, 2)
+    assert [one.line for one in reading.shown] == [1, 1]
 
 
 @pytest.mark.parametrize(

@@ -161,6 +161,16 @@ async def test_failures_are_counted_by_code() -> None:
     assert shooting.outcomes == {"exact": 1}
 
 
+async def test_a_feature_that_is_no_header_costs_no_other_request() -> None:
+    """What a log's row can't be sent as is an error of that request."""
+    async with serving(hit) as (url, got):
+        shooting = Shooting(plan_of(url))
+        await shooting.send([*arrivals(0.0, feature="a\r\nX-Evil: 1"), *arrivals(0.0, 0.0)])
+    assert len(got) == 2
+    assert shooting.errors == {"ValueError": 1}
+    assert shooting.outcomes == {"exact": 2}
+
+
 async def test_nobody_listens() -> None:
     """A gateway that isn't there makes errors, not an exception."""
     shooting = Shooting(plan_of("http://127.0.0.1:9/v1"))

@@ -66,6 +66,22 @@ def test_csv(tmp_path: Path) -> None:
         assert not bad
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "row"), [(b'{"a": 1}', b'{"a": 2}', {"a": 2}), (b"a,b", b"1,2", {"a": "1", "b": "2"})]
+)
+def test_a_line_without_an_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: bytes, second: bytes, row: dict[str, object]
+) -> None:
+    """A line that is longer than one may be isn't held in memory: it is left out and told, and the rest is read."""
+    monkeypatch.setattr("askonce.replay.rows._LONGEST_LINE_BYTES", 50)
+    file = tmp_path / "log"
+    file.write_bytes(b"\n".join((first, b"9" * 1_000, second, b"")))
+    told: list[tuple[int, str]] = []
+    rows = [found for _, found in rows_of(file, lambda *one: told.append(one))]
+    assert rows[-1] == row
+    assert told == [(2, "is longer than 64 MiB")]
+
+
 def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     """`-` reads what is piped in, gzipped too."""
     for content in (LINES, gzip.compress(LINES)):

@@ -132,11 +132,10 @@ def replay(
             send_live(logs, reading, plan, limit=limit, as_json=as_json_, quiet=quiet)
             return
         settings = without_configuration() if config is None else load(config, os.environ)
+        rules = Rules(settings, any_feature=config is None)
         size = _Size(questions, workers) if semantic else None
         watcher = _Bars(Console(stderr=True, quiet=quiet))
-        found, around = _estimate(
-            logs, reading, settings, _declared(ttft_ms, tps), size=size, watcher=watcher
-        )
+        found, around = _estimate(logs, reading, rules, _declared(ttft_ms, tps), size=size, watcher=watcher)
     except (UnreadableLog, ConfigError, EmbedderUnavailable) as error:
         raise click.ClickException(str(error)) from None
     assumed = assumptions(found, reading, around._replace(configuration=str(config or "")))
@@ -187,15 +186,14 @@ def _write(file: Path, text: str) -> None:
 def _estimate(
     logs: Sequence[Path],
     reading: Reading,
-    settings: Settings,
+    rules: Rules,
     declared: LatencyModel | None,
     *,
     size: _Size | None,
     watcher: Watcher,
 ) -> tuple[Study, Circumstances]:
-    rules = Rules(settings)
     traffic = _understood(logs, rules, reading, declared, watcher)
-    reason = "--no-semantic was given." if size is None else _why_not(settings)
+    reason = "--no-semantic was given." if size is None else _why_not(rules.settings)
     found = asyncio.run(_study(traffic, rules, watcher, None if reason else size))
     return found, Circumstances("", rules.shadowed, reason)
 

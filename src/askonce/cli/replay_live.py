@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
 import orjson
@@ -31,7 +32,11 @@ def base_url(url: str, *, anywhere: bool) -> str:
     Raises:
         click.UsageError: It is no address, or another machine's and nobody has said that this is meant.
     """
-    if not url.startswith(("http://", "https://")):
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
         raise click.UsageError("--live takes the gateway's address, such as http://127.0.0.1:8080/v1")
     if not anywhere and not is_loopback(url):
         raise click.UsageError(

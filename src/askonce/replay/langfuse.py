@@ -9,11 +9,11 @@ from askonce.replay.arrival import Arrival, BadRow, json_of, number, said_in, te
 from askonce.replay.formats import asking
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from askonce.model import Json
 
-__all__ = ["is_langfuse", "read_langfuse"]
+__all__ = ["is_langfuse", "observations_of", "read_langfuse"]
 
 _KINDS: Final = {"GENERATION": Endpoint.CHAT, "EMBEDDING": Endpoint.EMBEDDINGS, "": Endpoint.CHAT}
 _STARTS: Final = ("startTime", "start_time")
@@ -39,22 +39,29 @@ def is_langfuse(row: Json) -> bool:
     return any(name in row for name in _STARTS) and any(name in row for name in (*_TRACES, "type"))
 
 
+def observations_of(row: Json) -> Sequence[Json]:
+    """A row's observations: it may be one, or a trace with them inside.
+
+    Raises:
+        BadRow: It is a trace of which they were left out.
+    """
+    inside = json_of(row.get("observations"))
+    if not isinstance(inside, list):
+        return (row,)
+    found = [{"userId": row.get("userId"), **one} for one in inside if isinstance(one, dict)]
+    if inside and not found:
+        raise BadRow("is a trace without its observations: export observations instead")
+    return found
+
+
 def read_langfuse(row: Json) -> Iterator[Arrival]:
-    """The generations in a row: it may be one, or a trace with its observations; nothing for spans and events.
+    """An observation that is a call; nothing for spans and events.
 
     Tenant and feature are `tenant` (or `tenant_id`) and `feature` of the metadata, where applications write them.
 
     Raises:
         BadRow: It is no request.
     """
-    inside = json_of(row.get("observations"))
-    if isinstance(inside, list):
-        found = [one for one in inside if isinstance(one, dict)]
-        if inside and not found:
-            raise BadRow("is a trace without its observations: export observations instead")
-        for one in found:
-            yield from read_langfuse({"userId": row.get("userId"), **one})
-        return
     endpoint = _KINDS.get(text_of(row, "type").upper())
     if endpoint is None:
         return

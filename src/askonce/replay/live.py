@@ -141,7 +141,7 @@ class Shooting:
                 error = _error(response, tail)
         except TimeoutError:
             error = "timeout"
-        except aiohttp.ClientError as failure:
+        except (aiohttp.ClientError, OSError, ValueError) as failure:  # a log's feature may be no header
             error = type(failure).__name__
         finally:
             self._free.release()

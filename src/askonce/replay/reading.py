@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from askonce.replay.arrival import BadRow
 from askonce.replay.formats import is_openai, is_own, read_openai, read_own
-from askonce.replay.langfuse import is_langfuse, read_langfuse
+from askonce.replay.langfuse import is_langfuse, observations_of, read_langfuse
 from askonce.replay.litellm import is_litellm, read_litellm
 from askonce.replay.rows import UnreadableLog, rows_of
 
@@ -24,16 +24,17 @@ _SHOWN: Final = 20
 
 
 class Format(NamedTuple):
-    """How a format's rows are told from others, and read."""
+    """How a format's rows are told from others, taken apart where they hold several, and each part read."""
 
     fits: Callable[[Json], bool]
     read: Callable[[Json], Iterator[Arrival]]
+    parts: Callable[[Json], Sequence[Json]] = lambda row: (row,)
 
 
 FORMATS: Final[Mapping[str, Format]] = {
     "askonce": Format(is_own, read_own),
     "litellm": Format(is_litellm, read_litellm),
-    "langfuse": Format(is_langfuse, read_langfuse),
+    "langfuse": Format(is_langfuse, read_langfuse, observations_of),
     "openai": Format(is_openai, read_openai),
 }
 """In the order in which they are tried: the last one fits the most."""
@@ -100,21 +101,30 @@ class Reading:
                 bad(line, "is of no known format")
                 continue
             self.formats[str(path)] = chosen
-            before = self.read
+            self._place = str(path), line
             try:
-                self._place = str(path), line
-                for arrival in FORMATS[chosen].read(row):
-                    self.read += 1
-                    yield arrival
+                parts = FORMATS[chosen].parts(row)
             except BadRow as refused:
                 bad(line, str(refused))
-            except (TypeError, ValueError, KeyError, AttributeError, RecursionError):
-                bad(line, f"isn't shaped as a row of {chosen}")
-            else:
-                self.passed_over += self.read == before
+                continue
+            for part in parts:
+                yield from self._of_part(part, chosen)
+
+    def _of_part(self, part: Json, chosen: str) -> Iterator[Arrival]:
+        before = self.read
+        try:
+            for arrival in FORMATS[chosen].read(part):
+                self.read += 1
+                yield arrival
+        except BadRow as refused:
+            self.refuse(str(refused))
+        except (TypeError, ValueError, KeyError, AttributeError, RecursionError):
+            self.refuse(f"isn't shaped as a row of {chosen}")
+        else:
+            self.passed_over += self.read == before
 
     def refuse(self, reason: str) -> None:
-        """The request that was read last can't be asked."""
+        """What was read last is no request, or none that can be asked."""
         self._note(*self._place, reason)
 
     def _note(self, path: str, line: int, reason: str) -> None:

@@ -24,6 +24,7 @@ _GZIP: Final = b"\x1f\x8b"
 _BOM: Final = b"\xef\xbb\xbf"
 _LONGEST_LINE_BYTES: Final = 64 * 2**20
 """A line without an end must not fill the memory: what is longer is no request."""
+_TOO_LONG: Final = "is longer than 64 MiB"
 _LONGEST_DOCUMENT_BYTES: Final = 512 * 2**20
 """One document has to be parsed as a whole, in several times its size of memory."""
 _LONGEST_CELL: Final = 64 * 2**20
@@ -104,7 +105,7 @@ def _of_lines(
         if not line.strip():
             continue
         if len(line) > _LONGEST_LINE_BYTES:
-            bad(line_number, "is longer than 64 MiB")
+            bad(line_number, _TOO_LONG)
             continue
         try:
             row = orjson.loads(line)
@@ -161,22 +162,27 @@ def _of_csv(
     path: Path, file: io.BufferedReader, bad: Callable[[int, str], None]
 ) -> Iterator[tuple[int, Json]]:
     csv.field_size_limit(_LONGEST_CELL)
-    text = io.TextIOWrapper(file, "utf-8", errors="replace", newline="")
-    reader = csv.DictReader((line.replace("\0", "") for line in text), strict=False)
-    try:
-        if not reader.fieldnames or len(reader.fieldnames) < 2:  # noqa: PLR2004 - one column is no table
-            raise UnreadableLog(path, "is neither JSON nor CSV")
-        while True:
-            try:
-                row = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                bad(reader.line_num, f"is no CSV: {error}")
-                continue
-            yield (
-                reader.line_num,
-                {name: value for name, value in row.items() if name and value not in (None, "")},
-            )
-    finally:
-        text.detach()
+    reader = csv.DictReader(_words(file, bad), strict=False)
+    if not reader.fieldnames or len(reader.fieldnames) < 2:  # noqa: PLR2004 - one column is no table
+        raise UnreadableLog(path, "is neither JSON nor CSV")
+    while True:
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            bad(reader.line_num, f"is no CSV: {error}")
+            continue
+        yield (
+            reader.line_num,
+            {name: value for name, value in row.items() if name and value not in (None, "")},
+        )
+
+
+def _words(file: io.BufferedReader, bad: Callable[[int, str], None]) -> Iterator[str]:
+    """Lines as text, without those that are too long."""
+    for number, line in enumerate(_lines(file), 1):
+        if len(line) > _LONGEST_LINE_BYTES:
+            bad(number, _TOO_LONG)
+        else:
+            yield line.decode("utf-8", "replace").replace("\0", "")

@@ -26,6 +26,8 @@ defaults: {semantic: "on"}
 """
 _NOBODY: Final = "default"
 _REMEMBERED: Final = 4_096
+_MOST_FEATURES: Final = 1_000
+"""A log could name a new one in each row."""
 
 
 def without_configuration() -> Settings:
@@ -38,13 +40,20 @@ class Rules:
 
     Features in shadow mode count as if they were on: what they would save is what is asked.
 
+    Args:
+        settings: The configuration.
+        any_feature: Whether features that the configuration doesn't have are played too, by its defaults.
+
     Attributes:
+        settings: The configuration.
         policies: By feature.
         shadowed: Features that are in shadow mode.
         prices: By model.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, any_feature: bool = False) -> None:
+        self.settings = settings
+        self._any_feature = any_feature
         found = {name: policy(settings, name) for name in settings.feature_names}
         self.shadowed = [name for name, one in found.items() if one.semantic is SemanticMode.SHADOW]
         self.policies: dict[str, Policy] = {
@@ -58,10 +67,12 @@ class Rules:
         self.caller = lru_cache(_REMEMBERED)(self._caller)
 
     def feature(self, tenant: str, named: str) -> str:
-        """The feature that a request belongs to: the one that it names, else its tenant's first."""
-        if named in self.policies:
-            return named
+        """The feature that a request belongs to: the one that it names and its tenant has, else the tenant's first."""
         known = self._tenants.get(tenant)
+        if named and self._any_feature and named not in self.policies and len(self.policies) < _MOST_FEATURES:
+            self.policies[named] = dataclasses.replace(self.policies[DEFAULT_FEATURE], feature=named)
+        if named in (self.policies if known is None else known.features):
+            return named
         return known.features[0] if known is not None else DEFAULT_FEATURE
 
     def understand(self, tenant: str, feature: str, endpoint: Endpoint, body: bytes) -> Ask:

@@ -67,7 +67,8 @@ class Traffic:
         unshared: Why requests share with nobody, by reason code.
         unmatched: Why the semantic tier doesn't apply to requests, by reason code.
         latency: Used where the log has no duration.
-        known: Share of requests with `duration`, `usage`, `cost`, `answer` and `tenant` in the log, each in [0, 1].
+        known: Share of requests with `duration`, `usage`, `cost`, `answer` and `tenant` in the log, each in [0, 1]; and of those
+            that name no `feature` but one that is played.
     """
 
     at: NDArray[np.float64]

@@ -69,19 +69,22 @@ class _Understanding:
         self._failed = bytearray()
         self._unshared: dict[str, int] = {}
         self._unmatched: dict[str, int] = {}
+        self._moved = 0
         for name in rules.policies:
             self._features.number(name)
 
     def add(self, arrival: Arrival) -> None:
         """Takes one request in, or has it refused as the gateway would."""
         feature = self._rules.feature(arrival.tenant, arrival.feature)
+        feature_number = self._features.number(feature)
         try:
             ask = self._rules.understand(arrival.tenant, feature, arrival.endpoint, arrival.body)
         except Refusal as refusal:
             self._refuse(f"the gateway would refuse it: {refusal.code}")
             return
+        self._moved += arrival.feature not in ("", feature)
         numbers, measures, usage = self._numbers, self._measures, arrival.usage
-        numbers["kind"].append(self._kind(ask, self._features.number(feature)))
+        numbers["kind"].append(self._kind(ask, feature_number))
         numbers["tenant"].append(self._tenants.number(arrival.tenant or _UNNAMED))
         numbers["model"].append(self._models.number(ask.route.model))
         numbers["answer"].append(self._answer(arrival.answer))
@@ -172,7 +175,8 @@ class _Understanding:
             "answer": numbers["answer"] != _NONE,
             "tenant": numbers["tenant"] != unnamed,
         }
-        return {name: float(column.sum()) / count for name, column in found.items()}
+        shares = {name: float(column.sum()) / count for name, column in found.items()}
+        return {**shares, "feature": 1 - self._moved / count}
 
     def _costs(
         self, measures: dict[str, NDArray[np.float64]], model: NDArray[np.int32], tokens: NDArray[np.float64]
