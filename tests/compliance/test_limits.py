@@ -312,7 +312,8 @@ def test_administrators_see_how_limits_stand(limited: Server) -> None:
     first = told[0]
     assert (first["tenant"], first["feature"]) == ("seen", None)
     assert (first["soft"], first["hard"], first["used"], first["remaining"]) == (1, 4, 1, 3)
-    assert 0 < told[1]["used"] < 1
+    assert 0 < told[1]["used"] == round(told[1]["used"], 9) < 1
+    assert told[1]["remaining"] == round(50 - told[1]["used"], 9)
     assert told[1]["resets_at"] > 0
     status, _, body = limited.send("GET", "/admin/limits", None, bearer("seen"))
     assert (status, json.loads(body)["error"]["code"]) == (401, "invalid_admin_key")

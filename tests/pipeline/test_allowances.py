@@ -716,3 +716,24 @@ async def test_books_that_are_read_over_midnight_are_yesterdays() -> None:
     ledger.meanwhile = midnight
     await allowances.load(ledger)
     assert used(allowances, DAILY) == 3
+
+
+@virtual_time
+async def test_two_reloads_side_by_side_lose_no_charge() -> None:
+    """What is spent while the books are read for the second one counts."""
+
+    class Slow(Ledger):
+        async def read(self, work: Any) -> Any:
+            found = work(self)
+            await asyncio.sleep(1)
+            return found
+
+    allowances, ledger = of_acme(limits(100, name=DAILY)), Slow({})
+    loads = [asyncio.ensure_future(allowances.load(cast("Any", ledger)))]
+    await asyncio.sleep(0.5)
+    loads.append(asyncio.ensure_future(allowances.load(cast("Any", ledger))))
+    await asyncio.sleep(0.7)
+    ledger.sums_by["day"] = {}
+    allowances.charged(charge(5, 5))
+    await asyncio.gather(*loads)
+    assert used(allowances, DAILY) == 5

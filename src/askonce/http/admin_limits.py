@@ -25,7 +25,7 @@ _AT_ONCE: Final = 500
 """Limits that are looked at before others get their turn: there may be many credentials."""
 _PAGE: Final = 100
 _MOST: Final = 1_000
-_USD: Final = 1e-9
+_NANO: Final = 1_000_000_000
 
 
 def limit_routes(running: Running, access: AdminAccess) -> list[Route]:
@@ -52,15 +52,18 @@ def limit_routes(running: Running, access: AdminAccess) -> list[Route]:
 
 def _standing(standing: Standing) -> Json:
     """Requests, tokens or dollars, by the limit's name."""
-    unit = _USD if standing.limit.startswith("usd") else 1
+
+    def told(amount: int | None) -> float | None:
+        return amount / _NANO if amount is not None and standing.limit.startswith("usd") else amount
+
     bound = standing.hard if standing.hard is not None else standing.soft
     return {
         "tenant": standing.tenant or None,
         "feature": standing.feature or None,
         "limit": standing.limit,
-        "soft": None if standing.soft is None else standing.soft * unit,
-        "hard": None if standing.hard is None else standing.hard * unit,
-        "used": standing.used * unit,
-        "remaining": None if bound is None else max(0, bound - standing.used) * unit,
+        "soft": told(standing.soft),
+        "hard": told(standing.hard),
+        "used": told(standing.used),
+        "remaining": told(None if bound is None else max(0, bound - standing.used)),
         "resets_at": round(standing.resets_at, 3),
     }

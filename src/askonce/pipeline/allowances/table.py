@@ -54,6 +54,7 @@ class Allowances:
         self._accounts = Accounts(rules, self._moment)
         self._peaks = Peaks()
         self._meanwhile: list[Charge] | None = None
+        self._loading = asyncio.Lock()
         self.replace(rules)
 
     @property
@@ -72,21 +73,16 @@ class Allowances:
         """Takes up what was spent today and this month, as the books say. Raises OSError where they can't be read."""
         if not any(name.startswith("usd") for rules in self.rules.all_rules for name in rules.bounds):
             return
-        at = self._clock.now()
-        meanwhile = self._meanwhile = []
-        try:
-            periods = await ledger.read(lambda books: spent_by(books, at))
-        finally:
-            self._meanwhile = None
-        now = self._moment()._replace(at=at)
-        for allowance in self._accounts:
-            for meter in allowance.budgets:
-                meter.restore(0, now)
-        for period in periods:
-            for (tenant, feature, outcome), one in period.sums.items():
-                self._take_up(period, (str(tenant), str(feature)), str(outcome), one)
-        for charge in meanwhile:
-            self.charged(charge)
+        async with self._loading:
+            at = self._clock.now()
+            meanwhile = self._meanwhile = []
+            try:
+                periods = await ledger.read(lambda books: spent_by(books, at))
+            finally:
+                self._meanwhile = None
+            self._begin_with(periods, at)
+            for charge in meanwhile:
+                self.charged(charge)
 
     def admit(self, request: Request, *, submitted: bool = False) -> Allotment | None:
         """Counts a request that may cost something, and reserves what it may take; None where nothing limits it.
@@ -239,6 +235,16 @@ class Allowances:
                     self.crossings.count(allowance.whose, meter, now, hard=False)
                     said.append(soft_text(allowance.whose, meter, used))
         return "; ".join(said)
+
+    def _begin_with(self, periods: Sequence[Period], at: float) -> None:
+        """Counts what the books have as of a time (Unix seconds), and nothing else."""
+        now = self._moment()._replace(at=at)
+        for allowance in self._accounts:
+            for meter in allowance.budgets:
+                meter.restore(0, now)
+        for period in periods:
+            for (tenant, feature, outcome), one in period.sums.items():
+                self._take_up(period, (str(tenant), str(feature)), str(outcome), one)
 
     def _take_up(self, period: Period, whose: tuple[str, str], outcome: str, sums: Sums) -> None:
         """Adds what the books say of one account, feature and outcome."""
