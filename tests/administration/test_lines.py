@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from askonce.administration.lines import entry_line, kept_from
-from askonce.administration.transfer import Lines
+from askonce.administration.stream import Lines
 from askonce.model import Answer, Entry, Link, Question, Tokens, Usage
 from askonce.ports import Kept
 from stores.samples import tokens, unit
@@ -25,7 +25,7 @@ ENGINE = "engine-1"
 keys = st.binary(min_size=32, max_size=32)
 texts = st.text(max_size=20)
 times = st.floats(0, 2e9)
-users = st.lists(st.binary(min_size=16, max_size=16), max_size=2).map(tuple)
+users = st.lists(st.binary(min_size=16, max_size=16), max_size=2, unique=True).map(tuple)
 contents = st.recursive(
     st.none()
     | st.booleans()
@@ -83,7 +83,7 @@ def kepts(draw: st.DrawFn) -> Kept:
         )
     )
     links = []
-    for key in draw(st.lists(keys, max_size=2)):
+    for key in draw(st.lists(keys.filter(lambda one: one != entry.key), max_size=2)):
         link = draw(st.builds(Link, st.just(key), st.just(entry.key), st.floats(0, 1), times, texts, users))
         links.append((link, draw(questions(key))))
     return Kept(entry, draw(questions(entry.key)), tuple(links))
@@ -120,6 +120,43 @@ def test_what_is_read_is_what_was_written(kept: Kept) -> None:
     assert same(read.question, kept.question)
     assert [link for link, _ in read.links] == [link for link, _ in kept.links]
     assert all(same(one, other) for (_, one), (_, other) in zip(read.links, kept.links, strict=True))
+
+
+def line(**changes: Any) -> Any:
+    """An entry's line with other values."""
+    answer = Answer(b'"choices":[]', b"", "m", "", Usage(), None)
+    entry = Entry(b"e" * 32, answer, 1.0, 2.0, "tenant:acme", "default", "m")
+    return {**json.loads(entry_line(Kept(entry, None, ()))), **changes}
+
+
+def nested(depth: int) -> Any:
+    return {} if not depth else {"in": nested(depth - 1)}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"answer": {"choices": [{"message": 5}]}},
+        {"answer": {"choices": [{"message": {"tool_calls": [7]}}]}},
+        {"answer": {"choices": [], "usage": {}}},
+        {"answer": {"choices": [], "id": "x"}},
+        {"answer": {"choices": [], "more": nested(300)}},
+        {"usage": nested(300)},
+        {"usage": 5},
+        {"usage": True},
+        {"users": ["ab" * 16] * 2},
+        {"users": ["ab"]},
+        {"created_at": -1.0},
+        {"expires_at": 1e300},
+        {"links": [{"key": b"e".hex() * 32, "confidence": 1, "expires_at": 2.0, "tenant": "", "users": []}]},
+    ],
+    ids=lambda changes: str(changes)[:60],
+)
+def test_what_could_not_be_kept_or_served_is_no_entry(changes: Any) -> None:
+    """An answer that a streaming caller couldn't be given, rows that the disk would refuse, times that nobody meant."""
+    kept_from(line(), ENGINE, 8)
+    with pytest.raises(ValueError, match=r"must|served"):
+        kept_from(line(**changes), ENGINE, 8)
 
 
 @settings(max_examples=25)
@@ -160,6 +197,7 @@ def test_a_damaged_line_is_a_problem_and_nothing_worse(kept: Kept, data: st.Data
     written=st.lists(st.dictionaries(texts, texts, max_size=2), max_size=8),
     cuts=st.lists(st.integers(1, 40), min_size=1, max_size=8),
     compressed=st.booleans(),
+    parts=st.integers(1, 3),
     ended=st.booleans(),
 )
 def test_lines_come_whole_however_the_stream_is_cut(
@@ -167,12 +205,16 @@ def test_lines_come_whole_however_the_stream_is_cut(
     cuts: list[int],
     *,
     compressed: bool,
+    parts: int,
     ended: bool,
 ) -> None:
-    """Compressed or not, with or without the last newline: each once, in order, with its number."""
+    """Compressed in one part or several, or not; with or without the last newline: each once, in order, with its number."""
     raw = b"".join(orjson.dumps(one) + b"\n" for one in written)
     raw = raw if ended else raw.removesuffix(b"\n")
-    stream = gzip.compress(raw) if compressed else raw
+    stream = raw
+    if compressed:
+        size = len(raw) // parts + 1
+        stream = b"".join(gzip.compress(raw[start : start + size]) for start in range(0, size * parts, size))
     lines, read = Lines(1_000, compressed=compressed), []
     at = 0
     while at < len(stream):
@@ -197,3 +239,22 @@ def test_a_line_that_never_ends_takes_no_memory() -> None:
     assert [number for number, _ in read] == [1, 2]
     assert isinstance(read[0][1], ValueError)
     assert read[1][1] == {}
+
+
+def test_a_last_line_that_is_too_long_is_told() -> None:
+    """It doesn't need a newline to be counted."""
+    lines = Lines(1_000, compressed=False)
+    lines.feed(b"{}\n" + b"x" * 2_000)
+    read = [*(lines.take() or ()), *(lines.take(ended=True) or ())]
+    assert [number for number, _ in read] == [1, 2]
+    assert isinstance(read[1][1], ValueError)
+    assert lines.take(ended=True) is None
+
+
+def test_what_follows_compressed_data_takes_no_memory() -> None:
+    """It is no gzip, and said to be none, rather than kept to the end."""
+    lines = Lines(1_000, compressed=True)
+    lines.feed(gzip.compress(b"{}\n") + b"no gzip")
+    assert lines.take() == [(1, {})]
+    with pytest.raises(ValueError, match="not gzip"):
+        lines.take()

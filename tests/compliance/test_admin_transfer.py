@@ -207,3 +207,31 @@ def test_an_encrypted_store_takes_and_gives_plain_lines(
     with gateway(tmp_path, config) as server:
         assert chat(server, "acme", TEXTS[0]) == "exact"
         assert {one["question"]["text"] for one in lines(exported(server))[1:-1]} == set(TEXTS)
+
+
+def test_nothing_that_is_known_makes_way_for_an_imports_link(source: Server, target: Server) -> None:
+    """A link under an answer's key is left out; an answer larger than this gateway keeps is said not to be kept."""
+    assert chat(target, "acme", TEXTS[1]) == "fresh"
+    Admin(target).committed()
+    (known,) = lines(exported(target))[1:-1]
+    header, *entries, end = lines(exported(source, "?tenant=acme"))
+    first = next(one for one in entries if one["links"])
+    first["links"][0]["key"] = known["entry"]
+    large = next(one for one in entries if one is not first and one["entry"] != known["entry"])
+    large["answer"]["choices"][0]["message"]["content"] = "x" * 5_000_000
+    raw = b"".join(json.dumps(line).encode() + b"\n" for line in (header, first, large, end))
+    result = imported(target, raw)
+    assert (result["imported"], result["links"], result["skipped"]) == (1, 0, {"too-large": 1})
+    assert chat(target, "acme", TEXTS[1]) == "exact"
+
+
+def test_a_time_to_come_is_now(source: Server, target: Server) -> None:
+    """An answer from a gateway whose clock is ahead lives no longer for it, and its age can be told and selected."""
+    header, *entries, end = lines(exported(source, "?tenant=acme"))
+    for entry in entries:
+        entry["created_at"] += 1e6
+        entry["expires_at"] += 1e6
+    imported(target, b"".join(json.dumps(line).encode() + b"\n" for line in (header, *entries, end)))
+    outcome, headers = told(target, "acme", TEXTS[0])
+    assert (outcome, int(headers["age"]) < 60) == ("exact", True)
+    assert Admin(target).post("/admin/cache/invalidate", {"older_than": "0s"})["forgotten"] == 3

@@ -15,6 +15,7 @@ import numpy as np
 import orjson
 
 from askonce.model import Answer, Entry, Link, Question, Tokens, Usage
+from askonce.pipeline.answers import split
 from askonce.ports import Kept
 from askonce.stores.tokens import packed, unpacked
 
@@ -28,6 +29,11 @@ __all__ = ["FORMAT", "VERSION", "end_line", "entry_line", "kept_from"]
 FORMAT: Final = "askonce-cache"
 VERSION: Final = 1
 _KEY_BYTES: Final = 32
+_USER_BYTES: Final = 16
+_ENVELOPE: Final = frozenset({"id", "created", "model", "usage"})
+"""What each reader's answer has of its own."""
+_LATEST: Final = 253_402_300_800.0
+"""The year 10000 in Unix seconds: what is later, or before 1970, is no time that anybody meant."""
 _MOST_TOKENS: Final = 10**9
 _MOST_NANOUSD: Final = 2**62
 _STATES_BYTES: Final = 2**24
@@ -82,27 +88,9 @@ def kept_from(line: Json, engine: str, dimensions: int) -> Kept:
         ValueError: with what is wrong, and no value of the line.
     """
     key = _key(line, "entry")
-    answer, usage = line.get("answer"), line.get("usage")
-    if not isinstance(answer, dict):
-        raise _damaged("`answer` must be an object")
-    parts = answer.get("choices", answer.get("data"))
-    if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
-        raise _damaged("`answer` must have `choices` or `data`, a list of objects")
-    tokens = line.get("tokens")
-    if not isinstance(tokens, list) or len(tokens) != len(_usage(Usage())):
-        raise _damaged("`tokens` must be a list of three counts")
     entry = Entry(
         key=key,
-        answer=Answer(
-            fields=orjson.dumps(answer)[1:-1],
-            usage_json=b"" if usage is False else orjson.dumps(usage),
-            model=_text(line, "answer_model"),
-            id_prefix=_text(line, "id_prefix"),
-            usage=Usage(*(_count(one) for one in tokens)),
-            cost_nanousd=None
-            if line.get("cost_nanousd") is None
-            else _count(line["cost_nanousd"], _MOST_NANOUSD),
-        ),
+        answer=_answer(line),
         created_at=_moment(line, "created_at"),
         expires_at=_moment(line, "expires_at"),
         tenant=_text(line, "tenant"),
@@ -119,6 +107,36 @@ def kept_from(line: Json, engine: str, dimensions: int) -> Kept:
         _question_from(line, key, engine, dimensions),
         tuple(_link_from(one, key, engine, dimensions) for one in links),
     )
+
+
+def _answer(line: Json) -> Answer:
+    """An answer that whole and streaming callers can be served."""
+    told, usage, tokens = line.get("answer"), line.get("usage"), line.get("tokens")
+    if not isinstance(told, dict):
+        raise _damaged("`answer` must be an object")
+    parts = told.get("choices", told.get("data"))
+    if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
+        raise _damaged("`answer` must have `choices` or `data`, a list of objects")
+    if not _ENVELOPE.isdisjoint(told):
+        raise _damaged(f"`answer` must have none of {', '.join(sorted(_ENVELOPE))}")
+    if usage is not None and usage is not False and not isinstance(usage, dict):
+        raise _damaged("`usage` must be an object, null, or false")
+    if not isinstance(tokens, list) or len(tokens) != len(_usage(Usage())):
+        raise _damaged("`tokens` must be a list of three counts")
+    cost = line.get("cost_nanousd")
+    try:
+        answer = Answer(
+            fields=orjson.dumps(told)[1:-1],
+            usage_json=b"" if usage is False else orjson.dumps(usage),
+            model=_text(line, "answer_model"),
+            id_prefix=_text(line, "id_prefix"),
+            usage=Usage(*(_count(one) for one in tokens)),
+            cost_nanousd=None if cost is None else _count(cost, _MOST_NANOUSD),
+        )
+        split(answer)
+    except TypeError:  # nested too deeply, or a message that is none
+        raise _damaged("`answer` is none that can be served") from None
+    return answer
 
 
 def _damaged(sentence: str) -> ValueError:
@@ -189,6 +207,8 @@ def _link_from(told: Any, target: bytes, engine: str, dimensions: int) -> tuple[
     if not isinstance(told, dict):
         raise _damaged("`links` must be a list of objects")
     key, confidence = _key(told, "key"), told.get("confidence")
+    if key == target:
+        raise _damaged("`key` of a link must not be its entry's")
     if isinstance(confidence, bool) or not isinstance(confidence, int | float) or not 0 <= confidence <= 1:
         raise _damaged("`confidence` must be a number from 0 to 1")
     tenant = _text(told, "tenant")
@@ -222,15 +242,18 @@ def _texts(told: Json, name: str) -> Sequence[str]:
 
 def _users(told: Json) -> tuple[bytes, ...]:
     try:
-        return tuple(bytes.fromhex(one) for one in _texts(told, "users"))
+        users = tuple(bytes.fromhex(one) for one in _texts(told, "users"))
     except ValueError:
-        raise _damaged("`users` must be a list of hexadecimal digits") from None
+        users = (b"",)
+    if len(set(users)) != len(users) or not all(len(user) == _USER_BYTES for user in users):
+        raise _damaged(f"`users` must be a list of {2 * _USER_BYTES} hexadecimal digits, each once")
+    return users
 
 
 def _moment(told: Json, name: str) -> float:
     value = told.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise _damaged(f"`{name}` must be a number of seconds")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _LATEST:
+        raise _damaged(f"`{name}` must be Unix seconds")
     return float(value)
 
 

@@ -16,26 +16,25 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from askonce.administration.lines import FORMAT, VERSION, end_line, entry_line, kept_from
+from askonce.administration.stream import GZIP
 from askonce.errors import Refusal
 from askonce.pipeline.fingerprint import FORMAT as KEY_FORMAT
+from askonce.stores.worth import entry_bytes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
 
     from askonce.gateway import Gateway
-    from askonce.model import Entry, Json, Question
+    from askonce.model import Entry, Json, Link, Question
     from askonce.pipeline.threads import Threads
     from askonce.ports import Kept, Listed, Selection
 
-__all__ = ["Import", "Lines", "export"]
+__all__ = ["Import", "export"]
 
 _AT_ONCE: Final = 1_000
 _BYTES_AT_ONCE: Final = 8 * 2**20
 _KEPT_AT_ONCE: Final = 20
 """Entries taken between two looks at what else there is to do."""
-_GZIP: Final = 31
-"""zlib's name for gzip's own header and trailer."""
-_PIECE_BYTES: Final = 256 * 1024
 _TOLD: Final = 20
 _MOST_BACKLOG: Final = 9_000
 """Questions that may wait for their vector: what the semantic tier remembers of them is bounded."""
@@ -49,7 +48,7 @@ async def export(
     Raises OSError where the disk can't be read any more.
     """
     store, now, count = gateway.parts.store, gateway.parts.clock.now(), 0
-    pack = zlib.compressobj(wbits=_GZIP) if compressed else None
+    pack = zlib.compressobj(wbits=GZIP) if compressed else None
 
     def packed(pieces: Sequence[bytes]) -> bytes:
         whole = b"".join(pieces)
@@ -96,82 +95,6 @@ async def _secret_mark(gateway: Gateway) -> str:
     return hmac.digest(await gateway.parts.store.secret(), b"export", "sha256").hex()[:16]
 
 
-class Lines:
-    """Lines from pieces of a stream, perhaps compressed; blocking, for a thread.
-
-    Memory holds a piece, a line, and a bounded part of what a compressed piece comes to. A line that is too long is
-    let go of while it comes.
-    """
-
-    def __init__(self, max_bytes: int, *, compressed: bool) -> None:
-        self._max_bytes = max_bytes
-        self._unpack = zlib.decompressobj(wbits=_GZIP) if compressed else None
-        self._waiting = b""
-        self._line = bytearray()
-        self._too_long = False
-        self._number = 0
-
-    def feed(self, piece: bytes) -> None:
-        """A piece of the stream; take all lines before the next one."""
-        self._waiting += piece
-
-    def take(self, *, ended: bool = False) -> list[tuple[int, Any]] | None:
-        """The next lines, parsed, with their numbers; a ValueError stands for a bad one. None: feed more.
-
-        Raises ValueError: the stream isn't what it says to be compressed with.
-        """
-        if not self._waiting and not (ended and self._line):
-            return None
-        text = self._unpacked()
-        if ended and self._unpack is not None and not self._waiting:
-            text += self._unpack.flush()
-        if ended and not self._waiting and not text.endswith(b"\n"):
-            text += b"\n"
-        return [(number, _parsed(line)) for number, line in self._split(text)]
-
-    def _unpacked(self) -> bytes:
-        waiting = self._waiting
-        if self._unpack is None:
-            self._waiting = b""
-            return waiting
-        try:
-            text = self._unpack.decompress(waiting, _PIECE_BYTES)
-        except zlib.error:
-            raise ValueError("the body is not gzip, as its Content-Encoding says") from None
-        self._waiting = self._unpack.unconsumed_tail
-        return text
-
-    def _split(self, text: bytes) -> Iterator[tuple[int, bytes | None]]:
-        """Whole lines with their numbers; None for one that was too long."""
-        *whole, rest = text.split(b"\n")
-        for piece in whole:
-            self._extend(piece)
-            self._number += 1
-            line = None if self._too_long else bytes(self._line)
-            self._line.clear()
-            self._too_long = False
-            if line is None or line.strip():
-                yield self._number, line
-        self._extend(rest)
-
-    def _extend(self, piece: bytes) -> None:
-        if self._too_long or len(self._line) + len(piece) > self._max_bytes:
-            self._too_long = True
-            self._line.clear()
-            return
-        self._line += piece
-
-
-def _parsed(line: bytes | None) -> Json | ValueError:
-    if line is None:
-        return ValueError("the line is too long")
-    try:
-        parsed = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return ValueError("it is no JSON")
-    return parsed if isinstance(parsed, dict) else ValueError("it is no JSON object")
-
-
 @dataclass(slots=True)
 class Import:
     """Takes entries in, and counts what becomes of them.
@@ -179,19 +102,21 @@ class Import:
     Attributes:
         gateway: Where they go.
         threads: Where lines are read.
+        max_entry_bytes: The largest entry that is kept.
         dry_run: Whether nothing is kept.
         entries: Entries taken.
         links: Links taken.
         unindexed: Questions taken whose vector has to wait for the next restart.
-        skipped: Entries that weren't taken, by reason: `expired`, `newer-known`.
+        skipped: Entries that weren't taken, by reason: `expired`, `newer-known`, `too-large`.
         bad: Lines that are no entries.
         problems: The first of them: number and what is wrong.
-        complete: Whether the stream's last line came, and the numbers agree.
+        complete: Whether the stream's last line came, nothing after it, and the numbers agree.
         same_secret: Whether the export comes from a store with the same secret; None before the header.
     """
 
     gateway: Gateway
     threads: Threads
+    max_entry_bytes: int
     dry_run: bool = False
     entries: int = 0
     links: int = 0
@@ -212,6 +137,7 @@ class Import:
         for place, (number, read) in enumerate(found):
             if place % _KEPT_AT_ONCE == 0:
                 await asyncio.sleep(0)
+            self.complete = False
             if isinstance(read, ValueError):
                 self.bad += 1
                 if len(self.problems) < _TOLD:
@@ -246,22 +172,34 @@ class Import:
         if known is not None and known.link is None and known.entry.created_at >= entry.created_at:
             self.skipped["newer-known"] += 1
             return
-        self.entries += 1
-        self.links += len(kept.links)
-        if self.dry_run:
+        if entry_bytes(entry) > self.max_entry_bytes:
+            self.skipped["too-large"] += 1
             return
-        parts.store.put(entry, kept.question)
-        self._index(kept.question)
+        self.entries += 1
+        if not self.dry_run:
+            parts.store.put(entry, kept.question)
+            self._index(kept.question)
         for link, question in kept.links:
-            parts.store.link(replace(link, expires_at=min(link.expires_at, entry.expires_at)), question)
+            await self._keep_link(replace(link, expires_at=min(link.expires_at, entry.expires_at)), question)
+
+    async def _keep_link(self, link: Link, question: Question | None) -> None:
+        """A paraphrase's way to an entry; what is known under its key already stays."""
+        store = self.gateway.parts.store
+        if await store.get(link.key) is not None:
+            return
+        self.links += 1
+        if not self.dry_run:
+            store.link(link, question)
             self._index(question)
 
     def _timely(self, entry: Entry, now: float) -> Entry:
-        """The entry, kept no longer than this gateway keeps answers of its feature from now on."""
+        """The entry, made now at the latest, and kept no longer than this gateway keeps answers of its feature from now on."""
         policies = self.gateway.parts.policies
         policy = policies.named(entry.feature) or policies.named("default")
         longest = now + policy.ttl_s if policy is not None else entry.expires_at
-        return replace(entry, expires_at=min(entry.expires_at, longest))
+        return replace(
+            entry, created_at=min(entry.created_at, now), expires_at=min(entry.expires_at, longest)
+        )
 
     def _index(self, question: Question | None) -> None:
         if question is None:

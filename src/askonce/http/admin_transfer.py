@@ -8,7 +8,8 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
-from askonce.administration.transfer import Import, Lines, export
+from askonce.administration.stream import Lines
+from askonce.administration.transfer import Import, export
 from askonce.errors import Refusal
 from askonce.http.admin_fields import SELECTING, bad, known_fields, selection
 from askonce.http.rest import json_response, refusing
@@ -70,10 +71,9 @@ class _Transfer:
         if encoding not in _ENCODINGS:
             raise Refusal(415, "unsupported_encoding", "Send the lines as they are, or with gzip.")
         threads = self._running.administration.transfers
-        work = Import(self._running.gateway, threads, dry_run=dry_run == "true")
-        lines = Lines(
-            2 * self._running.settings.cache.max_entry_bytes + _AROUND, compressed=encoding == "gzip"
-        )
+        max_entry_bytes = self._running.settings.cache.max_entry_bytes
+        work = Import(self._running.gateway, threads, max_entry_bytes, dry_run=dry_run == "true")
+        lines = Lines(2 * max_entry_bytes + _AROUND, compressed=encoding == "gzip")
         try:
             await self._read(request.stream(), lines, work)
         except ClientDisconnect:
