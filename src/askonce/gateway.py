@@ -163,6 +163,8 @@ class Gateway:
         """
         if reply.allotment is not None:
             reply.allotment.served(reply.outcome)
+            if reply.answer is not None:  # all of it is there: what it took is counted, and told
+                reply.allotment.release()
         if isinstance(reply.outcome, Semantic):
             if reply.seat is None or not reply.seat.erased:
                 self.parts.audits.served(reply.request, request_id, reply.outcome.entry, reply)

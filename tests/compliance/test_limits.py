@@ -30,6 +30,7 @@ LIMITS = {
     "patient": "{requests_per_minute: 1}",
     "seen": "{requests_per_minute: {soft: 1, hard: 4}, usd_per_month: 50}",
     "frugal": "{requests_per_minute: 1}",
+    "exacting": "{tokens_per_minute: 1000}",
     "zeta": "{}",
     "other": "{}",
     "hostile": "{tokens_per_minute: 1000000, usd_per_day: 1000}",
@@ -111,6 +112,16 @@ def test_the_official_sdk_knows_the_refusal(limited: Server) -> None:
     labels = {"tenant": "acme", "limit": "requests_per_minute"}
     assert limited.metric("askonce_limit_exceeded_total", **labels) == 1
     assert limited.metric("askonce_limit_used_ratio", **labels) == 1
+
+
+def test_what_is_left_is_told_to_the_token(limited: Server) -> None:
+    """With a whole answer: what it took counts, what was set aside for it doesn't any more."""
+    left = 1_000
+    with sdk(limited, "exacting") as client:
+        for number in range(3):
+            answer = ask(client, f"question {number}")
+            left -= answer.parse().usage.total_tokens
+            assert int(answer.headers["x-ratelimit-remaining-tokens"]) == left
 
 
 @pytest.mark.parametrize("stream", [False, True])
