@@ -138,6 +138,18 @@ def test_names_that_callers_choose_are_no_labels() -> None:
     assert not [label for label in labels if "model-" in label or "key:" in label]
 
 
+def test_an_upstreams_own_codes_are_no_endless_labels() -> None:
+    """The first few hundred are told by name, however many an ill upstream makes up."""
+    meters = Meters()
+    for number in range(1_000):
+        meters.instruments.request(record(outcome=None, status=400, code=f"code_{number}"))
+    points = meters.told()["gen_ai.server.request.duration"]
+    kinds = {str(point.attributes["error.type"]): point.count for point in points}
+    assert kinds["code_7"] == 1
+    assert len(kinds) == 201
+    assert kinds["_OTHER"] == 800
+
+
 def test_hits_and_refusals_are_told_apart() -> None:
     """By outcome; what was saved is dollars, and what was refused has its code."""
     meters = Meters()

@@ -27,6 +27,10 @@ _USD_UNIT: Final = "{USD}"
 _SNAPSHOT: Final = re.compile(r"-20\d\d-\d\d-\d\d$")
 """The date that providers append to a model's name for one of its snapshots."""
 _COUNTED: Final = frozenset({"input_usage", "output_usage", "cached_usage"})
+_MOST_CODES: Final = 200
+"""Different errors that are told by their code: an upstream's own may be among them."""
+_OTHER_ERROR: Final = "_OTHER"
+"""What the conventions call an error that has no type of its own."""
 _Attributes = dict[str, str]
 
 
@@ -46,6 +50,7 @@ class Instruments:
         self._models = known.models
         self._histograms: dict[str, Histogram] = {}
         self._counters: dict[str, Counter] = {}
+        self._codes: set[str] = set()
         meter = self._meter
         self._requests = meter.create_counter(
             "askonce.requests", "{request}", "Requests by how they were answered."
@@ -78,7 +83,7 @@ class Instruments:
         if record.answer_model:
             attributes["gen_ai.response.model"] = self._model(record.answer_model)
         if record.code:
-            attributes["error.type"] = record.code
+            attributes["error.type"] = self._code(record.code)
         endpoint = request.ask.endpoint
         self._observe("request_duration", endpoint, record.duration_s, attributes)
         if outcome is not None:
@@ -135,6 +140,12 @@ class Instruments:
             return name
         family = _SNAPSHOT.sub("", name)
         return family if family in self._models else "other"
+
+    def _code(self, code: str) -> str:
+        """An error's label."""
+        if len(self._codes) < _MOST_CODES:
+            self._codes.add(code)
+        return code if code in self._codes else _OTHER_ERROR
 
     def _observe(
         self, what: str, endpoint: Endpoint, value: float, attributes: _Attributes, token_type: str = ""
