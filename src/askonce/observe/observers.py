@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import takewhile
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
@@ -31,18 +32,34 @@ class Observers:
         self._observers = tuple(observers)
         self._payers = (*observers, *payers)
         self._requests = tuple(one.request for one in observers)
+        self._ended: list[Record] = []
         self._erased: list[tuple[Owner, float]] = []
 
     def erase(self, owner: Owner) -> None:
-        """Nobody is told what was asked by requests of an owner's that are under way: only that they end."""
+        """Nobody is told what was asked by requests of an owner's that are under way: only that they end.
+
+        Those that have ended are told of now, so that what the observers then forget is all that there is.
+        """
+        self._tell()
         self._erased.append((owner, monotonic()))
 
     def request(self, record: Record) -> None:
-        """A request has ended."""
+        """A request has ended: all that end in one turn of the event loop are told of together, in the next.
+
+        One observer after the other goes through them, so that its code and counts are in the processor's caches: for
+        exact hits, of which there may be dozens in a turn, that halves what telling costs.
+        """
         if self._erased:
             record = self._without_erased(record)
+        if not self._ended:
+            asyncio.get_running_loop().call_soon(self._tell)
+        self._ended.append(record)
+
+    def _tell(self) -> None:
+        ended, self._ended = self._ended, []
         for tell in self._requests:
-            tell(record)
+            for record in ended:
+                tell(record)
 
     def charged(self, charge: Charge) -> None:
         """An upstream call is paid for."""
