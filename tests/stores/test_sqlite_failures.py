@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
+from askonce.model import Owner
 from askonce.stores import reader, schema, writer
 from askonce.stores.contents import Contents
 from askonce.stores.memory import MemoryStore
@@ -464,3 +465,36 @@ async def test_a_damaged_text_is_told_without_quoting_it(tmp_path: Path, clock: 
     assert "OperationalError" in str(logs)
     assert "secret" not in detail + str(logs)
     await store.close()
+
+
+async def test_nothing_is_written_under_another_secret(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that appears after the start knows users by other hashes: it isn't used, nor anything said to be erased."""
+    monkeypatch.setattr(writer, "_FIRST_RETRY_S", 0.01)
+    folder, away = tmp_path / "disk", tmp_path / "away"
+    folder.mkdir()
+    first = make(folder / "a.db", clock)
+    await first.start()
+    first.put(entry("a"), question("a"))
+    secret = await first.secret()
+    await first.close()
+    folder.rename(away)
+    store = make(folder / "a.db", clock)
+    await store.start()
+    assert await store.secret() != secret
+    away.rename(folder)
+    store.put(entry("b"), question("b"))
+    await until(lambda: "restart" in store.health().detail)
+    assert not store.health().durable
+    assert await store.get(key("b")) is not None
+    assert await store.get(key("a")) is None
+    with pytest.raises(OSError, match="restart"):
+        await store.erase(Owner("tenant:acme"))
+    await store.close()
+    again = make(folder / "a.db", clock)
+    await again.start()
+    assert await again.secret() == secret
+    assert await again.get(key("a")) is not None
+    assert await again.get(key("b")) is None
+    await again.close()

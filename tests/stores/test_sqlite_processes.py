@@ -62,10 +62,15 @@ async def test_two_processes_never_share_a_file(tmp_path: Path, clock: FakeClock
     assert await store.get(key("ours")) is not None
     assert not store.health().durable
     assert "another process" in store.health().detail
+    secret = await store.secret()
     holder.communicate(b"end\n")
     await until(lambda: store.health().durable)
     assert await store.get(key("theirs")) is not None
     await store.close()
+    again = SqliteStore(tmp_path / "a.db", MemoryStore(clock), clock)
+    await again.start()
+    assert await again.secret() == secret
+    await again.close()
 
 
 HOLD = """

@@ -12,7 +12,7 @@ from askonce.evaluation.sets import BadFile
 from askonce.evaluation.tuning import FeatureRecord
 from askonce.pipeline.account import state_name
 from askonce.stores import audits as audit_rows
-from askonce.stores.contents import kept_value
+from askonce.stores.meta import kept_value
 from askonce.stores.schema import VERSION, version_of
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from askonce.model import Entry
-from askonce.stores import audits, erasing, rows
+from askonce.stores import audits, erasing, meta, rows
 from askonce.stores.resealing import check_keys
 from askonce.stores.scrubbing import empty_log
 from askonce.stores.sealing import place
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from askonce.stores.pending import Batch, Change
     from askonce.stores.sealing import Seals
 
-__all__ = ["Contents", "kept_value"]
+__all__ = ["Contents"]
 
 _EVICTED_AT_ONCE: Final = 64
 _PURGED_AT_ONCE: Final = 2_000
@@ -31,14 +31,7 @@ _UNSTORABLE: Final = (ValueError, TypeError, OverflowError, sqlite3.DataError)
 """Values that SQLite can't express: lone surrogates, integers beyond 64 bits, texts beyond its limits."""
 _TABLES: Final = ("entries", "links", "questions", "tags", "owners")
 _RECLASS: Final = "UPDATE questions SET answer = nullif(?, key) WHERE key = ?"
-_KEPT: Final = "kept:"
-_KEEP: Final = f"INSERT OR REPLACE INTO meta VALUES ('{_KEPT}' || ?, ?)"  # noqa: S608 - a constant
-
-
-def kept_value(connection: sqlite3.Connection, name: str) -> bytes | None:
-    """The value kept under a name. Raises sqlite3.Error."""
-    row = connection.execute("SELECT value FROM meta WHERE name = ?", (_KEPT + name,)).fetchone()
-    return None if row is None else bytes(row[0])
+_KEEP: Final = f"INSERT OR REPLACE INTO meta VALUES ('{meta.KEPT}' || ?, ?)"  # noqa: S608 - a constant
 
 
 class Contents:
@@ -49,7 +42,6 @@ class Contents:
         seals: What its values are sealed with.
         max_bytes: Budget of the file.
         secret: What the store's secret becomes where the file has none yet.
-        kept: Values by name that this process knows: a file begun anew learns them.
 
     Attributes:
         secret: The store's secret.
@@ -69,23 +61,29 @@ class Contents:
         seals: Seals,
         max_bytes: int,
         secret: bytes,
-        kept: Mapping[str, bytes],
     ) -> None:
         self._connection = connection
         self._seals = seals
         self._max_bytes = max_bytes
         with self._together():
             self.secret = self._own_secret(secret)
-            connection.executemany(_KEEP, kept.items())
-        meta = dict(connection.execute("SELECT name, value FROM meta"))
-        self._floor = float(meta.get("floor", 0.0))
+        values = dict(connection.execute("SELECT name, value FROM meta"))
+        self._floor = float(values.get("floor", 0.0))
         self.kept: Mapping[str, bytes] = {
-            name.removeprefix(_KEPT): bytes(value) for name, value in meta.items() if name.startswith(_KEPT)
+            name.removeprefix(meta.KEPT): bytes(value)
+            for name, value in values.items()
+            if name.startswith(meta.KEPT)
         }
         self.entries = self._count("entries") + self._count("links")
         self._audits = self._count("audits")
         self.evicted = 0
         self.refused = 0
+
+    def learn(self, kept: Mapping[str, bytes]) -> None:
+        """Values by name that this process knows: a file begun anew has none."""
+        with self._together():
+            self._connection.executemany(_KEEP, kept.items())
+        self.kept = {**self.kept, **kept}
 
     def apply(self, batch: Batch, now: float, *, tidy: bool) -> list[bytes]:
         """Applies a batch, whole or not at all; `tidy` also drops what has expired.
@@ -138,12 +136,11 @@ class Contents:
 
     def _own_secret(self, new: bytes) -> bytes:
         """The store's secret, sealed with the first key from now on; it tells whether the keys are the right ones."""
-        at, seals = place("meta", "secret"), self._seals
-        check_keys(self._connection, seals)
-        row = self._connection.execute("SELECT value FROM meta WHERE name = 'secret'").fetchone()
-        secret = new if row is None else seals.unseal(bytes(row[0]), at)
-        if row is None or not seals.current(bytes(row[0])):
-            sealed = seals.seal(secret, at)
+        check_keys(self._connection, self._seals)
+        secret = meta.stored_secret(self._connection, self._seals) or new
+        value = meta.value(self._connection, "secret")
+        if value is None or not self._seals.current(value):
+            sealed = self._seals.seal(secret, place("meta", "secret"))
             self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('secret', ?)", (sealed,))
         return secret
 

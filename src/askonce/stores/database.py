@@ -17,13 +17,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from askonce.stores import schema
 from askonce.stores.contents import Contents
 from askonce.stores.files import acquire, log_bytes, make_private, move_aside
+from askonce.stores.meta import stored_secret
 from askonce.stores.troubles import primary_code
 
 if TYPE_CHECKING:
@@ -56,7 +57,6 @@ class Applied:
         evicted: Entries evicted by this commit.
         refused: Changes of this batch that SQLite can't express; the file knows nothing under their keys.
         set_aside: Where a corrupt file was moved, if that happened.
-        secret: The store's secret.
         kept: All values by name.
     """
 
@@ -66,25 +66,32 @@ class Applied:
     evicted: int
     refused: int
     set_aside: Path | None
-    secret: bytes
     kept: Mapping[str, bytes]
 
 
 class Database:
     """The one writer of a file, on one thread. It opens itself with the first commit.
 
+    The store's secret is settled by then, since tenants and users are known by hashes under it from then on: a file with
+    another secret that appears later isn't opened. What was asked meanwhile would be in it under hashes by which nobody
+    finds it to be erased.
+
     Args:
         path: The file; its directory must exist. A lock file beside it keeps a second process out.
         seals: What its values are sealed with.
         max_bytes: Budget of the file.
-        secret: What the store's secret becomes where the file has none yet.
+        secret: What the store's secret is where the file has none yet, or can't be read.
+
+    Attributes:
+        secret: The store's secret.
     """
 
     def __init__(self, path: Path, seals: Seals, max_bytes: int, secret: bytes) -> None:
         self._path = path
         self._seals = seals
         self._max_bytes = max_bytes
-        self._secret = secret
+        self.secret = secret
+        self._settled = False
         self._kept: Mapping[str, bytes] = {}
         self._lock: int | None = None
         self._connection: sqlite3.Connection | None = None
@@ -119,7 +126,6 @@ class Database:
             evicted=contents.evicted,
             refused=contents.refused,
             set_aside=set_aside,
-            secret=contents.secret,
             kept=contents.kept,
         )
 
@@ -162,6 +168,25 @@ class Database:
                 connection.close()
 
     def _open(self, now: float) -> Contents:
+        try:
+            return self._opened(now)
+        except (sqlite3.Error, OSError):
+            if not self._settled:
+                self._read_secret()
+            raise
+        finally:
+            self._settled = True
+
+    def _read_secret(self) -> None:
+        """The secret of a file that can't be opened now, such as one that another process still writes."""
+        address = f"{self._path.absolute().as_uri()}?mode=ro"
+        with (
+            suppress(sqlite3.Error, OSError),
+            closing(sqlite3.connect(address, uri=True, timeout=_BUSY_TIMEOUT_S)) as connection,
+        ):
+            self.secret = stored_secret(connection, self._seals) or self.secret
+
+    def _opened(self, now: float) -> Contents:
         if not self._path.parent.is_dir():
             raise FileNotFoundError(f"its directory {self._path.parent} does not exist")
         if self._lock is None:
@@ -175,6 +200,12 @@ class Database:
                 raise
             self._begin_anew(now)
             return self._connect()
+
+    def _settle(self, contents: Contents) -> None:
+        """Takes the file's secret, unless another is in use already. Raises OSError."""
+        if self._settled and contents.secret != self.secret:
+            raise OSError("it could not be read at the start, and has another secret; restart the gateway")
+        self.secret = contents.secret
 
     def _begin_anew(self, now: float) -> None:
         self._set_aside = move_aside(self._path, now)
@@ -193,10 +224,12 @@ class Database:
             connection.execute("PRAGMA secure_delete = ON")
             connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
             schema.bring_up_to_date(connection, version)
-            contents = Contents(connection, self._seals, self._max_bytes, self._secret, self._kept)
+            contents = Contents(connection, self._seals, self._max_bytes, self.secret)
+            self._settle(contents)
+            contents.learn(self._kept)
         except BaseException:
             connection.close()
             raise
         self._connection, self._contents = connection, contents
-        self._secret, self._kept = contents.secret, contents.kept
+        self._kept = contents.kept
         return contents

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
+from askonce.stores import meta
 from askonce.stores.sealing import Unreadable, place
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Walk:
 
 def check_keys(connection: sqlite3.Connection, seals: Seals) -> None:
     """Notes that the first key is used from now on. Raises Unreadable where another is in use that isn't there."""
-    used = _meta(connection, "seals")
+    used = meta.value(connection, "seals") or b""
     ids = {used[start : start + _KEY_BYTES] for start in range(0, len(used), _KEY_BYTES)}
     if ids - seals.ids:
         raise Unreadable(
@@ -76,7 +77,7 @@ def check_keys(connection: sqlite3.Connection, seals: Seals) -> None:
 
 def rows_left(connection: sqlite3.Connection, seals: Seals) -> int | None:
     """Rows that a walk has to look at; None where nothing is left to do with this key."""
-    if _meta(connection, "sealed") == seals.first:
+    if meta.value(connection, "sealed") == seals.first:
         return None
     return sum(
         int(connection.execute(f"SELECT count(*) FROM {one.table}").fetchone()[0])  # noqa: S608 - constants
@@ -160,8 +161,3 @@ def _nothing(value: object) -> bool:
 def _rename_tags(connection: sqlite3.Connection, seals: Seals, key: object, tags: Iterable[str]) -> None:
     connection.execute("DELETE FROM tags WHERE key = ?", (key,))
     connection.executemany("INSERT INTO tags VALUES (?,?)", [(seals.tag(tag), key) for tag in set(tags)])
-
-
-def _meta(connection: sqlite3.Connection, name: str) -> bytes:
-    row = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
-    return b"" if row is None else bytes(row[0])

@@ -77,7 +77,6 @@ class SqliteStore:
         self._memory = memory
         self._clock = clock
         self._pending = Pending(min(_PENDING_BYTES, disk_bytes // 4))
-        self._secret = secrets.token_bytes(32)
         self._reader = Reader(path, seals, read_wait_s, self._read_failed)
         self._writer = Writer(
             path,
@@ -85,7 +84,7 @@ class SqliteStore:
             disk_bytes,
             self._pending,
             clock,
-            secret=self._secret,
+            secret=secrets.token_bytes(32),
             commit_interval_s=commit_interval_s,
             reopened=self._reader.reopen,
         )
@@ -102,7 +101,6 @@ class SqliteStore:
         await self._writer.start()
         self._cleaner.start()
         if self._writer.applied is not None:
-            self._secret = self._writer.applied.secret
             self._sieve_task = asyncio.create_task(self._fill_sieve(), name="sieve")  # noqa: TID251 - ends with us
 
     def peek(self, key: bytes) -> Stored | None:
@@ -261,8 +259,8 @@ class SqliteStore:
         await self._writer.flush()
 
     async def secret(self) -> bytes:
-        """32 random bytes, the same after every restart; others for this run where the file can't be opened."""
-        return self._secret
+        """32 random bytes, the same after every restart; others for this run where the file can't be read at the start."""
+        return self._writer.secret
 
     def health(self) -> StoreHealth:
         """How both tiers stand; `entries` and `evictions` are those of the disk while it can be read."""

@@ -94,6 +94,11 @@ class Writer:
         self._task: asyncio.Task[None] | None = None
 
     @property
+    def secret(self) -> bytes:
+        """The store's secret: settled once it has been started."""
+        return self._database.secret
+
+    @property
     def readable(self) -> bool:
         """Whether the file is open: a full or locked disk can still be read."""
         return self._database.is_open
