@@ -737,3 +737,17 @@ async def test_two_reloads_side_by_side_lose_no_charge() -> None:
     allowances.charged(charge(5, 5))
     await asyncio.gather(*loads)
     assert used(allowances, DAILY) == 5
+
+
+@virtual_time
+async def test_callers_without_a_credential_are_one_account() -> None:
+    """Whose limits show in the metrics beside those of all credentials."""
+    allowances = Allowances(Rulebook(each_tenant=limits(4)), PRICES, WallClock())
+    nobody = Caller(None, "anonymous", ("default",), None, b"")
+    somebody = Caller(credential(1), "pass-through", ("default",), "sk", b"1")
+    for caller in (nobody, nobody, somebody):
+        allowances.admit(request(caller=caller))
+    assert dict(allowances.ratios()) == {
+        ("anonymous", "", REQUESTS): 0.5,
+        ("pass-through", "", REQUESTS): 0.25,
+    }

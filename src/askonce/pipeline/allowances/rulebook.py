@@ -51,6 +51,10 @@ class Rulebook:
             return self.features.get(whose.feature)
         return next((rules for one, rules in self.of(*whose) if one == whose), None)
 
+    def names(self, whose: Whose) -> bool:
+        """Whether the configuration names somebody, rather than holding all others to the same."""
+        return not whose.tenant or whose.tenant in self.tenants or whose in self.tenant_features
+
     def named(self) -> Iterator[tuple[Whose, Rules]]:
         """Those that are named, whether they have asked for anything yet or not."""
         named = {Whose(tenant, ""): rules for tenant, rules in self.tenants.items()}

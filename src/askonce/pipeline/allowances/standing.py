@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from askonce.pipeline.allowances.allowance import Allowance, Whose
     from askonce.pipeline.allowances.meters import Meter, Moment
 
-__all__ = ["CREDENTIAL", "Crossing", "Crossings", "Peaks", "Standing", "label_of"]
+__all__ = ["Crossing", "Crossings", "Peaks", "Standing"]
 
-CREDENTIAL: Final = "key:"
+_CREDENTIAL: Final = "key:"
 """What a passed-through credential's account begins with (`Caller.account`)."""
 _MINUTE_S: Final = 60
 
@@ -52,7 +52,7 @@ class Crossings:
 
     def count(self, whose: Whose, meter: Meter, now: Moment, *, hard: bool) -> None:
         """One more request above a limit."""
-        tenant = label_of(whose.tenant)
+        tenant = _label_of(whose.tenant)
         key = (tenant, whose.feature, meter.name, hard)
         self._counts[key] = self._counts.get(key, 0) + 1
         if meter.news(now, hard=hard):
@@ -88,29 +88,32 @@ class Standing(NamedTuple):
 
 
 class Peaks:
-    """The highest ratio of all credentials, by feature and limit, in this minute or the one before."""
+    """The highest ratio of all whom the configuration doesn't name, in this minute or the one before.
+
+    By tenant's label (one for all credentials), feature and limit.
+    """
 
     def __init__(self) -> None:
         self._minute = 0
-        self._current: dict[tuple[str, str], float] = {}
-        self._before: dict[tuple[str, str], float] = {}
+        self._current: dict[tuple[str, str, str], float] = {}
+        self._before: dict[tuple[str, str, str], float] = {}
 
     def note(self, allowance: Allowance, now: Moment) -> None:
         """One account stands so."""
         self._turn(now)
-        peaks, feature = self._current, allowance.whose.feature
+        peaks, (tenant, feature) = self._current, allowance.whose
+        label = _label_of(tenant)
         for meter in allowance.meters:
             ratio = meter.used(now) / (meter.bound.hard or meter.bound.soft or 1)
-            key = (feature, meter.name)
+            key = (label, feature, meter.name)
             if ratio >= peaks.get(key, 0.0):
                 peaks[key] = ratio
 
     def of(self, now: Moment) -> Iterator[tuple[tuple[str, str, str], float]]:
-        """The highest ratios, by tenant's label, feature and limit."""
+        """The highest ratios."""
         self._turn(now)
         for key in self._before | self._current:
-            ratio = max(self._current.get(key, 0.0), self._before.get(key, 0.0))
-            yield (label_of(CREDENTIAL), *key), ratio
+            yield key, max(self._current.get(key, 0.0), self._before.get(key, 0.0))
 
     def _turn(self, now: Moment) -> None:
         minute = int(now.ticks // _MINUTE_S)
@@ -120,6 +123,6 @@ class Peaks:
             self._current, self._minute = {}, minute
 
 
-def label_of(account: str) -> str:
+def _label_of(account: str) -> str:
     """An account in metrics and logs: a tenant's name, or one word for all credentials."""
-    return "pass-through" if account.startswith(CREDENTIAL) else account
+    return "pass-through" if account.startswith(_CREDENTIAL) else account

@@ -14,7 +14,7 @@ from askonce.pipeline.allowances.allotment import Allotment, Refused, limit_exce
 from askonce.pipeline.allowances.allowance import Hold, Need
 from askonce.pipeline.allowances.meters import Moment
 from askonce.pipeline.allowances.spending import spent_by
-from askonce.pipeline.allowances.standing import CREDENTIAL, Crossings, Peaks, Standing
+from askonce.pipeline.allowances.standing import Crossings, Peaks, Standing
 from askonce.pipeline.stored import cache_key
 from askonce.sending.estimate import estimated_usage
 
@@ -181,7 +181,7 @@ class Allowances:
             yield from _standings(allowance, self._moment())
 
     def ratios(self) -> Iterator[tuple[tuple[str, str, str], float]]:
-        """How much of limits is used, by tenant, feature and limit; of all credentials the one that has used most."""
+        """How much of limits is used, by tenant, feature and limit; of all credentials the most that one has used."""
         now = self._moment()
         for allowance in self._accounts.named():
             for one in _standings(allowance, now):
@@ -221,7 +221,7 @@ class Allowances:
         allotment = Allotment(allowances, self._moment, counted=counted, reserved=reserved)
         allotment.warning = self._warning(allowances, now)
         for allowance in allowances:
-            if allowance.whose.tenant.startswith(CREDENTIAL):
+            if not self.rules.names(allowance.whose):
                 self._peaks.note(allowance, now)
         return allotment
 
