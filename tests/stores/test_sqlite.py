@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from askonce.ports import Store
+    from askonce.ports import Erased, Store
 
 TABLES = ("entries", "links", "questions", "tags")
 
@@ -456,6 +456,27 @@ async def test_erasing_leaves_no_name_of_a_class(small: SqliteStore) -> None:
     await small.erase(Owner("acme", b"m" * 16))
     (left,) = [one async for batch in small.questions() for one in batch]
     assert left.key == left.answer == key("theirs")
+
+
+async def test_what_is_put_again_during_an_erasure_goes_too(
+    small: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a verdict on a hit that was read before, while the disk forgets it."""
+    mine = replace(entry("mine"), users=(b"m" * 16,))
+    small.put(mine, question("mine"))
+    on_disk = small._cleaner.erase
+
+    async def erase(owner: Owner) -> Erased:
+        erasing = asyncio.ensure_future(on_disk(owner))
+        await asyncio.sleep(0)
+        small.put(mine, question("mine"))
+        return await erasing
+
+    monkeypatch.setattr(small._cleaner, "erase", erase)
+    await small.erase(Owner("acme", b"m" * 16))
+    await small.flush()
+    assert await small.get(key("mine")) is None
+    assert [one async for batch in small.questions() for one in batch] == []
 
 
 async def test_new_files_are_for_their_owner_alone(small: SqliteStore, tmp_path: Path) -> None:

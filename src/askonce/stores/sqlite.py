@@ -190,13 +190,12 @@ class SqliteStore:
         self._removals += 1
         await self._writer.flush()  # what is on the disk is found there, with all that belongs to it
         in_memory = await self._memory.erase(owner)
-        self._pending.erase(owner)
-        self._writer.changed()
-        await self._writer.flush()
+        await self._withdraw(owner)
         erased = await self._cleaner.erase(owner)
         for key in erased.keys:
             self._memory.remove(key)
         self._removals += 1
+        await self._withdraw(owner)  # what was read, and put again, while the disk was at it
         return replace(erased, keys=tuple({*erased.keys, *in_memory.keys}))
 
     async def scrub(self) -> list[str]:
@@ -290,6 +289,12 @@ class SqliteStore:
         await self._cleaner.close()
         await self._reader.close()
         await self._writer.close()
+
+    async def _withdraw(self, owner: Owner) -> None:
+        """Nothing that waits for the disk is an owner's."""
+        self._pending.erase(owner)
+        self._writer.changed()
+        await self._writer.flush()
 
     def _read_failed(self, error: sqlite3.Error) -> None:
         self._writer.failed(error)
