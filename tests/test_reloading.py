@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -101,3 +102,21 @@ async def test_matching_semantically_needs_an_embedder_that_has_started(tmp_path
         reload.parts.append(Part(("features",), told([], "features")))
         assert (await reload.now()).needs_restart == named
         await reload.close()
+
+
+async def test_signals_that_come_together_read_once_more(tmp_path: Path) -> None:
+    """One reads, one waits and will see the file as it is then; further ones would see nothing else."""
+    file = tmp_path / "a.yaml"
+    file.write_text(BASE)
+    reload, results = Reload(file, settings(), embeds=True), asyncio.Queue[Any]()
+    for _ in range(50):
+        reload.soon(results.put_nowait)
+    await asyncio.sleep(0)
+    file.write_text(BASE + "listen: 127.0.0.1:9\n")
+    for _ in range(50):
+        reload.soon(results.put_nowait)
+    await results.get()
+    assert (await results.get()).needs_restart == ("listen",)
+    await reload.now()
+    assert results.empty()
+    await reload.close()

@@ -13,8 +13,9 @@ from askonce.pipeline.fingerprint import parse
 if TYPE_CHECKING:
     from askonce.matching.difference import Difference
     from askonce.model import Json, Request
+    from askonce.ports import Kept
 
-__all__ = ["Side", "compared", "described", "document_of", "shown"]
+__all__ = ["Side", "apart_from", "compared", "described", "document_of", "shown"]
 
 _MOST: Final = 100
 _TELLING: Final = frozenset(
@@ -91,6 +92,22 @@ def compared(one: Side, other: Side) -> Json:
         "differences": [_difference(place, full=full) for place in found[:_MOST]],
         "more": len(found) > _MOST,
     }
+
+
+def apart_from(request: Request, kept: Kept) -> list[str]:
+    """What keeps a request apart from an entry that isn't its own, as far as the store knows what was asked."""
+    ask, question, apart = request.ask, kept.question, []
+    if request.policy.scope is not Scope.SHARED and kept.entry.tenant != (request.caller.tenant or ""):
+        apart.append("tenant")
+    if kept.entry.model != ask.route.model:
+        apart.append("model")
+    if question is None:
+        apart.append("unknown: the store keeps no question of this entry")
+    elif question.partition != ask.partition:
+        apart.append("partition: another scope, endpoint, upstream, model, or field beside the asked text")
+    else:
+        apart.append("the asked text")
+    return apart
 
 
 def shown(value: Any, *, full: bool, name: str = "") -> Any:

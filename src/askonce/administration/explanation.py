@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from askonce.administration.comparison import Side, compared, described, document_of, shown
+from askonce.administration.comparison import Side, apart_from, compared, described, document_of, shown
 from askonce.administration.words import in_words
 from askonce.matching.analysis import analyse
 from askonce.matching.guards import GUARDS, pair_of
@@ -76,19 +76,10 @@ class Explainer:
         ask, entry, question = one.request.ask, kept.entry, kept.question
         policy = self._gateway.parts.policies.named(entry.feature)
         full = one.full and policy is not None and policy.retain_text is RetainText.FULL
-        apart = []
-        if entry.tenant != (one.request.caller.tenant or ""):
-            apart.append("tenant")
-        if entry.model != ask.route.model:
-            apart.append("model")
-        if question is not None and question.partition != ask.partition:
-            apart.append(
-                "partition: another scope, endpoint, upstream, model, or field beside the asked text"
-            )
         return {
             "same_key": ask.exact_key == entry.key,
             "same_partition": None if question is None else question.partition == ask.partition,
-            "apart": apart,
+            "apart": [] if ask.exact_key == entry.key else apart_from(one.request, kept),
             "text": question.text if question is not None and full else None,
             "verdict": await self._verdict(
                 one, entry.key, None if question is None else question.text, full=full

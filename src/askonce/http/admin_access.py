@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from askonce.errors import Refusal
 from askonce.ports import Act
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["AdminAccess", "actor_of", "note"]
 
 _ACTOR_LENGTH: Final = 8
+_MOST_VALUES: Final = 50
+_MOST_CHARACTERS: Final = 200
 _REFUSALS_INTERVAL_S: Final = 60.0
 """How far apart refused attempts stand in the trail: a guesser must not be able to fill the disk."""
 
@@ -28,8 +30,20 @@ def actor_of(digest: bytes) -> str:
 
 
 def note(running: Running, actor: str, action: str, detail: Json) -> None:
-    """Writes an act into the trail; `detail` holds no prompt, no answer and no key."""
-    running.ledger.acted(Act(running.gateway.parts.clock.now(), actor, action, detail))
+    """Writes an act into the trail; `detail` holds no prompt, no answer and no key. What is long in it is cut."""
+    running.ledger.acted(Act(running.gateway.parts.clock.now(), actor, action, _short(detail)))
+
+
+def _short(value: Any) -> Any:
+    """The same with the beginning of long texts and lists alone: thousands of keys may be named in a call."""
+    if isinstance(value, dict):
+        return {name: _short(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        more = len(value) - _MOST_VALUES
+        return [*map(_short, value[:_MOST_VALUES]), *([f"… {more} more"] if more > 0 else [])]
+    if isinstance(value, str) and len(value) > _MOST_CHARACTERS:
+        return f"{value[:_MOST_CHARACTERS]}…"
+    return value
 
 
 class AdminAccess:

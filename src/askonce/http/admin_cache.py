@@ -61,7 +61,7 @@ class _Cache:
         similar = await self._equivalents(body)
         if similar is not None:
             meant = similar.among(meant)
-        elif not any(body.get(name) for name in SELECTING):
+        elif all(body.get(name) is None for name in SELECTING):
             raise Refusal(
                 400, "nothing_selected", f"Say what to forget: {', '.join(SELECTING)}, equivalent_to."
             )

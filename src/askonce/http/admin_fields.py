@@ -126,11 +126,15 @@ def described(body: Json) -> Described:
     headers = body.get("headers", {})
     if not isinstance(headers, dict) or not all(isinstance(value, str) for value in headers.values()):
         raise bad("headers", "must be an object of strings")
+    try:
+        raw = orjson.dumps(asked)
+    except TypeError:
+        raise bad("request", "is nested too deeply") from None
     endpoint = text(body, "endpoint", Endpoint.CHAT.value)
     if endpoint not in set(Endpoint):
         raise bad("endpoint", f"must be one of {', '.join(Endpoint)}")
     return Described(
-        orjson.dumps(asked),
+        raw,
         Endpoint(endpoint),
         {name.lower().encode("latin-1", "replace"): _header(value) for name, value in headers.items()},
         text(body, "tenant"),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from starlette.requests import ClientDisconnect
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from askonce.administration.stream import Lines
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from starlette.requests import Request
-    from starlette.responses import Response
 
     from askonce.http.admin_access import AdminAccess
     from askonce.model import Json
@@ -28,6 +28,7 @@ __all__ = ["transfer_routes"]
 
 _AROUND: Final = 2 * 2**20
 """Bytes of a line beside the answer: the question, its vector and states, its links."""
+_LINES: Final = "application/x-ndjson"
 _ENCODINGS: Final = ("", "identity", "gzip")
 
 
@@ -55,11 +56,13 @@ class _Transfer:
                 asked[name] = _moment(asked[name][-1])
         gateway = self._running.gateway
         meant = selection(asked, gateway.parts.clock.now())
-        compressed = "gzip" in request.headers.get("accept-encoding", "").lower()
+        compressed = _takes_gzip(request.headers.get("accept-encoding", ""))
+        headers = {"content-encoding": "gzip"} if compressed else {}
+        if request.method == "HEAD":
+            return Response(headers=headers, media_type=_LINES)
         self._access.acted(actor, "cache.export", asked)
         lines = export(gateway, meant, self._running.administration.transfers, compressed=compressed)
-        headers = {"content-encoding": "gzip"} if compressed else {}
-        return StreamingResponse(lines, headers=headers, media_type="application/x-ndjson")
+        return StreamingResponse(lines, headers=headers, media_type=_LINES)
 
     async def take(self, request: Request) -> Response:
         """Takes an export in; with `?dry_run=true`, only reads it."""
@@ -96,6 +99,15 @@ class _Transfer:
                 await work.take(batch)
         while (batch := await threads.run(lambda: lines.take(ended=True))) is not None:
             await work.take(batch)
+
+
+def _takes_gzip(accepted: str) -> bool:
+    """Whether an `Accept-Encoding` names gzip, with a weight that isn't 0."""
+    codings = (one.partition(";") for one in accepted.lower().split(","))
+    return any(
+        name.strip() == "gzip" and not re.fullmatch(r"\s*q\s*=\s*0(\.0*)?\s*", weight)
+        for name, _, weight in codings
+    )
 
 
 def _moment(text: str) -> float | str:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 import secrets
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final, NamedTuple
-from urllib.parse import urlsplit
 
 from askonce.errors import Refusal
 from askonce.http.rest import json_body, json_response
@@ -143,7 +143,7 @@ def _refuse_other_sites(request: Request, *, certain: bool = False) -> None:
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
     own = site in {"same-origin", "none"} if site is not None else not certain
     if origin is not None:
-        own = (site is None or own) and urlsplit(origin).netloc == request.headers.get("host")
+        own = (site is None or own) and origin.partition("://")[2] == request.headers.get("host")
     if not own:
         raise Refusal(403, "cross_site", "This is for the dashboard's own page.")
 
@@ -165,7 +165,7 @@ def _set_cookie(response: Response, request: Request, value: str, lifetime_s: in
 def _cookie(request: Request) -> str:
     """The cookie's name: browsers share cookies among all ports of a host, gateways don't."""
     _, _, port = request.headers.get("host", "").rpartition(":")
-    return f"{_COOKIE}_{port}" if port.isdigit() else _COOKIE
+    return f"{_COOKIE}_{port}" if re.fullmatch("[0-9]{1,5}", port) else _COOKIE
 
 
 def _digest(name: str) -> bytes:

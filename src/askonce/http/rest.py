@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from askonce.errors import Refusal
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["json_body", "json_response", "refusing"]
 
 _MAX_BODY_BYTES: Final = 65_536
+_BODY_TIMEOUT_S: Final = 60.0
 
 
 def json_response(content: object, status: int = 200) -> Response:
@@ -48,10 +51,17 @@ def refusing(
 async def json_body(request: Request, max_bytes: int = _MAX_BODY_BYTES) -> Json:
     """The request's JSON object. Raises Refusal."""
     raw = bytearray()
-    async for part in request.stream():
-        raw += part
-        if len(raw) > max_bytes:
-            raise Refusal(413, "request_too_large", f"The body is larger than {max_bytes} bytes.")
+    try:
+        async with asyncio.timeout(_BODY_TIMEOUT_S):
+            async for part in request.stream():
+                raw += part
+                if len(raw) > max_bytes:
+                    raise Refusal(413, "request_too_large", f"The body is larger than {max_bytes} bytes.")
+    except ClientDisconnect:
+        raise Refusal(400, "incomplete_body", "The body broke off.") from None
+    except TimeoutError:
+        sentence = f"The body took longer than {_BODY_TIMEOUT_S:g} s to arrive."
+        raise Refusal(408, "request_timeout", sentence) from None
     try:
         body: Any = orjson.loads(raw)
     except orjson.JSONDecodeError:

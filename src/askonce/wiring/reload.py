@@ -75,11 +75,18 @@ class Reload:
         self.parts: list[Part] = []
         self._source = source
         self._reading = asyncio.Lock()
+        self._signalled = False
         self._threads = Threads(1, "reload")
         self._tasks: set[asyncio.Task[None]] = set()
 
     def soon(self, told: Callable[[Reloaded | Refusal], None]) -> None:
-        """The same as `now`, for a signal: what came of it is logged and `told`."""
+        """The same as `now`, for a signal: what came of it is logged and `told`.
+
+        Nothing for one that comes while another hasn't begun to read: that one will see the file as it is now.
+        """
+        if self._signalled:
+            return
+        self._signalled = True
 
         async def work() -> None:
             try:
@@ -105,6 +112,7 @@ class Reload:
                 invalid, with what `askonce check` says. Nothing has changed then.
         """
         async with self._reading:
+            self._signalled = False
             try:
                 return await self._now()
             except Refusal as refusal:
