@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from askonce.model import Answer
+    from askonce.model import Answer, Usage
 
 __all__ = [
     "Batch",
@@ -184,7 +184,7 @@ class Job:
 
 
 class Ended(NamedTuple):
-    """A job that has just ended."""
+    """A job that has just ended; `usage` is its answer's, None where it has none."""
 
     number: int
     tenant: str
@@ -198,6 +198,8 @@ class Ended(NamedTuple):
     spent_nanousd: int | None
     saved_nanousd: int | None
     code: str
+    upstream_model: str
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -319,7 +319,7 @@ class Answer:
         model: The answering model as the upstream reports it; "" where it doesn't.
         id_prefix: Prefix of the ids that copies of this answer get (`chatcmpl-`); "" for answers without id.
         usage: The tokens, parsed.
-        cost_nanousd: Price of the upstream call in nano-dollars; None where the model's price isn't known.
+        cost_nanousd: Price of the upstream call in nano-dollars; None where the price or the tokens aren't known.
     """
 
     fields: bytes

@@ -178,7 +178,7 @@ async def test_thousands_of_jobs_that_end_together_hold_up_nobody() -> None:
     players = Players()
     ended = [
         Ended(
-            number, ACME, f"job {number}", "acme", "default", "sim-small", 0.0, JobState.COMPLETED, "joined", 0, 1, ""
+            number, ACME, f"job {number}", "acme", "default", "sim-small", 0.0, JobState.COMPLETED, "joined", 0, 1, "", "sim-small"
         )
         for number in range(900)
     ]  # fmt: skip

@@ -10,6 +10,8 @@ import pytest
 
 from askonce.errors import Sharing, UpstreamFailure
 from askonce.job import JobState
+from askonce.stores.ledger.kinds import Kinds
+from askonce.stores.ledger.page import Page
 from jobs.players import Players, answered, broken
 from jobs.waits import ACME, expired, until_batches, until_ended
 from virtual_time import virtual_time
@@ -268,6 +270,36 @@ async def test_what_a_batch_cost_is_known_before_its_jobs_end_and_told_after() -
     assert (charge.cost_nanousd, charge.saved_batch_nanousd) == (job.spent_nanousd, job.spent_nanousd)
     assert [(one.outcome, one.nanousd) for one in charge.shares] == [("batch", job.spent_nanousd)]
     await players.engine.close()
+
+
+@virtual_time
+async def test_the_books_know_what_jobs_got_and_saved() -> None:
+    """Jobs are in the ledger as requests are: under their account, with tokens, and what the second of two saved."""
+    players = Players(wait_s=1.0)
+    players.engine.start()
+    for name in ("a", "again"):
+        await players.submit(
+            name, key=b"one question", tenant="key:0123456789abcdef0123", label="pass-through"
+        )
+    (batch,) = await until_batches(players, 1)
+    players.api.end(batch)
+    await asyncio.sleep(60)
+    await players.engine.close()
+    (charge,) = players.observer.charges
+    page = Page(Kinds())
+    page.add_up(charge)
+    for record in players.observer.records:
+        page.request(record._replace(model="an alias"), players.clock.now())
+    sums = {(kind.tenant, kind.model, kind.outcome): line.sums() for kind, line in page.lines.items()}
+    whose = ("key:0123456789ab", "sim-small")
+    assert charge.usage is not None
+    assert {key: one.input_tokens for key, one in sums.items()} == {
+        (*whose, "batch"): 0,
+        (*whose, "fresh"): charge.usage.prompt_tokens,
+        (*whose, "joined"): charge.usage.prompt_tokens,
+    }
+    assert sums[*whose, "batch"].spent_nanousd == sums[*whose, "batch"].saved_batch_nanousd > 0
+    assert sums[*whose, "joined"].saved_inflight_nanousd == charge.cost_nanousd
 
 
 @virtual_time

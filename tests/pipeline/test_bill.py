@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
@@ -189,16 +189,51 @@ async def _finish(reply: Reply) -> None:
         return
 
 
+@pytest.mark.parametrize(
+    "usage",
+    [
+        None,
+        0,
+        {},
+        {"input_tokens": 1_000, "output_tokens": 10},
+        {"prompt_tokens": "1000", "completion_tokens": 10},
+        {"prompt_tokens": 1_000, "completion_tokens": -10},
+        {"prompt_tokens": True, "completion_tokens": 10},
+        {"prompt_tokens": 10**12, "completion_tokens": 10},
+    ],
+)
 @virtual_time
-async def test_an_answer_without_usage_is_unsettled() -> None:
-    """An upstream that doesn't say what an answer took is never taken to have given it away."""
-    body = orjson.loads(whole())
-    del body["usage"]
-    desk = Desk(FakeReply([orjson.dumps(body)]))
+async def test_an_answer_without_usage_is_unsettled(usage: Any) -> None:
+    """An upstream that doesn't say what an answer took, or says nonsense, is never taken to have given it away."""
+    desk = Desk(FakeReply([orjson.dumps(orjson.loads(whole()) | {"usage": usage})]))
     (reply,) = await desk.take(request())
     assert desk.charge.usage is None
     assert desk.charge.estimate.completion_tokens > 0
-    assert reply.spent_nanousd == 0
+    assert (reply.spent_nanousd, reply.saved_nanousd) == (None, None)
+
+
+@virtual_time
+async def test_vectors_without_usage_are_no_output_tokens() -> None:
+    """What embeddings may have taken is what was asked, however long their vectors are."""
+    vectors = {"object": "list", "data": [{"index": 0, "embedding": [0.1] * 1_000}], "model": "gpt"}
+    desk = Desk(FakeReply([orjson.dumps(vectors)]))
+    await desk.take(request(endpoint=Endpoint.EMBEDDINGS, body={"model": "gpt", "input": "a" * 40}))
+    assert desk.charge.usage is None
+    assert desk.charge.estimate.completion_tokens == 0
+    assert 10 <= desk.charge.estimate.prompt_tokens < 30
+
+
+@virtual_time
+async def test_more_cached_tokens_than_there_were_count_as_all_of_them() -> None:
+    """What an upstream says of its prompt cache is never more than the prompt; whole numbers may be written as floats."""
+    usage = {
+        "prompt_tokens": 1_000.0,
+        "completion_tokens": 10,
+        "prompt_tokens_details": {"cached_tokens": 5_000},
+    }
+    desk = Desk(FakeReply([orjson.dumps(orjson.loads(whole()) | {"usage": usage})]))
+    await desk.take(request())
+    assert desk.charge.usage == Usage(1_000, 10, 1_000)
 
 
 @virtual_time

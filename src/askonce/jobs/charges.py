@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from askonce.model import Caller, Usage
+from askonce.pipeline.answers import said_usage
 from askonce.ports import Charge, Share
 from askonce.sending.estimate import text_tokens
 
@@ -19,7 +20,6 @@ __all__ = ["LineCharges", "line_caller"]
 
 _UNKNOWN: Final = "unknown"
 _MILLION: Final = 1_000_000
-_UNSAID: Final = frozenset({b"", b"null"})
 
 
 def line_caller(context: Json) -> Caller:
@@ -63,7 +63,7 @@ class LineCharges:
     def _charge(
         self, batch: Batch, number: int, answer: Answer | None, estimate: Usage, share: Share
     ) -> Charge:
-        usage = None if answer is None or answer.usage_json in _UNSAID else answer.usage
+        usage = None if answer is None else said_usage(answer)
         model, prices = batch.group.model, self._billing.prices
         full, cost = (count(model, usage or estimate) for count in (prices.cost_nanousd, self.cost_nanousd))
         return Charge(

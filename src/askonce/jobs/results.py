@@ -15,7 +15,7 @@ from askonce.job import JobState, LineResult
 from askonce.jobs.charges import line_caller
 from askonce.jobs.news import News
 from askonce.jobs.request_file import line_number
-from askonce.model import Bypass, Endpoint, Entry, Exact, Fresh, Joined, Semantic
+from askonce.model import Bypass, Caller, Endpoint, Entry, Exact, Fresh, Joined, Semantic
 from askonce.pipeline.answers import parse_whole
 from askonce.ports import Charge, Record
 
@@ -270,7 +270,9 @@ def _record(ended: Ended, now: float) -> Record:
         duration_s=max(0.0, now - ended.created_at),
         first_byte_s=max(0.0, now - ended.created_at),
         overhead_s=None,
-        usage=None,
+        usage=ended.usage,
         spent_nanousd=ended.spent_nanousd,
         saved_nanousd=ended.saved_nanousd,
+        account=Caller(ended.tenant, ended.label, (), None, b"").account,
+        upstream_model=ended.upstream_model,
     )

@@ -27,6 +27,7 @@ __all__ = [
     "load",
     "make",
     "parse_whole",
+    "said_usage",
     "split",
     "take_stamp",
     "told",
@@ -77,20 +78,30 @@ def load(raw: bytes) -> Json:
     return body
 
 
-def _count(value: object) -> int:
-    """A count of tokens; what can't be one is none."""
-    return value if isinstance(value, int) and 0 < value <= _MOST_TOKENS else 0
+def said_usage(answer: Answer) -> Usage | None:
+    """The tokens that the upstream says an answer took; None where it doesn't, or says what can't be counted."""
+    return _usage(orjson.loads(answer.usage_json)) if answer.usage_json else None
 
 
-def _usage(value: object) -> Usage:
+def _count(value: object) -> int | None:
+    """A count of tokens; None for what can't be one."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    counts = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_TOKENS
+    return value if counts and isinstance(value, int) else None
+
+
+def _usage(value: object) -> Usage | None:
+    """The tokens of a `usage` object; None where it has no count of them. Embeddings have no completion."""
     if not isinstance(value, dict):
-        return Usage()
+        return None
+    prompt = _count(value.get("prompt_tokens"))
+    completion = _count(0 if value.get("completion_tokens") is None else value["completion_tokens"])
+    if prompt is None or completion is None:
+        return None
     details = value.get("prompt_tokens_details")
-    return Usage(
-        prompt_tokens=_count(value.get("prompt_tokens")),
-        completion_tokens=_count(value.get("completion_tokens")),
-        cached_tokens=_count(details.get("cached_tokens")) if isinstance(details, dict) else 0,
-    )
+    cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else None
+    return Usage(prompt, completion, min(cached or 0, prompt))
 
 
 def take_stamp(body: Json) -> Stamp:
@@ -118,8 +129,8 @@ def make(
         usage_json=b"" if usage is None else usage_bytes(usage),
         model=stamp.model,
         id_prefix=ID_PREFIXES[endpoint] if stamp.id else "",
-        usage=tokens,
-        cost_nanousd=cost(tokens),
+        usage=tokens or Usage(),
+        cost_nanousd=None if tokens is None else cost(tokens),
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from askonce.model import Usage
+from askonce.model import Endpoint, Usage
+from askonce.pipeline.answers import said_usage
 from askonce.ports import Charge
 from askonce.sending.estimate import estimated_usage, text_tokens
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from askonce.ports import Clock, Observer, Share
 
 __all__ = ["Bill", "Billing", "Payers"]
-
-_UNSAID: Final = frozenset({b"", b"null"})
 
 Payers: TypeAlias = "Callable[[int], tuple[Share, ...]]"
 """Who pays so many nano-dollars, as of now: at least one share, and they add up."""
@@ -75,11 +74,13 @@ class Bill:
         pending = self._pending
         if pending is None:
             return ()
-        if answer.usage_json in _UNSAID:
-            self.heard(len(answer.fields))
+        usage = said_usage(answer)
+        if usage is None:
+            if self._request.ask.endpoint is not Endpoint.EMBEDDINGS:  # vectors aren't tokens
+                self.heard(len(answer.fields))
             self.close()
             return ()
-        prices, usage = self._billing.prices, answer.usage
+        prices = self._billing.prices
         charge = pending._replace(
             at=self._billing.now(),
             usage=usage,

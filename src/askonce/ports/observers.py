@@ -33,6 +33,8 @@ class Record(NamedTuple):
         answer_model: The model that answered, as its upstream names it; "" where that isn't known.
         trace: The request's span; None where requests aren't traced.
         answered_by: The span of the upstream call that brought the answer, another request's where this one joined it.
+        account: Whose costs these are (`Caller.account`), for a job: it has no request any more.
+        upstream_model: The upstream's own name of the model, for a job.
     """
 
     request_id: str
@@ -53,6 +55,8 @@ class Record(NamedTuple):
     answer_model: str = ""
     trace: Trace | None = None
     answered_by: Trace | None = None
+    account: str = ""
+    upstream_model: str = ""
 
 
 class Share(NamedTuple):

@@ -40,7 +40,10 @@ if TYPE_CHECKING:
 __all__ = ["JobLimits", "JobTables"]
 
 _UNSETTLED: Final = "('waiting', 'batched', 'direct', 'sending')"
-_ENDING: Final = "number, tenant, request_id, label, feature, model, created_at, deadline_at, line"
+_ENDING: Final = (
+    "number, tenant, request_id, label, feature, model, (SELECT model FROM lines WHERE lines.number = jobs.line), "
+    "created_at, line"
+)
 _LINE_BYTES: Final = 1_000
 """What a line and its jobs take beside their texts, about."""
 _BUSY_RETRY_S: Final = 30.0
@@ -255,16 +258,17 @@ class JobTables:
                 self._finish(row, state, now, "", (None, None), (result.error, result.code)) for row in rows
             ]
         (answer,) = self.connection.execute("SELECT answer FROM lines WHERE number = ?", (line,)).fetchone()
-        cost = None
+        cost = usage = None
         with suppress(Unreadable):
-            cost = job_rows.unpack(self.seals.unseal(answer, place("lines.answer", line))).cost_nanousd
+            found = job_rows.unpack(self.seals.unseal(answer, place("lines.answer", line)))
+            cost, usage = found.cost_nanousd, found.usage
         ended = []
         for index, row in enumerate(rows):
             outcome = "joined" if index and result.outcome == "fresh" else result.outcome
             spent = 0 if index else result.spent_nanousd
             saved = None if cost is None or spent is None else max(0, cost - spent)
             money = (None if cost is None else spent, saved)
-            ended.append(self._finish(row, state, now, outcome, money, (b"", "")))
+            ended.append(self._finish(row, state, now, outcome, money, (b"", ""))._replace(usage=usage))
         return ended
 
     def _end(
@@ -306,7 +310,7 @@ class JobTables:
         money: tuple[int | None, int | None],
         failure: tuple[bytes, str],
     ) -> Ended:
-        number, tenant, request_id, label, feature, model, created_at, _, _ = row
+        number, tenant, request_id, label, feature, model, upstream_model, created_at, _ = row
         error = self.seals.seal(failure[0], place("jobs.error", number)) if failure[0] else b""
         self.connection.execute(
             "UPDATE jobs SET state = ?, ended_at = ?, outcome = ?, spent_nanousd = ?, saved_nanousd = ?, error = ? "
@@ -318,9 +322,8 @@ class JobTables:
             "UPDATE deliveries SET state = ?, due_at = ? WHERE job = ?", (told.value, now, number)
         )
         self._open[tenant] -= 1
-        return Ended(
-            number, tenant, request_id, label, feature, model, created_at, state, outcome, *money, failure[1]
-        )
+        whose = number, tenant, request_id, label, feature, model, created_at
+        return Ended(*whose, state, outcome, *money, failure[1], upstream_model)
 
 
 def _packed(answer: Answer | None) -> bytes:

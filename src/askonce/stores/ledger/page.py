@@ -19,12 +19,14 @@ _HOUR_S: Final = 3_600
 _HOURS_A_DAY: Final = 24
 _SAVED_BY: Final = {
     "fresh": "saved_inflight_nanousd",
+    "bypass": "saved_inflight_nanousd",
     "exact": "saved_exact_nanousd",
     "joined": "saved_inflight_nanousd",
     "semantic": "saved_semantic_nanousd",
     "semantic-joined": "saved_semantic_nanousd",
 }
-"""What each outcome saves by; a fresh answer by what those pay who joined it, where costs are split."""
+"""What each outcome saves by; whoever asked, by what those pay who joined it, where costs are split."""
+_ASKED: Final = frozenset({"fresh", "bypass"})
 _ONE_REASON: Final = frozenset({"exact", "joined"})
 _BUCKETS: Final = len(BOUNDS_S) + 1
 _MOST_REASONS: Final = 5_000
@@ -63,7 +65,7 @@ class _Place:
         self.line = line
         self.tenant = tenant
         self.saved_by = _SAVED_BY.get(outcome)
-        self.shared = self.saved_by is not None and outcome != "fresh"
+        self.shared = self.saved_by is not None and outcome not in _ASKED
         self.duration, self.first_byte, self.overhead = histograms
         self.questions: dict[bytes, Asked] = {}
 
@@ -139,7 +141,7 @@ class Page:
             self._hour = hour
             self._places.clear()
         name = "refused" if outcome is None else outcome.name
-        tenant, label, model = (None, record.tenant, record.model)
+        tenant, label, model = None, record.account or record.tenant, record.upstream_model or record.model
         if request is not None:
             caller = request.caller
             tenant, label, model = caller.tenant, caller.label, request.ask.route.model
@@ -225,8 +227,8 @@ class Page:
         self._places.clear()
 
     def _find(self, key: tuple[str | None, str, str, str, str], record: Record) -> _Place:
-        _, _, feature, model, name = key
-        tenant = record.tenant if record.request is None else record.request.caller.account
+        _, label, feature, model, name = key
+        tenant = label if record.request is None else record.request.caller.account
         line = self.line(Whose(self._hour, tenant, feature, model, name))
         measures = ("duration", "first_byte", "overhead")
         histograms = tuple(self._histogram((self._hour, feature, name, measure)) for measure in measures)
