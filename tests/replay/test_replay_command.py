@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -61,7 +62,15 @@ def test_text_says_what_it_assumes(log: Path) -> None:
     """The text has layers, the sensitivity table and the assumptions."""
     result = replay(log)
     assert result.exit_code == 0
-    for part in ("calls avoided", "5% budget", "7 d", "without semantic", "What this assumes", "bytes / 4"):
+    for part in (
+        "calls avoided",
+        "5% budget",
+        "7 d",
+        "without",
+        "net saving",
+        "What this assumes",
+        "bytes / 4",
+    ):
         assert part in result.stdout
 
 
@@ -77,8 +86,61 @@ def test_the_page_needs_nothing_but_itself(tmp_path: Path) -> None:
     assert "http://" not in text
     assert "https://" not in text
     assert "src=" not in text.replace("default-src", "")
-    assert text.count("<svg") >= 1
+    assert text.count("<svg") == 1
     assert "What this assumes" in text
+    assert replay(log, "--html", page).exit_code == 0
+    assert page.read_text().count("<svg") == 2
+
+
+def test_a_page_without_its_extra(log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has to be installed is said before anything is played."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    result = replay(log, "--html", tmp_path / "page.html")
+    assert result.exit_code == 1
+    assert result.stderr == "Error: HTML needs an extra: pip install 'askonce[report]'\n"
+
+
+def test_terminals_obey_no_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal too, what stands in the log is neither an escape sequence nor markup, at any width."""
+    hostile = "\x1b[31m\u202e[bold]acme"
+    rows = (row(n, "hi", tenant=hostile, feature=hostile) for n in range(3))
+    arguments = ["replay", "-q", str(log_of(tmp_path, *rows)), "--no-semantic"]
+    monkeypatch.setattr("askonce.cli.printing._on_terminal", lambda: True)
+    for width in (80, 200):
+        result = CliRunner().invoke(cli, arguments, env={"COLUMNS": str(width), "TERM": "dumb"}, color=True)
+        assert result.exit_code == 0
+        assert "\x1b" not in result.stdout
+        assert "\u202e" not in result.stdout
+        assert "acme" in result.stdout
+        assert max(map(len, result.stdout.splitlines())) <= width
+
+
+def test_a_file_whose_name_is_no_text(tmp_path: Path) -> None:
+    """It is played all the same, in every form."""
+    log_of(tmp_path, row(0, "hi")).rename(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.jsonl"))
+    file = next(tmp_path.iterdir())
+    for form in ((), ("--json",), ("--html", tmp_path / "page.html")):
+        result = replay(file, "--no-semantic", *form)
+        assert result.exit_code == 0, result.output
+    assert "?.jsonl" in (tmp_path / "page.html").read_text()
+
+
+def test_audits_are_taken_off(tmp_path: Path) -> None:
+    """The net saving and the table by TTL and budget are without what audits cost; what has no price is no zero."""
+    usage = {"prompt_tokens": 1_000, "completion_tokens": 100}
+    rows = [row(9 * number, text, usage=usage) for number, text in enumerate(TEXTS)]
+    found = json.loads(replay(log_of(tmp_path, *rows), "--json").stdout)
+    total, audits = found["total"], found["audits"]
+    assert audits["calls"] == total["layers"]["semantic"]["requests"] == 1
+    assert total["saved_usd"] == audits["cost_usd"] > 0
+    assert total["net_saved_usd"] == 0
+    budgeted = [cell for cell in found["sensitivity"] if cell["error_budget"]]
+    assert {cell["net_saved_usd"] for cell in budgeted} == {0}
+    assert "less: audits" in replay(tmp_path / "traffic.jsonl").stdout
+    unpriced = [{**one, "body": {**one["body"], "model": "lab"}} for one in rows]
+    shown = replay(log_of(tmp_path, *unpriced), "--no-semantic").stdout
+    assert "4 requests are for models without a known price" in shown
+    assert "$" not in shown.replace("sum of dollars", "")
 
 
 def test_configuration(log: Path, tmp_path: Path) -> None:

@@ -13,20 +13,21 @@ import orjson
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from askonce.cli.printing import print_text, refuse_html_without_extra, write_file
 from askonce.cli.replay_live import base_url, keys_of, send_live
 from askonce.config import ConfigError, load
 from askonce.embedders.minilm import MiniLMEmbedder
 from askonce.embedders.packaged import packaged_projection, packaged_verifier
 from askonce.errors import EmbedderUnavailable
 from askonce.replay.assumptions import Circumstances, assumptions
+from askonce.replay.data import as_json
 from askonce.replay.latency import LatencyModel
 from askonce.replay.live import Plan
-from askonce.replay.page import as_page
 from askonce.replay.reading import FORMATS, Reading
-from askonce.replay.report import as_json, as_text
 from askonce.replay.rows import STDIN, UnreadableLog
 from askonce.replay.rules import Rules, without_configuration
 from askonce.replay.study import prepare, study
+from askonce.replay.text import write_text
 from askonce.replay.understanding import understand
 
 if TYPE_CHECKING:
@@ -125,6 +126,8 @@ def replay(
 
     With --live, the logs are sent to a running gateway at the recorded times: real requests, which may cost money.
     """
+    if html is not None:
+        refuse_html_without_extra()
     reading = Reading(input_format)
     try:
         if live is not None:
@@ -140,11 +143,13 @@ def replay(
         raise click.ClickException(str(error)) from None
     assumed = assumptions(found, reading, around._replace(configuration=str(config or "")))
     if html is not None:
-        _write(html, as_page(found, reading, assumed))
+        from askonce.replay.page import as_html  # noqa: PLC0415 - an extra that the gateway does without
+
+        write_file(html, as_html(found, reading, assumed).encode())
     if as_json_:
         click.echo(orjson.dumps(as_json(found, reading, assumed), option=orjson.OPT_INDENT_2).decode())
     else:
-        click.echo("\n".join(as_text(found, reading, assumed)))
+        print_text(lambda console: write_text(console, found, reading, assumed))
 
 
 class _Size(NamedTuple):
@@ -174,13 +179,6 @@ class _Bars:
         ) as progress:
             task = progress.add_task(name, total=total)
             yield lambda count: progress.advance(task, count)
-
-
-def _write(file: Path, text: str) -> None:
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise click.ClickException(f"{file}: {error.strerror}") from None
 
 
 def _estimate(

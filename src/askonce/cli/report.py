@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import importlib.resources
-import importlib.util
-import io
 import os
 import sqlite3
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
 import orjson
-from rich.console import Console
 
+from askonce.cli.printing import on_paper, print_text, refuse_html_without_extra, write_file
 from askonce.config import ConfigError, SqliteStore, load
 from askonce.evaluation.live_store import read_audits
 from askonce.evaluation.sets import BadFile
@@ -32,6 +29,8 @@ from askonce.stores.ledger import ledger_path, open_books
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from rich.console import Console
+
     from askonce.ports import Span
     from askonce.reporting.figures import Figures
     from askonce.reporting.quality import Quality
@@ -42,8 +41,6 @@ __all__ = ["report"]
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 _FORMATS: Final = ("text", "csv", "html", "json")
 _CONFIG: Final = Path("askonce.yaml")
-_WIDTH: Final = 120
-"""Of text that goes to no terminal."""
 
 
 class _Files(NamedTuple):
@@ -102,8 +99,8 @@ def report(
 
     Reads the ledger's file beside the store's, also while a gateway writes it, and the audits in the store's. Times are UTC.
     """
-    if form == "html" and not all(map(importlib.util.find_spec, ("jinja2", "matplotlib"))):
-        raise click.ClickException("HTML needs an extra: pip install 'askonce[report]'")
+    if form == "html":
+        refuse_html_without_extra()
     terms = _terms(since, until, columns, where)
     try:
         files = _files(config, ledger)
@@ -112,7 +109,12 @@ def report(
         raise click.ClickException(str(error)) from None
     if figures.empty:
         raise click.ClickException(_nothing(figures))
-    _write(_rendered(figures, suggest(figures, files.serving), form, to_file=output is not None), output)
+    to_file = output not in (None, Path("-"))
+    content = _rendered(figures, suggest(figures, files.serving), form, to_file=to_file)
+    if output is not None and to_file:
+        write_file(output, content)
+    elif content:
+        click.echo(content, nl=False)
 
 
 def _terms(since: str | None, until: str | None, columns: str, where: Sequence[str]) -> Terms:
@@ -165,10 +167,8 @@ def _nothing(figures: Figures) -> str:
     return f"nothing{only} was recorded from {asked}; the ledger has entries from {spell(figures.covered)}"
 
 
-def _rendered(
-    figures: Figures, suggestions: Sequence[Suggestion], form: str, *, to_file: bool
-) -> bytes | None:
-    """The report's bytes; None where it was printed."""
+def _rendered(figures: Figures, suggestions: Sequence[Suggestion], form: str, *, to_file: bool) -> bytes:
+    """The report's bytes; none where it was printed."""
     as_of = _prices_as_of()
     if form == "csv":
         return as_csv(figures).encode()
@@ -179,24 +179,14 @@ def _rendered(
         from askonce.reporting.page import as_html  # noqa: PLC0415 - an extra that the gateway does without
 
         return as_html(figures, suggestions, as_of).encode()
-    if sys.stdout.isatty() and not to_file:
-        write_text(Console(), figures, suggestions, as_of)
-        return None
-    file = io.StringIO()
-    write_text(Console(file=file, width=_WIDTH, color_system=None), figures, suggestions, as_of)
-    return "".join(f"{line.rstrip()}\n" for line in file.getvalue().splitlines()).encode()
 
+    def write(console: Console) -> None:
+        write_text(console, figures, suggestions, as_of)
 
-def _write(content: bytes | None, output: Path | None) -> None:
-    if content is None:
-        return
-    if output is None or output == Path("-"):
-        click.echo(content, nl=False)
-        return
-    try:
-        output.write_bytes(content)
-    except OSError as error:
-        raise click.ClickException(f"{output}: {error.strerror}") from None
+    if to_file:
+        return on_paper(write).encode()
+    print_text(write)
+    return b""
 
 
 def _prices_as_of() -> str:

@@ -36,18 +36,13 @@ def assumptions(study: Study, reading: Reading, around: Circumstances) -> list[s
 
 
 def _of_log(study: Study, reading: Reading) -> Iterator[str]:
-    known, latency, total = study.traffic.known, study.traffic.latency, study.total
+    known, latency = study.traffic.known, study.traffic.latency
     if reading.bad:
         yield f"{reading.bad:,} lines of the log are no requests that the gateway would take, and count nowhere."
     if known["usage"] < 1:
         yield (
             f"{1 - known['usage']:.1%} of requests have no token counts: prompts are taken as bytes / 4, answers as bytes / 4 "
             "where the log has them, else as long as the others' mean (200 tokens where there is none)."
-        )
-    if total.unpriced:
-        yield (
-            f"{total.unpriced:,} requests are for models without a known price: they count as calls, but in no sum of dollars. "
-            "Name their prices in the configuration."
         )
     yield "Dollars are the price table's (the configuration's first), at list price without provider discounts."
     if known["duration"] < 1:
@@ -72,7 +67,11 @@ def _of_gateway(study: Study, around: Circumstances) -> Iterator[str]:
         "The store is empty at the beginning and big enough for all. Every successful answer may be kept: logs don't have the "
         "Cache-Control of requests and answers, nor whether an answer was cut short."
     )
-    yield "No caller leaves early, and no upstream call fails but those that the log says have failed."
+    yield "No caller leaves early, and no upstream call fails but those that the log says have failed; these cost nothing."
+    yield (
+        "No limit refuses anybody, and no request waits for a provider's batch. A joined caller's whole call counts as that caller's "
+        "saving, as with `cost_policy: leader`."
+    )
     yield "Callers ask when they asked then: who is answered sooner may in fact ask more."
     yield (
         f"A stored answer takes {EXACT_HIT_S * 1e3:.0f} ms, an equivalent one {SEMANTIC_HIT_S * 1e3:.0f} ms; queues before "
@@ -89,6 +88,10 @@ def _of_meaning(study: Study, around: Circumstances) -> Iterator[str]:
         return
     if around.shadowed:
         yield f"Features in shadow mode are played as if they were on: {', '.join(around.shadowed)}."
+    yield (
+        "Audits are as many as `audit_share` has made, each at the semantic hits' mean price: where their daily limit or a missing "
+        "`api_key` keeps them from being made, nothing is taken off, but nothing is known of wrong hits either."
+    )
     yield (
         "Thresholds are those of the shipped calibration for each error budget. A gateway learns from its audits, and its "
         "thresholds move."

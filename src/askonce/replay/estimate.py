@@ -96,7 +96,7 @@ class Audits(NamedTuple):
     """Calls that the gateway makes to check semantic hits, as expected."""
 
     calls: float
-    cost_nanousd: float
+    cost_nanousd: int
 
 
 class Period(NamedTuple):
@@ -185,7 +185,7 @@ def audits(traffic: Traffic, played: Played, rules: Sequence[FeatureRules], tota
         if rule.audit_share > 0:
             calls += float(np.maximum(rule.audit_share, np.minimum(1.0, _WARM_UP_HITS / hits)).sum())
     layer = total.layers["semantic"]
-    return Audits(calls, calls * layer.saved_nanousd / max(1, layer.requests))
+    return Audits(calls, round(calls * layer.saved_nanousd / max(1, layer.requests)))
 
 
 def periods(traffic: Traffic, played: Played) -> list[Period]:

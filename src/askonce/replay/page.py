@@ -1,131 +1,111 @@
-"""A study as a page that needs nothing but itself: no script, no font, no address."""
+"""A study as one HTML page; needs the extra `report`."""
 
 from __future__ import annotations
 
-from html import escape
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from askonce.replay.charts import OUTCOME_CLASSES, budgets_chart, periods_chart
-from askonce.replay.report import (
-    LAYER_NAMES,
-    group_rows,
-    layer_rows,
-    moment,
-    sensitivity_rows,
-    span_name,
-    usd,
-)
+from askonce.replay import tables
+from askonce.replay.findings import findings
+from askonce.replay.tables import OUTCOMES, amount, moment, span_name
+from askonce.reporting.plots import stacked
+from askonce.reporting.sheet import Card, Picture, Sheet, as_page
+from askonce.reporting.wording import SAVING_NAMES, count, seconds, share
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from askonce.replay.estimate import Period
     from askonce.replay.reading import Reading
-    from askonce.replay.study import Study
+    from askonce.replay.study import Cell, Study
+    from askonce.reporting.tables import Table
 
-__all__ = ["as_page"]
+__all__ = ["as_html"]
 
-_STYLE: Final = """
-:root{color-scheme:light dark;--ink:#1c2024;--quiet:#5f6b76;--page:#fff;--line:#d9dee3;--card:#f6f8fa;
---exact:#2a6fbb;--inflight:#2f9e6b;--semantic:#b5651d;--left:#c3cad1}
-@media(prefers-color-scheme:dark){:root{--ink:#e6e9ec;--quiet:#9aa6b2;--page:#14171a;--line:#343b42;--card:#1d2226;
---exact:#6aa9ee;--inflight:#5cc896;--semantic:#e0a062;--left:#4b555f}}
-*{box-sizing:border-box}body{margin:0 auto;max-width:70rem;padding:2rem 1.25rem;background:var(--page);color:var(--ink);
-font:16px/1.5 system-ui,sans-serif}h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:2.2rem 0 .6rem}
-p{margin:.3rem 0}.quiet{color:var(--quiet)}.cards{display:flex;flex-wrap:wrap;gap:.8rem;margin-top:1.2rem}
-.card{flex:1 1 11rem;background:var(--card);border:1px solid var(--line);border-radius:.5rem;padding:.8rem 1rem}
-.card b{display:block;font-size:1.5rem}.wide{overflow-x:auto}table{border-collapse:collapse;font-size:.9rem;min-width:60%}
-th,td{text-align:right;padding:.3rem .7rem;border-bottom:1px solid var(--line);white-space:nowrap}
-th:first-child,td:first-child{text-align:left;max-width:22rem;overflow:hidden;text-overflow:ellipsis}th{color:var(--quiet);font-weight:600}
-svg{width:100%;height:auto;display:block}svg text{fill:var(--quiet);font:12px system-ui,sans-serif}
-.exact{fill:var(--exact)}.inflight{fill:var(--inflight)}.semantic{fill:var(--semantic)}.left{fill:var(--left)}
-.axis{stroke:var(--line)}.key span{margin-right:1.2rem}.key svg{display:inline;width:.8em;height:.8em;margin-right:.35em}
-li{margin:.25rem 0}
-"""
-_PAGE: Final = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>What askonce would save</title><style>{style}</style></head><body>
-{body}
-</body></html>
-"""
+_MOST_BAD_LINES: Final = 20
+_CALLS_LEFT: Final = "calls left"
 
 
-def as_page(study: Study, reading: Reading, assumed: Sequence[str]) -> str:
-    """The page, light or dark as the reader's system is."""
-    parts = [
-        *_head(study, reading),
-        "<h2>By layer</h2>",
-        _table(layer_rows(study.total)),
-        "<h2>Over time</h2>",
-        _key(),
-        periods_chart(study.periods),
-        "<h2>How long answers are kept, and how much may be wrong</h2>",
-        "<p class=quiet>Calls avoided, and what they would have cost. The columns <i>without</i> leave a layer out.</p>",
-        budgets_chart(study.cells),
-        _table(sensitivity_rows(study.cells)),
-    ]
-    for title, groups in (("Feature", study.features), ("Tenant", study.tenants), ("Model", study.models)):
-        parts += [f"<h2>By {title.lower()}</h2>", _table(group_rows(title, groups))]
-    listed = "".join(f"<li>{escape(one)}</li>" for one in assumed)
-    parts += [f"<h2>What this assumes</h2><ul>{listed}</ul>", *_bad_lines(reading)]
-    return _PAGE.format(style=_STYLE, body="\n".join(parts))
-
-
-def _head(study: Study, reading: Reading) -> Iterator[str]:
-    traffic, total, before, after = study.traffic, study.total, study.before, study.after
+def as_html(study: Study, reading: Reading, assumed: Sequence[str]) -> str:
+    """The page."""
+    traffic = study.traffic
     begin, end = float(traffic.at[0]), float(traffic.at[-1])
-    logs = ", ".join(f"{escape(path)} ({escape(name)})" for path, name in reading.formats.items())
-    yield "<h1>What askonce would save</h1>"
-    yield (
-        f"<p class=quiet>{len(traffic):,} requests over {span_name(end - begin)}, from {moment(begin)}; "
-        f"{traffic.keys:,} different ones. {logs}</p>"
+    first = (
+        f"{count(len(traffic))} requests over {span_name(end - begin)} from {moment(begin)} UTC; "
+        f"{count(traffic.keys)} different ones"
     )
-    cards = (
-        ("calls avoided", f"{total.hit_share:.1%}", f"{total.calls_avoided:,} of {total.requests:,}"),
-        ("saved", usd(total.saved_nanousd), f"of {usd(total.cost_nanousd)}"),
-        ("callers wait, median", f"{after.median_s:.3f} s", f"{before.median_s:.3f} s without"),
-        ("95 % wait at most", f"{after.p95_s:.2f} s", f"{before.p95_s:.2f} s without"),
+    budgets = [cell for cell in study.cells if cell.scenario.error_budget is not None]
+    return as_page(
+        Sheet(
+            title="What askonce would save",
+            heading="What askonce would save",
+            lines=[first, *(f"{path}: {name}" for path, name in reading.formats.items())],
+            cards=list(_cards(study)),
+            cautions=list(findings(study)),
+            suggestions=(),
+            pictures=list(_pictures(study, budgets)),
+            tables=list(_tables(study, reading, opened=bool(budgets))),
+            notes_heading="What this assumes",
+            notes=assumed,
+        )
     )
-    shown = "".join(
-        f"<div class=card>{name}<b>{value}</b><span class=quiet>{more}</span></div>"
-        for name, value, more in cards
+
+
+def _cards(study: Study) -> Iterator[Card]:
+    total, before, after = study.total, study.before, study.after
+    yield Card("Net saving", amount(total, study.net_nanousd), f"of {amount(total, total.cost_nanousd)}")
+    yield Card(
+        "Calls avoided", share(total.hit_share), f"{count(total.calls_avoided)} of {count(total.requests)}"
     )
-    yield f"<div class=cards>{shown}</div>"
-    if study.audits.calls:
-        yield (
-            f"<p class=quiet>Audits of semantic hits take about {study.audits.calls:,.0f} calls, "
-            f"{usd(study.audits.cost_nanousd)}, off that.</p>"
-        )
-    if study.wrong.known:
-        yield (
-            f"<p class=quiet>Of {study.wrong.known:,} semantic hits whose own answer the log has, {study.wrong.different:,} got "
-            "another one by form.</p>"
-        )
-    if study.beyond is not None:
-        yield (
-            f"<p class=quiet>Beyond the sample are {study.beyond.requests:,} requests with {study.beyond.hits:,.0f} ± "
-            f"{study.beyond.error:,.0f} further semantic hits to be expected.</p>"
-        )
+    yield Card("Callers wait, median", seconds(after.median_s), f"{seconds(before.median_s)} without")
+    yield Card("95 % wait at most", seconds(after.p95_s), f"{seconds(before.p95_s)} without")
 
 
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in rows[0])
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows[1:])
-    return f"<div class=wide><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-
-
-def _key() -> str:
-    names = {**LAYER_NAMES, "left": "calls left"}
-    squares = (
-        f'<span><svg viewBox="0 0 1 1" aria-hidden="true"><rect width="1" height="1" class="{one}"/></svg>{names[one]}</span>'
-        for one in OUTCOME_CLASSES
+def _pictures(study: Study, budgets: Sequence[Cell]) -> Iterator[Picture]:
+    yield Picture(
+        "What answers requests",
+        "Requests over time (UTC), by the layer that answers them; what is left are calls.",
+        _over_time(study.periods),
+        tables.periods(study.periods),
     )
-    return f"<p class=key>{''.join(squares)}</p>"
-
-
-def _bad_lines(reading: Reading) -> Iterator[str]:
-    if reading.shown:
-        listed = "".join(
-            f"<li>{escape(f'{one.path}, line {one.line}: {one.reason}')}</li>" for one in reading.shown
+    if budgets:
+        yield Picture(
+            "How long answers are kept, and how much may be wrong",
+            "The share of calls avoided, for each error budget and each time that answers are kept.",
+            _by_budget(budgets),
+            tables.scenarios(study.cells),
+            opened=True,
         )
-        yield f"<h2>Lines that are no requests ({reading.bad:,})</h2><ul>{listed}</ul>"
+
+
+def _tables(study: Study, reading: Reading, *, opened: bool) -> Iterator[Table]:
+    yield tables.layers(study)
+    if not opened:
+        yield tables.scenarios(study.cells)
+    yield from tables.by_whom(study)
+    if reading.bad:
+        yield tables.bad_lines(reading, _MOST_BAD_LINES)
+
+
+def _over_time(periods: Sequence[Period]) -> str:
+    series = {
+        SAVING_NAMES.get(layer, _CALLS_LEFT): (
+            layer,
+            [sum(one.outcomes[name] for name in names) for one in periods],
+        )
+        for layer, names in OUTCOMES.items()
+    }
+    labels = [f"{datetime.fromtimestamp(one.at, UTC):%m-%d %H:%M}" for one in periods]
+    return stacked(labels, series, lambda value: count(round(value)), whole=True)
+
+
+def _by_budget(cells: Sequence[Cell]) -> str:
+    series = {
+        SAVING_NAMES[layer]: (
+            layer,
+            [cell.sums.layers[layer].requests / cell.sums.requests for cell in cells],
+        )
+        for layer in cells[0].sums.layers
+    }
+    labels = [f"{cell.scenario.error_budget:.0%}\n{span_name(cell.scenario.ttl_s or 0.0)}" for cell in cells]
+    return stacked(labels, series, lambda value: f"{value:.0%}", most_labels=len(labels))

@@ -91,8 +91,10 @@ class Reading:
                 raise UnreadableLog(path, self._why_nothing(self.bad - bad_before))
 
     def _of_file(self, path: Path, advance: Callable[[int], None]) -> Iterator[Arrival]:
+        name = str(path).encode("utf-8", "replace").decode()  # a file's name may be any bytes
+
         def bad(line: int, reason: str) -> None:
-            self._note(str(path), line, reason)
+            self._note(name, line, reason)
 
         chosen = self._named
         for line, row in rows_of(path, bad, advance):
@@ -100,8 +102,8 @@ class Reading:
             if chosen is None:
                 bad(line, "is of no known format")
                 continue
-            self.formats[str(path)] = chosen
-            self._place = str(path), line
+            self.formats[name] = chosen
+            self._place = name, line
             try:
                 parts = FORMATS[chosen].parts(row)
             except BadRow as refused:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from askonce.ports import Embedder
     from askonce.replay.estimate import Audits, Beyond, Latency, Period, Sums, Wrong
     from askonce.replay.rules import Rules
+    from askonce.replay.scenario import FeatureRules
     from askonce.replay.simulation import Played
     from askonce.replay.traffic import Traffic
     from askonce.replay.watching import Watcher
@@ -41,6 +42,12 @@ class Cell(NamedTuple):
 
     scenario: Scenario
     sums: Sums
+    audits: Audits
+
+    @property
+    def net_nanousd(self) -> int:
+        """What is saved, less what audits cost."""
+        return self.sums.saved_nanousd - self.audits.cost_nanousd
 
 
 class Study(NamedTuple):
@@ -75,6 +82,11 @@ class Study(NamedTuple):
     beyond: Beyond | None
     sample: Sample
     cells: Sequence[Cell]
+
+    @property
+    def net_nanousd(self) -> int:
+        """What is saved, less what audits cost."""
+        return self.total.saved_nanousd - self.audits.cost_nanousd
 
 
 async def prepare(
@@ -113,32 +125,32 @@ def study(
         watcher: Shown how far it is.
     """
     meaning, sample = prepared or (None, Sample(len(traffic.questions), 0, 0))
-    applied_rules = applied(_CONFIGURED, rules, verifier.calibration)
     with watcher.step("Playing as configured", len(traffic)) as advance:
-        played = play(traffic, applied_rules, meaning, advance)
+        treated = applied(_CONFIGURED, rules, verifier.calibration)
+        played = play(traffic, treated, meaning, advance)
+        configured = _cell(_CONFIGURED, traffic, played, treated)
     scenarios = list(_scenarios(semantic=meaning is not None))
     cells = []
     with watcher.step("Playing scenarios", len(scenarios)) as advance:
         for scenario in scenarios:
-            outcome = play(traffic, applied(scenario, rules, verifier.calibration), meaning)
-            cells.append(Cell(scenario, estimate.sums(traffic, outcome)))
+            treated = applied(scenario, rules, verifier.calibration)
+            cells.append(_cell(scenario, traffic, play(traffic, treated, meaning), treated))
             advance(1)
-    return _study(
-        traffic,
-        played,
-        sample,
-        cells,
-        audits=estimate.audits(traffic, played, applied_rules, estimate.sums(traffic, played)),
-    )
+    return _study(traffic, played, sample, configured, cells)
+
+
+def _cell(scenario: Scenario, traffic: Traffic, played: Played, rules: Sequence[FeatureRules]) -> Cell:
+    total = estimate.sums(traffic, played)
+    return Cell(scenario, total, estimate.audits(traffic, played, rules, total))
 
 
 def _study(
-    traffic: Traffic, played: Played, sample: Sample, cells: Sequence[Cell], *, audits: Audits
+    traffic: Traffic, played: Played, sample: Sample, configured: Cell, cells: Sequence[Cell]
 ) -> Study:
     feature = np.array([kind.feature for kind in traffic.kinds], np.int32)[traffic.kind]
     return Study(
         traffic=traffic,
-        total=estimate.sums(traffic, played),
+        total=configured.sums,
         features=estimate.by_group(traffic, played, feature, traffic.features, _GROUPS),
         tenants=estimate.by_group(traffic, played, traffic.tenant, traffic.tenants, _GROUPS),
         models=estimate.by_group(traffic, played, traffic.model, traffic.models, _GROUPS),
@@ -146,7 +158,7 @@ def _study(
         after=estimate.latency(traffic, played),
         periods=estimate.periods(traffic, played),
         wrong=estimate.wrong(traffic, played),
-        audits=audits,
+        audits=configured.audits,
         beyond=estimate.beyond(traffic, played),
         sample=sample,
         cells=cells,

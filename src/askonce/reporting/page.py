@@ -1,15 +1,12 @@
-"""A report as one HTML page that needs nothing else: no script, no picture, no address; needs the extra `report`."""
+"""A report as one HTML page; needs the extra `report`."""
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Final, NamedTuple
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
+from typing import TYPE_CHECKING, Final
 
 from askonce.reporting import plots, tables, wording
 from askonce.reporting.notes import cautions, notes
+from askonce.reporting.sheet import Card, Picture, Sheet, as_page
 from askonce.reporting.wording import count, dollars, share
 
 if TYPE_CHECKING:
@@ -25,68 +22,42 @@ _MOST_ROWS: Final = 200
 _MOST_FEATURES: Final = 12
 
 
-class _Card(NamedTuple):
-    """One of the figures that stand on top."""
-
-    name: str
-    value: str
-    more: str
-
-
-class _Plot(NamedTuple):
-    """A picture with its words, and the table that says the same."""
-
-    title: str
-    says: str
-    svg: Markup
-    table: Table
-
-
 def as_html(figures: Figures, suggestions: Sequence[Suggestion], prices_as_of: str) -> str:
-    """The page. Strangers' texts are escaped wherever they stand."""
-    environment = Environment(
-        loader=PackageLoader("askonce.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_plain,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    rows = tables.rows(figures, _MOST_ROWS) if figures.terms.by else None
-    environment.filters["coded"] = _coded
-    return environment.get_template("report.html").render(
-        span=wording.spell(figures.terms.span),
-        where=figures.terms.where,
-        cautions=list(cautions(figures)),
-        cards=list(_cards(figures.whole, figures.before)),
-        suggestions=suggestions,
-        plots=list(_plots(figures)),
-        rows=rows,
-        totals=tables.totals(figures),
-        questions=tables.questions(figures, len(figures.questions)) if figures.questions else None,
-        notes=list(notes(figures, prices_as_of)),
+    """The page."""
+    span = wording.spell(figures.terms.span)
+    return as_page(
+        Sheet(
+            title=f"askonce report, {span}",
+            heading="What was spent, what was saved",
+            lines=[span, *(f"only {name} {value}" for name, value in figures.terms.where.items())],
+            cards=list(_cards(figures.whole, figures.before)),
+            cautions=list(cautions(figures)),
+            suggestions=suggestions,
+            pictures=list(_pictures(figures)),
+            tables=list(_tables(figures)),
+            notes_heading="How to read this",
+            notes=list(notes(figures, prices_as_of)),
+        )
     )
 
 
-def _plain(value: object) -> object:
-    """What stands for a value: strangers' texts without what nobody can see."""
-    return wording.plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+def _tables(figures: Figures) -> Iterator[Table]:
+    if figures.terms.by:
+        yield tables.rows(figures, _MOST_ROWS)
+    if figures.questions:
+        yield tables.questions(figures, len(figures.questions))
+    yield tables.totals(figures)
 
 
-def _coded(text: str) -> Markup:
-    """What stands between backticks as code; everything is escaped first."""
-    return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(wording.plain(text)))))  # noqa: S704 - escaped
-
-
-def _cards(now: Tally, before: Tally | None) -> Iterator[_Card]:
+def _cards(now: Tally, before: Tally | None) -> Iterator[Card]:
     def grown(of: Callable[[Tally], int]) -> str:
         change = "" if before is None else wording.change(of(now), of(before))
         return f"{change} on the span before" if change else ""
 
-    yield _Card("Net saving", dollars(now.net_nanousd), grown(lambda tally: tally.net_nanousd))
+    yield Card("Net saving", dollars(now.net_nanousd), grown(lambda tally: tally.net_nanousd))
     without = now.sums.spent_nanousd + now.net_nanousd
     less = share(now.net_nanousd / without) if without > 0 else ""
-    yield _Card(
+    yield Card(
         "Spent",
         dollars(now.sums.spent_nanousd),
         f"instead of {dollars(without)}: {less} less" if less else "",
@@ -94,47 +65,47 @@ def _cards(now: Tally, before: Tally | None) -> Iterator[_Card]:
     rate, points = now.hit_rate(), ""
     if before is not None:
         points = wording.points(rate, before.hit_rate())
-    yield _Card("Answered without a call", share(rate), f"{points} on the span before" if points else "")
-    yield _Card("Requests", count(now.sums.requests), grown(lambda tally: tally.sums.requests))
+    yield Card("Answered without a call", share(rate), f"{points} on the span before" if points else "")
+    yield Card("Requests", count(now.sums.requests), grown(lambda tally: tally.sums.requests))
 
 
-def _plots(figures: Figures) -> Iterator[_Plot]:
+def _pictures(figures: Figures) -> Iterator[Picture]:
     width = {1: "hour", 24: "day", 168: "week"}[figures.bucket_hours]
     cut = "" if figures.bucket_hours == 1 else " The first and the last may be cut short."
     by_time = tables.layers_by_time(figures)
     whole = figures.whole
-    yield _Plot(
+    yield Picture(
         "How requests were answered",
         f"Requests by {width}, from the exact cache up to refused ones. {share(whole.hit_rate())} of those answered "
         f"took no upstream call.{cut}",
-        Markup(plots.outcomes(figures)),  # noqa: S704 - our own drawing, whose words its library escapes
+        plots.outcomes(figures),
         by_time,
     )
-    yield _Plot(
+    yield Picture(
         "What was spent and saved",
         f"Dollars by {width}: the whole bar, but for audits, is what the same answers would have cost. {dollars(whole.sums.spent_nanousd)} "
         f"was spent, {dollars(whole.sums.saved_nanousd)} saved.{cut}",
-        Markup(plots.money(figures)),  # noqa: S704
+        plots.money(figures),
         tables.money_by_time(figures),
     )
     if len(figures.features) > 1 and whole.sums.saved_nanousd:
-        yield _Plot(
+        yield Picture(
             "Saved by feature",
             "Dollars that each feature's requests didn't cost, by the layer that saved them, audits not taken off.",
-            Markup(plots.feature_savings(figures)),  # noqa: S704
+            plots.feature_savings(figures),
             tables.savings_by_feature(figures, _MOST_FEATURES),
         )
     if figures.speeds:
-        yield _Plot(
+        yield Picture(
             "Latency",
             "From a request to the last byte of its answer, by how it was answered, on a logarithmic scale.",
-            Markup(plots.speed(figures)),  # noqa: S704
+            plots.speed(figures),
             tables.speeds(figures),
         )
     if figures.qualities:
-        yield _Plot(
+        yield Picture(
             "Wrong ones among semantic hits",
             "What audits found, with bounds that each hold with 95 % confidence, beside the share that was promised.",
-            Markup(plots.quality(figures)),  # noqa: S704
+            plots.quality(figures),
             tables.qualities(figures),
         )

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from askonce.reporting.figures import Figures
 
-__all__ = ["feature_savings", "money", "outcomes", "quality", "speed"]
+__all__ = ["feature_savings", "money", "outcomes", "quality", "speed", "stacked"]
 
 _VARIABLES: Final = (
     "ink", "muted", "grid", "card", "exact", "inflight", "semantic", "prompt-cache", "batch", "fresh", "bypass",
@@ -57,8 +57,8 @@ _STYLE: Final[dict[Any, Any]] = {
 }
 _METADATA: Final = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 _NANO: Final = 1e9
-_MOST_TICKS: Final = 8
 _MOST_ROWS: Final = 12
+_LONGEST_NAME: Final = 24
 _HOUR: Final = 1
 _DAY: Final = 24
 
@@ -75,7 +75,7 @@ def outcomes(figures: Figures) -> str:
             for name in ("fresh", "bypass", "refused")
         },
     }
-    return _over_time(figures, series, lambda value: wording.count(round(value)), whole=True)
+    return stacked(_labels(figures), series, lambda value: wording.count(round(value)), whole=True)
 
 
 def money(figures: Figures) -> str:
@@ -88,8 +88,8 @@ def money(figures: Figures) -> str:
         )
         for layer in SAVINGS
     }
-    return _over_time(
-        figures,
+    return stacked(
+        _labels(figures),
         {"spent": ("spent", spent), **saved},
         _axis_dollars(
             max(map(sum, zip(spent, *(values for _, values in saved.values()), strict=True)), default=0)
@@ -100,7 +100,7 @@ def money(figures: Figures) -> str:
 def feature_savings(figures: Figures) -> str:
     """What each feature saved, stacked by layer, most on top."""
     ordered = sorted(figures.features.items(), key=lambda each: -each[1].net_nanousd)[:_MOST_ROWS]
-    names = [_short(name) for name, _ in ordered]
+    names = [wording.short(name, _LONGEST_NAME) for name, _ in ordered]
     with mpl.rc_context(_STYLE):
         figure, axes = _rows_figure(names)
         left = np.zeros(len(names))
@@ -143,7 +143,7 @@ def speed(figures: Figures) -> str:
 def quality(figures: Figures) -> str:
     """Each feature's share of wrong semantic hits with its bounds, beside the promised one."""
     judged = [
-        (_short(one.feature) + name, of.rate, one.budget)
+        (wording.short(one.feature, _LONGEST_NAME) + name, of.rate, one.budget)
         for one in figures.qualities or ()
         for name, of in (("", one.hits), (" (shadow)", one.shadow))
         if of.audits
@@ -175,15 +175,24 @@ def quality(figures: Figures) -> str:
         return _svg(figure, "quality")
 
 
-def _over_time(
-    figures: Figures,
-    series: Mapping[str, tuple[str, Sequence[int]]],
+def stacked(
+    labels: Sequence[str],
+    series: Mapping[str, tuple[str, Sequence[float]]],
     form: Callable[[float], str],
     *,
     whole: bool = False,
+    most_labels: int = 8,
 ) -> str:
-    """Bars for `figures.buckets`, stacked; series without anything are left out."""
-    places = np.arange(len(figures.buckets))
+    """A bar for each label, made of one part of each series.
+
+    Args:
+        labels: What stands below the bars; of many, some.
+        series: By its name: the variable of its colour, and its values. One without any is left out.
+        form: Writes a value on the axis.
+        whole: Whether values are whole numbers.
+        most_labels: How many labels have room.
+    """
+    places = np.arange(len(labels))
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=_INCHES, layout="constrained")
         axes = figure.subplots()
@@ -199,8 +208,8 @@ def _over_time(
         axes.set_xlim(-0.6, len(places) - 0.4)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: form(value)))
         axes.yaxis.set_major_locator(MaxNLocator(5, integer=whole))
-        step = -(-len(places) // _MOST_TICKS)
-        axes.set_xticks(places[::step], [_label(figures, place) for place in places[::step]])
+        step = -(-len(places) // most_labels)
+        axes.set_xticks(places[::step], labels[::step])
         axes.tick_params(length=0)
         axes.grid(axis="y")
         _legend(figure, axes)
@@ -213,11 +222,11 @@ def _axis_dollars(most_nanousd: float) -> Callable[[float], str]:
     return lambda nanousd: f"${nanousd / _NANO:,.{digits if most_nanousd < _NANO else 2}f}"
 
 
-def _label(figures: Figures, place: int) -> str:
-    text = wording.moment(figures.buckets[place].hour)
+def _labels(figures: Figures) -> list[str]:
+    texts = [wording.moment(bucket.hour) for bucket in figures.buckets]
     if figures.bucket_hours == _HOUR:
-        return text[5:]
-    return text[:10] if figures.bucket_hours > _DAY else text[5:10]
+        return [text[5:] for text in texts]
+    return [text[:10] if figures.bucket_hours > _DAY else text[5:10] for text in texts]
 
 
 def _rows_figure(names: Sequence[str]) -> tuple[Figure, Axes]:
@@ -239,12 +248,6 @@ def _legend(figure: Figure, axes: Axes) -> None:
             handles, names, loc="outside upper left", ncols=len(names), handlelength=1.1, handleheight=1.0,
             columnspacing=1.4, labelcolor=_STAND_INS["ink"],
         )  # fmt: skip
-
-
-def _short(name: str) -> str:
-    """A name that leaves room for the plot."""
-    line = wording.plain(name)
-    return line if len(line) <= 24 else f"{line[:23]}…"  # noqa: PLR2004
 
 
 def _colour_of(outcome: str) -> str:

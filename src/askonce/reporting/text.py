@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from askonce.reporting.suggestions import Suggestion
     from askonce.reporting.tables import Table
 
-__all__ = ["write_text"]
+__all__ = ["drawn", "inert", "write_text"]
 
 _MOST_ROWS: Final = 30
 _MOST_QUESTIONS: Final = 10
@@ -32,12 +32,12 @@ def write_text(
     """Prints everything; strangers' texts are never taken for markup."""
     console.print(Text(f"askonce report, {wording.spell(figures.terms.span)}", style="bold"))
     for name, value in figures.terms.where.items():
-        console.print(_text(f"only {name} {value}"))
+        console.print(inert(f"only {name} {value}"))
     for caution in cautions(figures):
-        console.print(_text(f"! {caution}"))
+        console.print(inert(f"! {caution}"))
     for table in _tables(figures):
         console.print()
-        console.print(_drawn(table))
+        console.print(drawn(table))
     if suggestions:
         console.print()
         console.print(Text("Suggestions", style="bold"))
@@ -61,27 +61,28 @@ def _tables(figures: Figures) -> Iterator[Table]:
 
 
 def _suggestion(one: Suggestion) -> Text:
-    text = _text(f"- {one.subject}: {one.finding} {one.advice}")
+    text = inert(f"- {one.subject}: {one.finding} {one.advice}")
     if one.assumes:
         text.append(f" Assumes {one.assumes}.", style="dim")
     return text
 
 
-def _text(words: str) -> Text:
+def inert(words: str) -> Text:
     """Words that are neither markup nor what a terminal obeys."""
     return Text(wording.plain(words))
 
 
-def _drawn(table: Table) -> RichTable:
-    drawn = RichTable(
+def drawn(table: Table) -> RichTable:
+    """A table as wide as the terminal allows."""
+    grid = RichTable(
         title=Text(table.title, style="bold"), title_justify="left", header_style="dim", box=box.SIMPLE_HEAD
     )
     for name in table.texts:
-        drawn.add_column(Text(name), overflow="fold")
+        grid.add_column(Text(name), overflow="fold")
     for name in table.numbers:
-        drawn.add_column(Text(name), justify="right", overflow="fold")
+        grid.add_column(Text(name), justify="right", overflow="fold")
     for number, row in enumerate(table.rows):
         if number in table.rules:
-            drawn.add_section()
-        drawn.add_row(*map(_text, row))
-    return drawn
+            grid.add_section()
+        grid.add_row(*map(inert, row))
+    return grid

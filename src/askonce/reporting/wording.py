@@ -26,6 +26,7 @@ __all__ = [
     "rate",
     "seconds",
     "share",
+    "short",
     "spell",
     "usd",
 ]
@@ -133,9 +134,14 @@ def plain(text: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
+def short(text: str, longest: int) -> str:
+    """A stranger's text on one line of at most so many characters."""
+    line = plain(text)
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"
+
+
 def question(text: str | None, key: bytes) -> str:
     """A question, shortened; where its text isn't kept, the start of its key."""
     if text is None:
         return f"#{key.hex()[:12]}"
-    line = " ".join(plain(text).split())
-    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
+    return short(" ".join(plain(text).split()), _LONGEST)
