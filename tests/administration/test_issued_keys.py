@@ -34,11 +34,14 @@ class Ring:
         self._check()
         self.keys[key.digest] = key
         if instead_of is not None:
-            self.keys[instead_of] = self.keys[instead_of]._replace(revoked_at=until)
+            ended = until <= key.created_at
+            self.keys[instead_of] = self.keys[instead_of]._replace(revoked_at=until, ended=ended)
 
     async def revoke(self, digest: bytes, at: float) -> None:
         self._check()
-        self.keys[digest] = self.keys[digest]._replace(revoked_at=at)
+        before = self.keys[digest].revoked_at
+        at = at if before is None else min(at, before)
+        self.keys[digest] = self.keys[digest]._replace(revoked_at=at, ended=True)
 
     def _check(self) -> None:
         if self.away:
@@ -106,7 +109,7 @@ async def test_keys_that_can_not_be_read_are_not_valid_until_they_are() -> None:
 
 @virtual_time
 async def test_an_overlap_ends_by_the_wall_clock() -> None:
-    """A clock that is set back prolongs it by as much; a revocation stands whatever the clock says later on."""
+    """A clock that is set back prolongs it by as much, as long as it isn't over."""
     house = House()
     await house.keys.start()
     old = await house.keys.issue("acme", "")
@@ -119,6 +122,30 @@ async def test_an_overlap_ends_by_the_wall_clock() -> None:
     await asyncio.sleep(2)
     assert not house.lets_in(old.key)
     assert house.lets_in(new.key)
+    await house.keys.close()
+
+
+@pytest.mark.parametrize("restart", [False, True])
+@virtual_time
+async def test_what_has_ended_stays_so_whatever_the_clock_says(*, restart: bool) -> None:
+    """A revoked key, a replaced one, one whose overlap is over: a clock that is set back brings none of them to life."""
+    house = House()
+    await house.keys.start()
+    revoked, replaced, overlapped, valid = [await house.keys.issue("acme", "") for _ in range(4)]
+    await house.keys.revoke(revoked.kept.digest.hex())
+    await house.keys.rotate(replaced.kept.digest.hex(), 0)
+    await house.keys.rotate(overlapped.kept.digest.hex(), 60)
+    house.clock.time += 61
+    until = house.clock.now()
+    await asyncio.sleep(2)
+    house.clock.time -= 86_400
+    if restart:
+        await house.keys.close()
+        house = House(house.ring)
+        house.clock.time = until - 86_400
+        await house.keys.start()
+    await asyncio.sleep(2)
+    assert [house.lets_in(one.key) for one in (revoked, replaced, overlapped, valid)] == [False] * 3 + [True]
     await house.keys.close()
 
 

@@ -101,7 +101,7 @@ class Keys:
                 await self._ring.revoke(key.digest, now)
             except OSError as error:
                 raise _not_kept(error) from None
-            self._keys[key.digest] = _ended(key, now)
+            self._end(key, now, ended=True)
             self._apply()
             return self._keys[key.digest]
 
@@ -127,7 +127,7 @@ class Keys:
         except OSError as error:
             raise _not_kept(error) from None
         if instead_of is not None:
-            self._keys[instead_of] = _ended(self._keys[instead_of], until)
+            self._end(self._keys[instead_of], until, ended=until <= kept.created_at)
         self._keys[kept.digest] = kept
         self._apply()
         return NewKey(key, kept)
@@ -150,11 +150,35 @@ class Keys:
         """Ends keys whose time has come, and tries to read what couldn't be read."""
         while True:
             await asyncio.sleep(_LOOK_INTERVAL_S)
-            if self._loaded:
-                self._apply()
+            if not self._loaded:
+                async with self._changing:
+                    await self._load()
                 continue
-            async with self._changing:
-                await self._load()
+            self._apply()
+            if self._overdue:
+                async with self._changing:
+                    await self._end_overdue()
+
+    @property
+    def _overdue(self) -> list[IssuedKey]:
+        """Keys whose time has come, and of which that isn't kept yet."""
+        now = self._clock.now()
+        return [key for key in self._keys.values() if not key.ended and not key.valid(now)]
+
+    async def _end_overdue(self) -> None:
+        """Keys whose time has come have ended for good: a clock that is set back must not make them valid again."""
+        now = self._clock.now()
+        for key in self._overdue:
+            try:
+                await self._ring.revoke(key.digest, now)
+            except OSError:  # the next look tries again
+                return
+            self._end(key, now, ended=True)
+
+    def _end(self, key: IssuedKey, at: float, *, ended: bool) -> None:
+        """Notes the end of a key; an earlier one stays."""
+        revoked_at = at if key.revoked_at is None else min(at, key.revoked_at)
+        self._keys[key.digest] = key._replace(revoked_at=revoked_at, ended=ended or key.ended)
 
     def _apply(self) -> None:
         now = self._clock.now()
@@ -189,10 +213,6 @@ class Keys:
                 raise Refusal(409, "configured_key", sentence)
             raise Refusal(404, "unknown_key", "There is no such key; GET /admin/keys lists them.")
         return found[0]
-
-
-def _ended(key: IssuedKey, at: float) -> IssuedKey:
-    return key._replace(revoked_at=at if key.revoked_at is None else min(at, key.revoked_at))
 
 
 def _not_kept(error: OSError) -> Refusal:

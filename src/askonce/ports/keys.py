@@ -16,6 +16,7 @@ class IssuedKey(NamedTuple):
         created_at: Unix seconds.
         revoked_at: Unix seconds from which it isn't valid, perhaps in the future; None where nobody has revoked it.
         note: What its administrator wrote beside it.
+        ended: Whether that time has come: it stays so, though the clock be set back.
     """
 
     digest: bytes
@@ -23,10 +24,11 @@ class IssuedKey(NamedTuple):
     created_at: float
     revoked_at: float | None
     note: str
+    ended: bool = False
 
     def valid(self, now: float) -> bool:
         """Whether it may be used."""
-        return self.revoked_at is None or now < self.revoked_at
+        return not self.ended and (self.revoked_at is None or now < self.revoked_at)
 
 
 class KeyRing(Protocol):
@@ -42,9 +44,12 @@ class KeyRing(Protocol):
         ...
 
     async def add(self, key: IssuedKey, *, instead_of: bytes | None = None, until: float = 0.0) -> None:
-        """Keeps a new key; the one that it takes the place of, by its digest, is valid `until` then (Unix seconds)."""
+        """Keeps a new key; the one that it takes the place of, by its digest, is valid `until` then (Unix seconds).
+
+        That has ended where `until` isn't later than the new key's making.
+        """
         ...
 
     async def revoke(self, digest: bytes, at: float) -> None:
-        """A key isn't valid from then on (Unix seconds); one that ends earlier keeps its end."""
+        """A key has ended then (Unix seconds), for good; one that ended earlier keeps its time."""
         ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from askonce.ports.keys import IssuedKey
 from askonce.stores.troubles import reason
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 __all__ = ["SqliteKeys"]
 
 _T = TypeVar("_T")
-_ALL: Final = "SELECT digest, tenant, created_at, revoked_at, note FROM keys ORDER BY created_at, digest"
-_ADD: Final = "INSERT INTO keys (digest, tenant, created_at, revoked_at, note) VALUES (?,?,?,?,?)"
-_END: Final = "UPDATE keys SET revoked_at = min(coalesce(revoked_at, :at), :at) WHERE digest = :digest"
+_ALL: Final = (
+    "SELECT digest, tenant, created_at, revoked_at, note, ended FROM keys ORDER BY created_at, digest"
+)
+_ADD: Final = "INSERT INTO keys (digest, tenant, created_at, revoked_at, note, ended) VALUES (?,?,?,?,?,?)"
+_END: Final = "UPDATE keys SET revoked_at = min(coalesce(revoked_at, :at), :at), ended = max(ended, :ended) WHERE digest = :digest"
 
 
 class SqliteKeys:
@@ -36,7 +38,7 @@ class SqliteKeys:
 
     async def all(self) -> list[IssuedKey]:
         """All keys, the oldest first. Raises OSError."""
-        return await self._do(lambda connection: [IssuedKey(*row) for row in connection.execute(_ALL)])
+        return await self._do(lambda connection: [_key(row) for row in connection.execute(_ALL)])
 
     async def add(self, key: IssuedKey, *, instead_of: bytes | None = None, until: float = 0.0) -> None:
         """Keeps a new key, and ends the one that it takes the place of. Raises OSError."""
@@ -45,7 +47,9 @@ class SqliteKeys:
             with _synced(connection):
                 connection.execute(_ADD, key)
                 if instead_of is not None:
-                    connection.execute(_END, {"at": until, "digest": instead_of})
+                    connection.execute(
+                        _END, {"at": until, "ended": until <= key.created_at, "digest": instead_of}
+                    )
 
         await self._do(work)
 
@@ -54,7 +58,7 @@ class SqliteKeys:
 
         def work(connection: sqlite3.Connection) -> None:
             with _synced(connection):
-                connection.execute(_END, {"at": at, "digest": digest})
+                connection.execute(_END, {"at": at, "ended": True, "digest": digest})
 
         await self._do(work)
 
@@ -63,6 +67,11 @@ class SqliteKeys:
             return await self._file.transact(work)
         except sqlite3.Error as error:
             raise OSError(f"the ledger's file can't be used: {reason(error)}") from error
+
+
+def _key(row: tuple[Any, ...]) -> IssuedKey:
+    digest, tenant, created_at, revoked_at, note, ended = row
+    return IssuedKey(digest, tenant, created_at, revoked_at, note, bool(ended))
 
 
 @contextmanager

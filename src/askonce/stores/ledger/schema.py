@@ -55,6 +55,7 @@ CREATE TABLE calls (
 CREATE INDEX calls_at ON calls (settled, at);
 """,
     "ALTER TABLE questions ADD COLUMN fresh INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE keys ADD COLUMN ended INTEGER NOT NULL DEFAULT 0",
 )
 """What makes version 1 of an empty file, version 2 of version 1, and so on.
 
