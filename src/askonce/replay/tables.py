@@ -35,6 +35,7 @@ OUTCOMES: Final = {
     "fresh": ("fresh", "bypass"),
 }
 """What is shown as one, from the bottom up: layers, and last the calls that are left."""
+_SHORT_NAMES: Final = {"exact": "exact", "inflight": "in flight", "semantic": "semantic"}
 _SHOWN_GROUPS: Final = 12
 _LONGEST_NAME: Final = 40
 _UNITS: Final = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
@@ -109,7 +110,7 @@ def _groups(title: str, found: Mapping[str, Sums]) -> Table:
         ]
         for name, one in shown
     ]
-    names = [*(SAVING_NAMES[layer] for layer in OUTCOMES if layer in SAVING_NAMES), "avoided"]
+    names = [*_SHORT_NAMES.values(), "avoided"]
     numbers = ["requests", *names, "cost", "saved"]
     return Table(f"By {title}, audits not taken off{more}", [title], numbers, cells)
 
@@ -145,7 +146,7 @@ def bad_lines(reading: Reading, most: int) -> Table:
 
 def _column(scenario: Scenario) -> str:
     if scenario.without:
-        return "without " + " and ".join(SAVING_NAMES[layer] for layer in sorted(scenario.without))
+        return "without " + " and ".join(_SHORT_NAMES[layer] for layer in sorted(scenario.without))
     return f"{scenario.error_budget:.0%} budget"
 
 
