@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections import deque
 from heapq import heapify, heappop, heappush
@@ -11,41 +10,22 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from askonce.model import Stored
-from askonce.ports import Erased, Kept, StoreHealth
-from askonce.stores import audits
-from askonce.stores.selection import listed
+from askonce.ports import StoreHealth
+from askonce.stores import audits, memory_rows
+from askonce.stores.memory_rows import Row
 from askonce.stores.worth import entry_bytes, expected_saving, link_bytes, rebased
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 
     from askonce.model import Audit, Entry, Link, Owner, Question
-    from askonce.ports import Clock, Listed, Selection
+    from askonce.ports import Clock, Erased, Kept, Listed, Selection
 
 __all__ = ["MemoryStore"]
 
 _STALE_ROWS: Final = 1_000
-_ROWS_AT_ONCE: Final = 5_000
-"""Rows looked at between two looks at what else there is to do."""
 _LINK_SAVING_NANOUSD: Final = 100_000
 """What a link's hit is taken to save where its target isn't in memory: an answer of fifty assumed tokens."""
-
-
-class _Row:
-    """What is kept under one key: an entry (`stored`) or a link, with its place in the order of eviction."""
-
-    __slots__ = ("frequency", "key", "link", "priority", "size_bytes", "stored", "worth")
-
-    def __init__(
-        self, key: bytes, stored: Stored | None, link: Link | None, size_bytes: int, saving: int
-    ) -> None:
-        self.key = key
-        self.stored = stored
-        self.link = link
-        self.size_bytes = size_bytes
-        self.worth = saving / size_bytes
-        self.frequency = 0
-        self.priority = 0.0
 
 
 class MemoryStore:
@@ -79,9 +59,9 @@ class MemoryStore:
         self.max_entry_bytes = max_entry_bytes
         self._clock = clock
         self._memory_bytes = memory_bytes
-        self._rows: dict[bytes, _Row] = {}
+        self._rows: dict[bytes, Row] = {}
         self._tagged: dict[str, set[bytes]] = {}
-        self._heap: list[tuple[float, int, _Row]] = []
+        self._heap: list[tuple[float, int, Row]] = []
         self._order = count()
         self._floor = 0.0
         self._size_bytes = 0
@@ -143,7 +123,7 @@ class MemoryStore:
         size_bytes = entry_bytes(entry)
         if size_bytes > self.max_entry_bytes:
             return
-        self._keep(_Row(entry.key, Stored(entry), None, size_bytes, expected_saving(entry.answer)))
+        self._keep(Row(entry.key, Stored(entry), None, size_bytes, expected_saving(entry.answer)))
         for tag in entry.tags:
             self._tagged.setdefault(tag, set()).add(entry.key)
         self._shrink()
@@ -157,7 +137,7 @@ class MemoryStore:
         saving = _LINK_SAVING_NANOUSD
         if target is not None and target.stored is not None:
             saving = expected_saving(target.stored.entry.answer)
-        self._keep(_Row(link.key, None, link, link_bytes(link), saving))
+        self._keep(Row(link.key, None, link, link_bytes(link), saving))
         self._shrink()
 
     def remove(self, key: bytes) -> None:
@@ -182,17 +162,7 @@ class MemoryStore:
 
     async def owned(self, owner: Owner) -> Erased:
         """What there is of an owner's, and the links that lead to it."""
-        entries, links = set[bytes](), set[bytes]()
-        async for batch in self._walk():
-            for row in batch:
-                stored, link = row.stored, row.link
-                if stored is not None and owner.owns(stored.entry.tenant, stored.entry.users):
-                    entries.add(row.key)
-                elif link is not None and owner.owns(link.tenant, link.users):
-                    links.add(row.key)
-        async for batch in self._walk():
-            links.update(row.key for row in batch if row.link is not None and row.link.target in entries)
-        return Erased((*entries, *links), len(entries), len(links), 0)
+        return await memory_rows.owned(self._rows, owner)
 
     async def erase(self, owner: Owner) -> Erased:
         """Forgets all that is an owner's; of its audits only the verdicts stay."""
@@ -209,28 +179,17 @@ class MemoryStore:
         """Nothing is on a disk."""
         return []
 
-    async def select(self, selection: Selection) -> AsyncIterator[Sequence[Listed]]:
+    def select(self, selection: Selection) -> AsyncIterator[Sequence[Listed]]:
         """The entries that a selection means, in batches, some of them expired perhaps."""
-        async for batch in self._walk():
-            found = [listed(row.stored.entry) for row in batch if row.stored is not None]
-            yield [one for one in found if selection.admits(one)]
+        return memory_rows.select(self._rows, selection)
 
     async def contents(self, keys: Collection[bytes]) -> list[Kept]:
         """The entries of those keys that are known, whole but for their questions, which aren't kept."""
-        links: dict[bytes, list[tuple[Link, None]]] = {key: [] for key in keys}
-        async for batch in self._walk():
-            for row in batch:
-                if row.link is not None and row.link.target in links:
-                    links[row.link.target].append((row.link, None))
-        found = [self._rows.get(key) for key in keys]
-        entries = [row.stored.entry for row in found if row is not None and row.stored is not None]
-        return [Kept(entry, None, tuple(links[entry.key])) for entry in entries]
+        return await memory_rows.contents(self._rows, keys)
 
     async def discard(self, keys: Collection[bytes]) -> list[bytes]:
         """Forgets entries and every link that leads to them; returns all keys forgotten."""
-        unwanted = set(keys)
-        async for batch in self._walk():
-            unwanted.update(row.key for row in batch if row.link is not None and row.link.target in unwanted)
+        unwanted = await memory_rows.keys_with_links(self._rows, keys)
         for key in unwanted:
             self.remove(key)
         return list(unwanted)
@@ -291,14 +250,7 @@ class MemoryStore:
         self._kept.clear()
         self._size_bytes = 0
 
-    async def _walk(self) -> AsyncIterator[list[_Row]]:
-        """All rows of now, some at a time; those dropped meanwhile are empty."""
-        everything = list(self._rows.values())
-        for start in range(0, len(everything), _ROWS_AT_ONCE):
-            yield everything[start : start + _ROWS_AT_ONCE]
-            await asyncio.sleep(0)
-
-    def _follow(self, row: _Row, link: Link) -> Stored | None:
+    def _follow(self, row: Row, link: Link) -> Stored | None:
         if self._clock.now() >= link.expires_at:
             self._drop(row)
             return None
@@ -312,14 +264,14 @@ class MemoryStore:
         row.priority = self._floor + row.frequency * row.worth
         return Stored(found.entry, link)
 
-    def _keep(self, row: _Row) -> None:
+    def _keep(self, row: Row) -> None:
         row.frequency = 1
         row.priority = self._floor + row.worth
         self._rows[row.key] = row
         self._size_bytes += row.size_bytes
         heappush(self._heap, (row.priority, next(self._order), row))
 
-    def _drop(self, row: _Row) -> None:
+    def _drop(self, row: Row) -> None:
         del self._rows[row.key]
         self._size_bytes -= row.size_bytes
         for tag in row.stored.entry.tags if row.stored is not None else ():
