@@ -12,6 +12,7 @@ from askonce.errors import Refusal
 from askonce.gateway import _MEMO, _TELLING, Gateway, Parts
 from askonce.model import Endpoint, Semantic
 from askonce.pipeline.dispatch import Dispatcher
+from askonce.pipeline.fetch import Fetcher
 from askonce.pipeline.identity import Identity
 from askonce.pipeline.policy import Policies
 from askonce.pipeline.reply import Reply
@@ -54,7 +55,7 @@ def gateway(audits: Audits | None = None) -> Gateway:
             policies=Policies({"default": POLICY, "search": POLICY}),
             allowances=nothing,
             dispatcher=Dispatcher([served(cast("Any", Named()))], nothing, nothing),
-            fetcher=nothing,
+            fetcher=Fetcher(nothing, nothing, nothing, nothing),
             store=nothing,
             semantic=nothing,
             budgets=nothing,

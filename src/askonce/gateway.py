@@ -18,6 +18,7 @@ from askonce.pipeline.identity import CREDENTIAL_HEADERS
 from askonce.pipeline.inflight import Flights
 from askonce.pipeline.policy import POLICY_HEADERS
 from askonce.pipeline.reply import Reply
+from askonce.pipeline.split import CostPolicy
 from askonce.pipeline.stored import cache_key, exact, semantic, young_enough
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ class Gateway:
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
-        self.flights = Flights(self._fly, parts.log_memory)
+        split = parts.fetcher.policy is CostPolicy.SPLIT
+        self.flights = Flights(self._fly, parts.log_memory, joiners_pay=split)
         self._understood: OrderedDict[tuple[object, ...], Request] = OrderedDict()
 
     def understand(
@@ -203,8 +205,9 @@ class Gateway:
         source: Fresh | Bypass = Fresh("miss" if policy.read else "no-cache")
         if alone or ask.hot:
             source = Bypass(alone or "high-temperature")
-        released = None if allotment is None else allotment.release
-        return self.flights.board(request, key, source, join=ask.joinable and policy.read, released=released)
+        return self.flights.board(
+            request, key, source, join=ask.joinable and policy.read, allotment=allotment
+        )
 
     def _only_stored(self, request: Request) -> Request:
         """A request that no upstream is asked for; what would only be looked at in the `shadow` isn't looked up."""

@@ -18,6 +18,7 @@ from askonce.jobs.results import Results
 from askonce.model import Answer, Usage
 from askonce.pipeline.bill import Billing
 from askonce.pipeline.dispatch import Dispatcher
+from askonce.pipeline.fetch import Fetcher
 from askonce.pipeline.identity import Identity
 from askonce.pipeline.policy import Policies
 from askonce.pipeline.prices import Price, Prices
@@ -300,7 +301,7 @@ class Players:
                 policies=Policies({"default": POLICY}),
                 allowances=nothing,
                 dispatcher=Dispatcher([served(cast("Any", _Provider()))], nothing, nothing),
-                fetcher=nothing,
+                fetcher=Fetcher(nothing, nothing, nothing, nothing),
                 store=cast("Any", self.answers),
                 semantic=cast("Any", _NoTier()),
                 budgets=nothing,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from askonce.model import Outcome, Owner, Request
+    from askonce.pipeline.allowances import Allotment
     from askonce.pipeline.broadcast import LogMemory
     from askonce.pipeline.flight import Seat
 
@@ -49,11 +50,12 @@ class Flights:
         started: Flights so far.
     """
 
-    def __init__(self, pilot: Pilot, memory: LogMemory) -> None:
+    def __init__(self, pilot: Pilot, memory: LogMemory, *, joiners_pay: bool = False) -> None:
         self.memory = memory
         self.joined = 0
         self.started = 0
         self._pilot = pilot
+        self._joiners_pay = joiners_pay
         self._table: dict[bytes, Flight] = {}
         self._tasks: dict[Flight, asyncio.Task[None]] = {}
         self._marks: OrderedDict[bytes, float] = OrderedDict()
@@ -79,7 +81,7 @@ class Flights:
         source: Outcome,
         *,
         join: bool,
-        released: Callable[[], None] | None = None,
+        allotment: Allotment | None = None,
     ) -> Seat:
         """A seat on the running flight of the same key, or on a new one.
 
@@ -88,7 +90,7 @@ class Flights:
             key: Its exact key; None for a flight that nobody may join.
             source: What a caller is told that leads: `Fresh`, or `Bypass` where nothing may be shared.
             join: Whether this caller may join; if not, it may still lead a flight that others join.
-            released: Called once no call is made for this request: at once where it joins, else when its flight is over.
+            allotment: What is held back for this request: told where it joins, and released when its flight is over.
         """
         if key is not None and self._marked(key):
             key, source = None, Fresh("hit-for-miss")
@@ -96,13 +98,14 @@ class Flights:
         if flight is not None and self._trusted(flight, request):
             if join:
                 self.joined += 1
-                if released is not None:
-                    released()
+                if allotment is not None:
+                    allotment.joined(pays=self._joiners_pay)
+                    self._release_after(flight, allotment)
                 return flight.admit(request)
             key = None
         flight = self._start(key, request, source)
-        if released is not None:
-            self._tasks[flight].add_done_callback(lambda _: released())
+        if allotment is not None:
+            self._release_after(flight, allotment)
         return flight.lead
 
     def follow(self, key: bytes, request: Request) -> Seat | None:
@@ -160,6 +163,9 @@ class Flights:
         if late:
             await asyncio.wait([task for _, task in late], timeout=1)
         return len(late)
+
+    def _release_after(self, flight: Flight, allotment: Allotment) -> None:
+        self._tasks[flight].add_done_callback(lambda _: allotment.release())
 
     def _trusted(self, flight: Flight, request: Request) -> bool:
         age_s = asyncio.get_running_loop().time() - flight.started_at

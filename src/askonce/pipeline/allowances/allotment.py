@@ -76,6 +76,13 @@ class Allotment:
         if self._looking is not None:
             self._looking.looking += 1
 
+    def joined(self, *, pays: bool) -> None:
+        """It shares another's call: nothing is held back for it but money, where it `pays` its part of that call."""
+        for hold in self._reserved:
+            if not pays or hold.meter.name in _RATE_NAMES:
+                hold.give_back()
+        self._reserved = [hold for hold in self._reserved if pays and hold.meter.name not in _RATE_NAMES]
+
     def release(self) -> None:
         """No call is made for it any more: what one may have taken isn't held back any longer. Safe to call again."""
         reserved, self._reserved = self._reserved, ()
