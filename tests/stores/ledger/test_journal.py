@@ -181,6 +181,41 @@ async def test_calls_under_way_move_on_to_the_next_segment(tmp_path: Path) -> No
         assert [call.call for call in books.calls(ALL, 10, settled=False)] == ["call 1"]
 
 
+async def test_a_file_whose_name_is_a_pattern_has_a_journal_too(tmp_path: Path) -> None:
+    """What a killed process left beside `books[1].db` is found, as beside any other."""
+    path = tmp_path / "books[1].db"
+    ledger = SqliteLedger(path, FakeClock(7_200.0))
+    await ledger._file.open(b"secret")
+    ledger.charged(charge("1", Usage(5, 5)))
+    await ledger._file.close(written=False)
+    again = SqliteLedger(path, FakeClock(7_200.0))
+    await again.start(b"secret")
+    assert (await again.read(lambda books: books.sums(ALL, ())))[()].calls == 1
+    await again.close()
+    assert not segments(tmp_path)
+
+
+def test_a_segment_that_cannot_be_deleted_says_nothing_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a folder that has become read-only its file stays: long after, when single calls are forgotten, none is new."""
+    made = journal(tmp_path)
+    made.charged(charge("1", Usage(5, 5)))
+    made.turn(at_bytes=0)
+    (retired,) = made.take_retired()
+
+    def read_only(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    with monkeypatch.context() as patches:
+        patches.setattr(Path, "unlink", read_only)
+        for _ in range(2):
+            with pytest.raises(OSError, match="Read-only"):
+                retired.delete()
+    assert retired.path.exists()
+    assert not Journal(tmp_path / "ledger.db").find().charged
+
+
 async def test_without_room_for_a_journal_the_ledger_goes_on_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

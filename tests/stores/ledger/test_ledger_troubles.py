@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from askonce.model import Fresh, RetainText, Usage
+from askonce.model import Bypass, Fresh, RetainText, Usage
 from askonce.ports import Act, Record, Span
 from askonce.stores.files import acquire
 from askonce.stores.ledger import Keep, SqliteLedger, open_books
@@ -131,7 +131,7 @@ async def test_a_file_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
 
 
 async def test_old_hours_are_forgotten_but_not_when_the_clock_leaps(tmp_path: Path) -> None:
-    """What is older than `keep` goes; a clock that is a year ahead for an hour costs nothing."""
+    """What is older than `keep` goes; a clock that is a year ahead for some hours costs nothing."""
     clock = FakeClock(1_000 * HOUR)
     ledger = SqliteLedger(tmp_path / "ledger.db", clock, Keep(100 * HOUR, 10 * HOUR))
     await ledger.start(b"secret")
@@ -153,11 +153,13 @@ async def test_old_hours_are_forgotten_but_not_when_the_clock_leaps(tmp_path: Pa
 
     assert await hours_later(0) == (1, 1, 1)
     assert await hours_later(9_000) == (1, 1, 1)
-    assert await hours_later(-9_000) == (1, 1, 1)
-    assert await hours_later(11) == (1, 0, 1)
+    assert await hours_later(1) == (1, 1, 1)
+    assert await hours_later(22) == (1, 1, 1)
+    assert await hours_later(-9_023) == (1, 1, 1)
+    assert await hours_later(23) == (1, 1, 1)
+    assert await hours_later(1) == (1, 0, 1)
     assert await hours_later(40) == (1, 0, 1)
-    assert await hours_later(40) == (1, 0, 1)
-    assert await hours_later(11) == (0, 0, 0)
+    assert await hours_later(40) == (0, 0, 0)
     await ledger.close()
 
 
@@ -170,6 +172,26 @@ def test_kinds_of_an_hour_are_bounded() -> None:
     assert sum(line.requests for line in page.lines.values()) == 100
     assert page.lines[Whose(1, OTHER, "f", OTHER, "fresh")].requests == 80
     assert page.line(Whose(2, "tenant 99", "f", "model 99", "fresh")).requests == 0
+
+
+def test_kinds_of_past_hours_are_forgotten() -> None:
+    """A hundred thousand credentials an hour take no more memory a day later: the hours before don't count any more."""
+    kinds = Kinds(10)
+    late = Whose(0, "late", "f", "m", "fresh")
+    for hour in range(10):
+        for number in range(100):
+            kinds.place(Whose(hour, f"key:{number}", "f", "m", "fresh"))
+        if hour == 1:
+            assert kinds.place(late).tenant == OTHER
+    assert kinds.place(late) == late
+
+
+def test_what_a_shared_answer_saved_its_leader_is_counted_whatever_it_is_called() -> None:
+    """Where costs are split, also by who asked at a high temperature, whose answer wouldn't be stored."""
+    page = Page(Kinds())
+    page.request(record(saved=30)._replace(outcome=Bypass("high-temperature")), 7_200.0)
+    (line,) = page.lines.values()
+    assert (line.saved_inflight_nanousd, line.unpriced) == (30, 0)
 
 
 async def test_questions_are_kept_as_the_policy_says(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import os
 import struct
 import zlib
 from contextlib import suppress
+from glob import escape
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from askonce.ports import Charge
@@ -71,8 +72,10 @@ class Segment:
         return True
 
     def delete(self) -> None:
-        """Unmaps and removes it. Raises OSError."""
-        self._map.close()
+        """Empties, unmaps and removes it. Raises OSError where the file stays: nothing is found in it any more."""
+        if not self._map.closed:
+            self._map[: len(_MAGIC)] = bytes(len(_MAGIC))
+            self._map.close()
         self.path.unlink(missing_ok=True)
 
 
@@ -164,7 +167,7 @@ class Journal:
         own = {
             segment.path for segment in (self._current, self._spare, *self._retired) if segment is not None
         }
-        paths = self._ledger.parent.glob(f"{self._ledger.name}.journal-*")
+        paths = self._ledger.parent.glob(f"{escape(self._ledger.name)}.journal-*")
         return sorted(path for path in paths if path not in own)
 
     def _make(self) -> Segment:

@@ -12,7 +12,8 @@ __all__ = ["OTHER", "Kinds", "Line", "Whose"]
 OTHER: Final = "(other)"
 """The model, or the tenant, of all that is beyond what is told apart."""
 _MOST_KINDS: Final = 10_000
-_HOURS: Final = 48
+_HOURS: Final = 4
+"""Of which the kinds are remembered: what is told is minutes late at most, unless the clock leaps."""
 _LARGEST: Final = 2**63 - 1
 
 

@@ -23,7 +23,8 @@ __all__ = ["Keep", "prune", "write"]
 
 _HOUR_S: Final = 3_600
 _DAY_S: Final = 86_400
-_PRUNED: Final = "pruned-at"
+_CLOCK: Final = "clock"
+"""Since when (Unix seconds) the clock has gone on without a leap, and until when it was looked at."""
 _MOST_LEAP_S: Final = 2 * _DAY_S
 _ADD: Final = ", ".join(f"{name} = {name} + excluded.{name}" for name in Sums._fields)
 _INSERT_SUMS: Final = (
@@ -73,13 +74,16 @@ def write(connection: sqlite3.Connection, page: Page, kinds: Kinds, secret: byte
 def prune(connection: sqlite3.Connection, keep: Keep, now: float) -> None:
     """Forgets what has been kept for long enough. Raises sqlite3.Error.
 
-    Where the clock has leapt since the last time, only the new time is noted: a clock that runs ahead for a moment
-    must not cost the books. No segment of the journal may hold a settled call that is forgotten here.
+    Nothing by its age until the clock has gone on for a day without a leap: one that runs ahead for a while must not
+    cost the books. No segment of the journal may hold a settled call that is forgotten here.
     """
-    row = connection.execute("SELECT value FROM meta WHERE name = ?", (_PRUNED,)).fetchone()
-    leapt = row is not None and not 0 <= now - float(row[0]) <= _MOST_LEAP_S
-    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_PRUNED, repr(now)))
-    if leapt or row is None:
+    row = connection.execute("SELECT value FROM meta WHERE name = ?", (_CLOCK,)).fetchone()
+    since, until = (now, now) if row is None else orjson.loads(row[0])
+    if not 0 <= now - until <= _MOST_LEAP_S:
+        since = now
+    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_CLOCK, orjson.dumps([since, now])))
+    prune_questions(connection, int(now // _DAY_S) - 1)
+    if now - since < _DAY_S:
         return
     oldest = now - keep.sums_s
     for table in _HOURLY:
@@ -87,7 +91,6 @@ def prune(connection: sqlite3.Connection, keep: Keep, now: float) -> None:
     connection.execute("DELETE FROM questions WHERE day < ?", (int(oldest // _DAY_S),))
     connection.execute("DELETE FROM calls WHERE settled = 0 AND at < ?", (oldest,))
     connection.execute("DELETE FROM calls WHERE settled = 1 AND at < ?", (now - keep.calls_s,))
-    prune_questions(connection, int(now // _DAY_S) - 1)
 
 
 def _new_calls(connection: sqlite3.Connection, charges: Sequence[Charge], kinds: Kinds) -> Page:
