@@ -58,6 +58,14 @@ def test_costs_are_exact_to_half_a_nanodollar(
     assert abs(cost - exact) <= Fraction(1, 2)
 
 
+def test_a_share_of_a_price_is_rounded_once() -> None:
+    """Half of 0.5 nano-dollars is nothing, though all of it is rounded to one."""
+    prices = Prices({"*": Price(500, 0, 0)})
+    assert prices.cost_nanousd("m", Usage(1, 0)) == 1
+    assert prices.cost_nanousd("m", Usage(1, 0), 500_000) == 0
+    assert prices.cost_nanousd("m", Usage(2_001, 0), 500_000) == 500
+
+
 def test_more_cached_tokens_than_there_are_never_pay_back() -> None:
     """A server that counts cached tokens apart gives no negative cost."""
     prices = Prices({"*": Price.per_million(10, 10, 1)})

@@ -32,6 +32,7 @@ def test_it_counts_text_and_what_the_answer_may_have() -> None:
         {"max_tokens": 1e308, "n": 100},
         {"max_tokens": 10**30},
         {"max_completion_tokens": -(10**30), "n": 1e300},
+        {"max_tokens": 10**400, "n": 1.5},
     ],
 )
 def test_no_number_that_a_caller_makes_up_leads_astray(fields: dict[str, float]) -> None:

@@ -42,8 +42,7 @@ class LineCharges:
 
     def cost_nanousd(self, model: str, usage: Usage) -> int | None:
         """What a line costs; None where the price isn't known."""
-        full = self._billing.prices.cost_nanousd(model, usage)
-        return None if full is None else (full * self._price_millionths + _MILLION // 2) // _MILLION
+        return self._billing.prices.cost_nanousd(model, usage, self._price_millionths)
 
     def of(self, batch: Batch, line: Line, answer: Answer | None, feature: str) -> Charge:
         """What a line comes to, to be paid by whoever asked first; without an answer that can be read, an estimate."""

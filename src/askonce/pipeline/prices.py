@@ -30,6 +30,7 @@ class Price:
         return cls(round(input_usd * 1_000_000), round(output_usd * 1_000_000), round(cached * 1_000_000))
 
 
+_MILLION: Final = 1_000_000
 _SNAPSHOT: Final = re.compile(r"-20\d\d-\d\d-\d\d$")
 """The date that providers append to a model's name for one of its snapshots."""
 
@@ -73,8 +74,8 @@ class Prices:
         found = (price for pattern, price in self._by_pattern.items() if fnmatchcase(model, pattern))
         return next(found, None)
 
-    def cost_nanousd(self, model: str, usage: Usage) -> int | None:
-        """What a call of that many tokens costs; None where the price isn't known."""
+    def cost_nanousd(self, model: str, usage: Usage, price_millionths: int = _MILLION) -> int | None:
+        """What a call of that many tokens costs, at that share of the price; None where the price isn't known."""
         price = self.of(model)
         if price is None:
             return None
@@ -84,7 +85,7 @@ class Prices:
             + cached_tokens * price.cached_input_picousd
             + usage.completion_tokens * price.output_picousd
         )
-        return (picousd + 500) // 1_000
+        return (picousd * price_millionths + 500 * _MILLION) // (1_000 * _MILLION)
 
     def saved_by_prompt_cache_nanousd(self, model: str, usage: Usage) -> int:
         """What a call would have cost more without the provider's prompt cache; 0 where the price isn't known."""

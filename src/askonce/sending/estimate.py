@@ -41,7 +41,7 @@ def estimated_usage(ask: Ask) -> Usage:
         return Usage(tokens)
     body = ask.body
     limit = body.get("max_completion_tokens") or body.get("max_tokens") or _COMPLETION_TOKENS
-    count = body.get("n") or 1
+    limit, count = min(limit, _MOST_TOKENS), min(body.get("n") or 1, _MOST_TOKENS)
     return Usage(tokens, int(max(0, min(limit * count, _MOST_TOKENS))))
 
 
