@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 __all__ = ["Sieve"]
 
 _BITS: Final = 2**25
+_KEYS_AT_ONCE: Final = 5_000
 _HASHES: Final = Struct("<4I")
 
 
@@ -22,10 +24,24 @@ class Sieve:
     can't be taken out: those that were forgotten count as false positives until the next start.
     """
 
-    __slots__ = ("_bits",)
+    __slots__ = ("_bits", "_filled")
 
     def __init__(self) -> None:
         self._bits = bytearray(_BITS // 8)
+        self._filled = False
+
+    async def fill(self, following: Callable[[bytes, int], Awaitable[Sequence[bytes] | None]]) -> None:
+        """Learns the keys on disk, in their own order: `following` gives the next ones, None where that fails."""
+        after = b""
+        while keys := await following(after, _KEYS_AT_ONCE):
+            self.update(keys)
+            after = keys[-1]
+            await asyncio.sleep(0)
+        self._filled = keys is not None
+
+    def rules_out(self, key: bytes) -> bool:
+        """Whether a key is certainly not on disk: never before all are learned that are."""
+        return self._filled and key not in self
 
     def add(self, key: bytes) -> None:
         """Remembers a key of at least 16 bytes."""

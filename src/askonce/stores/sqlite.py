@@ -7,7 +7,7 @@ import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from askonce.model import Entry, Link, Stored
+from askonce.model import Link
 from askonce.ports import StoreHealth
 from askonce.stores.cleaner import Cleaner
 from askonce.stores.pending import Pending
@@ -15,8 +15,8 @@ from askonce.stores.reader import Reader
 from askonce.stores.scans import Scans
 from askonce.stores.sealing import Seals
 from askonce.stores.sieve import Sieve
+from askonce.stores.tiers import Tiers
 from askonce.stores.uses import Uses
-from askonce.stores.worth import rebased
 from askonce.stores.writer import Writer
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Sequence
     from pathlib import Path
 
-    from askonce.model import Audit, Owner, Question
+    from askonce.model import Audit, Entry, Owner, Question, Stored
     from askonce.ports import Clock, Erased, Kept, Listed, Selection
     from askonce.stores.memory import MemoryStore
 
@@ -32,7 +32,6 @@ __all__ = ["SqliteStore"]
 
 _T = TypeVar("_T")
 _PENDING_BYTES: Final = 64 * 2**20
-_KEYS_AT_ONCE: Final = 5_000
 
 
 class SqliteStore:
@@ -75,9 +74,8 @@ class SqliteStore:
     ) -> None:
         seals = seals or Seals()
         self._memory = memory
-        self._clock = clock
         self._pending = Pending(min(_PENDING_BYTES, disk_bytes // 4))
-        self._reader = Reader(path, seals, read_wait_s, self._read_failed)
+        self._reader = Reader(path, seals, read_wait_s, lambda error: self._writer.failed(error))
         self._writer = Writer(
             path,
             seals,
@@ -88,12 +86,12 @@ class SqliteStore:
             commit_interval_s=commit_interval_s,
             reopened=self._reader.reopen,
         )
+        self._tiers = Tiers(memory, self._pending, clock, self._writer.tidy)
         self._scans = Scans(self._writer, self._reader, self._pending, clock)
         self._cleaner = Cleaner(path, self._writer, seals)
         self._uses = Uses(self._count)
         self._sieve = Sieve()
         self._sieve_task: asyncio.Task[None] | None = None
-        self._sifts = False
         self._removals = 0
 
     async def start(self) -> None:
@@ -101,26 +99,23 @@ class SqliteStore:
         await self._writer.start()
         self._cleaner.start()
         if self._writer.applied is not None:
-            self._sieve_task = asyncio.create_task(self._fill_sieve(), name="sieve")  # noqa: TID251 - ends with us
+            # Nobody else writes to the file from now on; one that can't be opened at the start is always asked.
+            filling = self._sieve.fill(self._reader.keys)
+            self._sieve_task = asyncio.create_task(filling, name="sieve")  # noqa: TID251 - ends with us
 
     def peek(self, key: bytes) -> Stored | None:
         """What memory knows under `key`, uncommitted writes included."""
-        stored = self._memory.peek(key)
-        if stored is None:
-            if not len(self._pending):
-                return None
-            stored = self._resolve(key)
-            if stored is None:
-                return None
-        self._uses.count(stored.entry.key)
+        stored = self._tiers.peek(key)
+        if stored is not None:
+            self._uses.count(stored.entry.key)
         return stored
 
     async def get(self, key: bytes) -> Stored | None:
         """What memory or disk knows under `key`; a find on disk moves into memory."""
         stored = self.peek(key)
-        if stored is not None or not self._writer.readable or (self._sifts and key not in self._sieve):
+        if stored is not None or not self._writer.readable or self._sieve.rules_out(key):
             return stored
-        known = self._record(key)
+        known = self._tiers.record(key)
         change = self._pending.find(key)
         if change is not None and not isinstance(known, Link):
             return None
@@ -130,7 +125,10 @@ class SqliteStore:
         stored = self.peek(key)
         if stored is not None or found is None or removals != self._removals:
             return stored
-        return self._admit(found.entry, found.link, known if isinstance(known, Link) else None)
+        stored = self._tiers.admit(found, known if isinstance(known, Link) else None)
+        if stored is not None:
+            self._uses.count(stored.entry.key)
+        return stored
 
     def put(self, entry: Entry, question: Question | None) -> None:
         """Keeps an entry: at once in memory, on disk with the next group commit."""
@@ -178,7 +176,7 @@ class SqliteStore:
         self._removals += 1
         forgotten.update(applied.forgotten if applied is not None else ())
         # Keys that were put again while the disk worked are alive: whoever called keeps them.
-        return [key for key in forgotten if self._record(key) is None]
+        return [key for key in forgotten if self._tiers.record(key) is None]
 
     async def owned(self, owner: Owner) -> Erased:
         """What there is of an owner's, on disk. Raises OSError."""
@@ -296,67 +294,11 @@ class SqliteStore:
         self._writer.changed()
         await self._writer.flush()
 
-    def _read_failed(self, error: sqlite3.Error) -> None:
-        self._writer.failed(error)
-
-    async def _fill_sieve(self) -> None:
-        """Learns the keys on disk; from then on, keys that were never put aren't looked for there.
-
-        Nobody else writes to the file, and a file that couldn't be opened at start is always asked.
-        """
-        after = b""
-        while keys := await self._reader.keys(after, _KEYS_AT_ONCE):
-            self._sieve.update(keys)
-            after = keys[-1]
-            await asyncio.sleep(0)
-        self._sifts = keys is not None
-
     def _write(self, record: Entry | Link, question: Question | None) -> None:
         self._sieve.add(record.key)
         if not self._pending.keep(record, question):
             self._writer.lose()
         self._writer.changed()
-
-    def _record(self, key: bytes) -> Entry | Link | None:
-        """What memory or an uncommitted write has under `key`, expired or not; links aren't followed."""
-        change = self._pending.find(key)
-        return self._memory.linked(key) if change is None else change.record
-
-    def _resolve(self, key: bytes) -> Stored | None:
-        """`peek` where one side of a link, or the entry, is no longer in memory but isn't committed yet."""
-        record = self._record(key)
-        if isinstance(record, Entry):
-            return self._alive(record, None)
-        if record is None:
-            return None
-        stored = self._memory.peek(record.target)
-        target = stored.entry if stored is not None and stored.link is None else self._record(record.target)
-        return self._alive(target, record) if isinstance(target, Entry) else None
-
-    def _alive(self, entry: Entry, link: Link | None) -> Stored | None:
-        now = self._clock.now()
-        if now < entry.created_at:
-            entry = rebased(entry, now)
-            self._writer.tidy()
-        if now >= entry.expires_at or (link is not None and now >= link.expires_at):
-            return None
-        return Stored(entry, link)
-
-    def _admit(self, entry: Entry, read: Link | None, known: Link | None) -> Stored | None:
-        """Moves what was read into memory, where it is alive; `read` and `known` are the link that leads there."""
-        if read is not None and known is not None:
-            return None  # a link to a link: only one step is followed
-        if self._pending.forgets(entry) or self._pending.find(entry.key) is not None:
-            return None
-        link = read or known
-        stored = self._alive(entry, link)
-        if stored is None:
-            return None
-        self._memory.put(stored.entry, None)
-        if read is not None:
-            self._memory.link(read, None)
-        self._uses.count(entry.key)
-        return stored
 
     def _count(self, used: dict[bytes, int]) -> None:
         self._pending.use(used)
