@@ -75,7 +75,7 @@ class SqliteStore:
         seals = seals or Seals()
         self._memory = memory
         self._pending = Pending(min(_PENDING_BYTES, disk_bytes // 4))
-        self._reader = Reader(path, seals, read_wait_s, lambda error: self._writer.failed(error))
+        self._reader = Reader(path, seals, read_wait_s, self._read_failed)
         self._writer = Writer(
             path,
             seals,
@@ -293,6 +293,9 @@ class SqliteStore:
         self._pending.erase(owner)
         self._writer.changed()
         await self._writer.flush()
+
+    def _read_failed(self, error: sqlite3.Error) -> None:
+        self._writer.failed(error)
 
     def _write(self, record: Entry | Link, question: Question | None) -> None:
         self._sieve.add(record.key)
