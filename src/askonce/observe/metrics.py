@@ -38,6 +38,8 @@ __all__ = ["Family", "Metrics", "Reading"]
 _BUCKETS_S: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 _BATCH_SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _SERVER_ERROR: Final = 500
+_WANTED: Final = "not_cached"
+"""The one such status that a caller asked for, with `only-if-cached`: it is no failure."""
 
 
 class Family(NamedTuple):
@@ -160,8 +162,9 @@ class Metrics:
         name, reason = ("refused", record.code) if outcome is None else (outcome.name, outcome.reason)
         kind = Kind(record.endpoint, record.tenant, record.feature, name, reason, record.status)
         self._tallies.count(kind, record)
-        if self.log_requests or record.status >= _SERVER_ERROR:
-            self._write(record, name, reason)
+        failed = record.status >= _SERVER_ERROR and record.code != _WANTED
+        if failed or self.log_requests:
+            self._write(record, name, reason, failed=failed)
 
     def charged(self, charge: Charge) -> None:
         """An upstream call is paid for."""
@@ -205,9 +208,9 @@ class Metrics:
         """An audit has ended before its verdict."""
         self._dropped.labels(reason).inc()
 
-    def _write(self, record: Record, outcome: str, reason: str) -> None:
+    def _write(self, record: Record, outcome: str, reason: str, *, failed: bool) -> None:
         """One line; failures that aren't the caller's always get theirs. Messages stay out: they may quote a prompt."""
-        write = self._log.warning if record.status >= _SERVER_ERROR else self._log.info
+        write = self._log.warning if failed else self._log.info
         write(
             "request",
             request_id=record.request_id,
