@@ -24,7 +24,7 @@ from askonce.pipeline.policy import Policies
 from askonce.pipeline.prices import Price, Prices
 from askonce.pipeline.users import Users
 from askonce.stores import schema
-from askonce.stores.job_tables import JobLimits
+from askonce.stores.job_room import JobLimits
 from askonce.stores.jobs import SqliteJobs
 from askonce.stores.transactions import Transactions
 from fakes import POLICY, FakeClock, FakeObserver, FakeStore, served

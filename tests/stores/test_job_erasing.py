@@ -10,7 +10,7 @@ import pytest
 from askonce.errors import Refusal
 from askonce.job import LineResult
 from askonce.model import Owner
-from askonce.stores.job_tables import JobLimits
+from askonce.stores.job_room import JobLimits
 from askonce.stores.jobs import SqliteJobs
 from askonce.stores.sealing import Seals
 from askonce.stores.transactions import volatile_transactions

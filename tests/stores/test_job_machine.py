@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from askonce.job import JobState, LineResult
-from askonce.stores.job_tables import JobLimits, JobTables
+from askonce.stores.job_room import JobLimits
+from askonce.stores.job_tables import JobTables
 from askonce.stores.schema import bring_up_to_date
 from askonce.stores.sealing import Seals
 from askonce.stores.work_tables import WorkTables
@@ -103,8 +104,8 @@ class Lane(RuleBasedStateMachine):
     def counts_agree(self) -> None:
         """The counts that limits are checked against are those of the tables."""
         fresh = JobTables(self.connection, self.limits, Seals())
-        assert {tenant: count for tenant, count in self.jobs._open.items() if count} == fresh._open
-        assert self.jobs._size_bytes == fresh._size_bytes
+        assert {tenant: count for tenant, count in self.jobs.room.open.items() if count} == fresh.room.open
+        assert self.jobs.room.size_bytes == fresh.room.size_bytes
 
     @invariant()
     def nothing_is_lost(self) -> None:

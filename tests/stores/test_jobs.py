@@ -14,7 +14,7 @@ import pytest
 from askonce.errors import Refusal
 from askonce.job import DeliveryState, JobState, LineResult
 from askonce.observe.clock import SystemClock
-from askonce.stores.job_tables import JobLimits, JobTables
+from askonce.stores.job_room import JobLimits
 from askonce.stores.jobs import SqliteJobs
 from askonce.stores.memory import MemoryStore
 from askonce.stores.sqlite import SqliteStore
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from askonce.job import Delivery, NewJob
+    from askonce.stores.job_tables import JobTables
     from askonce.stores.work_tables import WorkTables
 
 ACME = "tenant:acme"

@@ -18,7 +18,7 @@ from askonce.model import Owner
 from askonce.ports import Selection
 from askonce.stores import cleaner, scrubbing
 from askonce.stores.files import acquire
-from askonce.stores.job_tables import JobLimits
+from askonce.stores.job_room import JobLimits
 from askonce.stores.jobs import SqliteJobs
 from askonce.stores.memory import MemoryStore
 from askonce.stores.sealing import Seals, Unreadable, place

@@ -62,7 +62,7 @@ def erase(tables: JobTables, owner: Owner) -> int:
         else:
             with suppress(Unreadable):  # nobody reads then who the first was
                 _hand_over(tables, line, heir)
-    tables.recount()
+    tables.room.recount()
     return len(found)
 
 

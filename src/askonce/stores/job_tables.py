@@ -14,7 +14,6 @@ Plain blocking functions on one connection, inside a transaction that somebody e
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from askonce.errors import Refusal
@@ -28,6 +27,7 @@ from askonce.job import (
     Receipt,
 )
 from askonce.stores import job_rows
+from askonce.stores.job_room import LINE_BYTES, JobRoom
 from askonce.stores.sealing import Unreadable, place
 
 if TYPE_CHECKING:
@@ -35,45 +35,31 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from askonce.model import Answer
+    from askonce.stores.job_room import JobLimits
     from askonce.stores.sealing import Seals
 
-__all__ = ["JobLimits", "JobTables"]
+__all__ = ["JobTables"]
 
 _UNSETTLED: Final = "('waiting', 'batched', 'direct', 'sending')"
 _ENDING: Final = (
     "number, tenant, request_id, label, feature, model, (SELECT model FROM lines WHERE lines.number = jobs.line), "
     "created_at, line"
 )
-_LINE_BYTES: Final = 1_000
-"""What a line and its jobs take beside their texts, about."""
-_BUSY_RETRY_S: Final = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class JobLimits:
-    """What may be kept: open jobs of one tenant, and bytes of all jobs together."""
-
-    max_open_per_tenant: int
-    max_bytes: int
 
 
 class JobTables:
-    """The tables of one connection, and the counts that every submission is checked against.
+    """The tables of one connection.
 
-    The counts are kept in memory and belong to the transaction: after a rollback another object is made.
+    Attributes:
+        connection: Where they are.
+        seals: What is sealed in them.
+        room: How many jobs there are, and what may be taken in: belongs to the transaction.
     """
 
     def __init__(self, connection: sqlite3.Connection, limits: JobLimits, seals: Seals) -> None:
         self.connection = connection
         self.seals = seals
-        self._limits = limits
-        self.recount()
-
-    def recount(self) -> None:
-        """Counts anew, after rows have gone another way."""
-        count = self.connection.execute
-        self._open = dict(count("SELECT tenant, count(*) FROM jobs WHERE state = 'open' GROUP BY tenant"))
-        (self._size_bytes,) = count("SELECT coalesce(sum(size_bytes), 0) FROM lines").fetchone()
+        self.room = JobRoom(connection, limits)
 
     def submit(self, new: NewJob) -> Receipt:
         """Takes a job, or finds the one of that name.
@@ -89,7 +75,7 @@ class JobTables:
                 sentence = "This request id was used for another request; choose a new one."
                 raise Refusal(409, "request_id_taken", sentence, param="request_id")
             return Receipt(self._known(new.tenant, new.request_id), new=False, ended=())
-        self._check_limits(new)
+        self.room.check(new)
         line, leads = self._line_for(new)
         cursor = self.connection.execute(
             "INSERT INTO jobs (tenant, request_id, digest, state, line, label, feature, model, native, "
@@ -99,7 +85,7 @@ class JobTables:
                 new.created_at, new.deadline_at, b"".join(new.users),
             ),
         )  # fmt: skip
-        self._open[new.tenant] = self._open.get(new.tenant, 0) + 1
+        self.room.open[new.tenant] = self.room.open.get(new.tenant, 0) + 1
         if new.webhook:
             job = cursor.lastrowid or 0
             url = self.seals.seal_text(new.webhook, place("deliveries.url", job))
@@ -183,7 +169,7 @@ class JobTables:
                 "AND NOT EXISTS (SELECT 1 FROM jobs WHERE line = :line) RETURNING size_bytes",
                 {"line": line},
             ).fetchone()
-            self._size_bytes -= deleted[0] if deleted is not None else 0
+            self.room.size_bytes -= deleted[0] if deleted is not None else 0
         return len(numbers)
 
     def _known(self, tenant: str, request_id: str) -> Job:
@@ -191,17 +177,6 @@ class JobTables:
         if job is None:
             raise RuntimeError("a job that was just written is gone")
         return job
-
-    def _check_limits(self, new: NewJob) -> None:
-        limits = self._limits
-        if self._open.get(new.tenant, 0) >= limits.max_open_per_tenant:
-            sentence = (
-                f"{limits.max_open_per_tenant} of your jobs wait already; submit more once some have ended."
-            )
-            raise Refusal(429, "too_many_jobs", sentence, retry_after_s=_BUSY_RETRY_S)
-        if self._size_bytes + len(new.line.body) + _LINE_BYTES > limits.max_bytes:
-            sentence = "The gateway keeps as many jobs as it may; submit again later."
-            raise Refusal(429, "jobs_full", sentence, retry_after_s=_BUSY_RETRY_S)
 
     def _line_for(self, new: NewJob) -> tuple[int, bool]:
         """The line that answers a new job, and whether the job is the first to want it."""
@@ -225,7 +200,7 @@ class JobTables:
         answer = self._sealed("answer", number, _packed(ready.answer if ready is not None else None))
         body = self._sealed("body", number, b"" if ready is not None else given.body)
         context = self._sealed("context", number, given.context)
-        size_bytes = len(body) + len(answer) + len(context) + _LINE_BYTES
+        size_bytes = len(body) + len(answer) + len(context) + LINE_BYTES
         state = "answered" if ready is not None else "waiting" if given.batched else "direct"
         self.connection.execute(
             "INSERT INTO lines (number, key, state, tenant, upstream, endpoint, model, attempts, due_at, fallback_at, "
@@ -235,7 +210,7 @@ class JobTables:
                 new.fallback_at, new.created_at if ready is not None else None, size_bytes, context, body, answer,
             ),
         )  # fmt: skip
-        self._size_bytes += size_bytes
+        self.room.size_bytes += size_bytes
         return number, True
 
     def _next_line(self) -> int:
@@ -298,7 +273,7 @@ class JobTables:
             "key = iif(:state = 'answered', key, NULL), size_bytes = size_bytes + :growth WHERE number = :number",
             {"state": state, "now": now, "answer": answer, "growth": growth, "number": number},
         )
-        self._size_bytes += growth
+        self.room.size_bytes += growth
         return True
 
     def _finish(  # noqa: PLR0917 - one row's columns
@@ -321,7 +296,7 @@ class JobTables:
         self.connection.execute(
             "UPDATE deliveries SET state = ?, due_at = ? WHERE job = ?", (told.value, now, number)
         )
-        self._open[tenant] -= 1
+        self.room.open[tenant] -= 1
         whose = number, tenant, request_id, label, feature, model, created_at
         return Ended(*whose, state, outcome, *money, failure[1], upstream_model)
 

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
         Receipt,
     )
     from askonce.model import Owner
-    from askonce.stores.job_tables import JobLimits, JobTables
+    from askonce.stores.job_room import JobLimits
+    from askonce.stores.job_tables import JobTables
     from askonce.stores.transactions import Transactions
     from askonce.stores.work_tables import WorkTables
 

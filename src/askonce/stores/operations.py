@@ -18,7 +18,7 @@ from askonce.stores.work_tables import WorkTables
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from askonce.stores.job_tables import JobLimits
+    from askonce.stores.job_room import JobLimits
     from askonce.stores.transactions import Transactions
 
 __all__ = ["Operations"]

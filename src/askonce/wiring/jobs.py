@@ -14,7 +14,7 @@ from askonce.jobs.desk import Desk, Terms
 from askonce.jobs.engine import Engine, Gathering
 from askonce.jobs.results import Results
 from askonce.jobs.sender import Sender
-from askonce.stores.job_tables import JobLimits
+from askonce.stores.job_room import JobLimits
 from askonce.stores.jobs import SqliteJobs
 from askonce.stores.sqlite import SqliteStore
 from askonce.stores.transactions import Transactions, volatile_transactions
