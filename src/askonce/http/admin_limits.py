@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from heapq import nlargest
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from starlette.routing import Route
@@ -26,6 +28,7 @@ _AT_ONCE: Final = 500
 _PAGE: Final = 100
 _MOST: Final = 1_000
 _NANO: Final = 1_000_000_000
+_RATIO: Final = attrgetter("ratio")
 
 
 def limit_routes(running: Running, access: AdminAccess) -> list[Route]:
@@ -37,15 +40,17 @@ def limit_routes(running: Running, access: AdminAccess) -> list[Route]:
         query = request.query_params
         wanted = {name: query[name] for name in ("tenant", "feature") if name in query}
         count = limit(query.get("limit"), _PAGE, _MOST)
-        standings: list[Standing] = []
+        fullest: list[Standing] = []
+        found = 0
         for place, one in enumerate(running.gateway.parts.allowances.standings()):
             if place % _AT_ONCE == _AT_ONCE - 1:
+                fullest = nlargest(count, fullest, _RATIO)
                 await asyncio.sleep(0)
             if all(getattr(one, name) == value for name, value in wanted.items()):
-                standings.append(one)
-        standings.sort(key=lambda one: one.ratio, reverse=True)
-        data = [_standing(one) for one in standings[:count]]
-        return json_response({"limits": data, "has_more": len(standings) > count})
+                found += 1
+                fullest.append(one)
+        data = [_standing(one) for one in nlargest(count, fullest, _RATIO)]
+        return json_response({"limits": data, "has_more": found > count})
 
     return [Route("/admin/limits", refusing(limits))]
 
