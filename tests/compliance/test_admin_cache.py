@@ -182,6 +182,21 @@ def test_what_is_equivalent_goes_with_its_links(semantic: Server, form: str) -> 
     assert wording not in str(admin.get("/admin/trail"))
 
 
+def test_another_features_texts_are_not_shown(semantic: Server) -> None:
+    """To name a feature that retains texts shows none that were asked by one that doesn't, in the same partition."""
+    admin = Admin(semantic)
+    asked(semantic, admin)
+    support = f"{OTHER} Now?"
+    assert chat(semantic, "acme", support, SUPPORT) == "fresh"
+    admin.committed()
+    question = {"text": FIRST, "tenant": "acme", "feature": "support"}
+    would = admin.post(PATH, {"equivalent_to": question, "threshold": 0.5, "dry_run": True})
+    assert {one["text"] for one in would["questions"]} <= {support, None}
+    assert would["chosen"] == sum(one["chosen"] for one in would["questions"]) > 0
+    assert would["forgotten"] == 1, "whoever asked first"
+    admin.post(PATH, {"tenant": "acme"})
+
+
 def test_a_threshold_of_ones_own(semantic: Server) -> None:
     """A higher one spares what a lower one takes; texts are shown where the feature retains them."""
     admin = Admin(semantic)

@@ -5,5 +5,7 @@
 - `transfer` carries entries out and in, as `lines` of JSON in a `stream`.
 - `keys` issues and revokes tenants' keys while the gateway runs.
 
+`known` tells what the store has of an entry, `asking` what somebody would ask.
+
 Nothing here knows HTTP; who may do what is decided in front of it.
 """

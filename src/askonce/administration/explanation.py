@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from askonce.administration.comparison import Side, apart_from, compared, described, document_of, shown
+from askonce.administration.known import listed, shows_text
 from askonce.administration.words import in_words
 from askonce.matching.analysis import analyse
 from askonce.matching.guards import GUARDS, pair_of
@@ -17,11 +18,8 @@ from askonce.matching.verifier import EVIDENCE
 from askonce.model import Exact, RetainText, SemanticMode
 from askonce.pipeline.stored import cache_key
 from askonce.pipeline.threads import Threads
-from askonce.ports import Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from askonce.gateway import Gateway
     from askonce.model import Json, Neighbour, Outcome, Request, Stored
     from askonce.pipeline.decision import Decision
@@ -107,12 +105,11 @@ class Explainer:
             return {"state": "unshared", "reason": request.ask.unshared}
         store, now = self._gateway.parts.store, self._gateway.parts.clock.now()
         try:
-            listed = await self._listed([key])
+            known = (await listed(self._gateway, [key])).get(key)
         except OSError:
             return {"state": "unreadable"}
         stored = await store.get(key)
         if stored is None:
-            known = listed.get(key)
             if known is None:
                 return {"state": "absent"}
             return {
@@ -144,20 +141,20 @@ class Explainer:
             key=lambda one: (_rank(decisions.get(one.key)), -one.similarity),
         )
         try:
-            listed = await self._listed([one.key for one in near])
+            known = await listed(self._gateway, [one.key for one in near])
         except OSError:
-            listed = {}
-        return [await self._neighbour(side, one, decisions.get(one.key), listed.get(one.key)) for one in near]
+            known = {}
+        return [await self._neighbour(side, one, decisions.get(one.key), known.get(one.key)) for one in near]
 
     async def _neighbour(
-        self, side: Side, near: Neighbour, decision: Decision | None, listed: Listed | None
+        self, side: Side, near: Neighbour, decision: Decision | None, known: Listed | None
     ) -> Json:
         told: Json = {
             "key": near.key.hex(),
             "similarity": round(near.similarity, _DIGITS),
             "class": near.answer.hex(),
-            "entry": None if listed is None else listed.key.hex(),
-            "expires_at": None if listed is None else listed.expires_at,
+            "entry": None if known is None else known.key.hex(),
+            "expires_at": None if known is None else known.expires_at,
         }
         if decision is None:
             own = near.key == side.request.ask.exact_key
@@ -166,12 +163,8 @@ class Explainer:
             told |= _decided(decision)
         if side.request.ask.text is not None:
             told |= await self._threads.run(_words_say, side.request.ask.text, near.text)
-        told["text"] = near.text if self._shows_text(listed) else None
+        told["text"] = near.text if shows_text(self._gateway, known) else None
         return told
-
-    def _shows_text(self, listed: Listed | None) -> bool:
-        policy = None if listed is None else self._gateway.parts.policies.named(listed.feature)
-        return policy is not None and policy.retain_text is RetainText.FULL
 
     async def _matches(self, examined: Examination) -> bool:
         """Whether an approved candidate's answer is there."""
@@ -179,11 +172,6 @@ class Explainer:
             if await self._gateway.parts.store.get(decision.key) is not None:
                 return True
         return False
-
-    async def _listed(self, keys: Sequence[bytes]) -> Mapping[bytes, Listed]:
-        """What is known of entries. Raises OSError."""
-        meant = Selection(entries=frozenset(keys))
-        return {one.key: one async for batch in self._gateway.parts.store.select(meant) for one in batch}
 
     def _outcome(
         self, request: Request, stored: Json, examined: Examination, *, gone: bool

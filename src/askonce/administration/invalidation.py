@@ -6,12 +6,12 @@ import asyncio
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from askonce.administration.known import listed, shows_text
 from askonce.errors import Refusal
-from askonce.model import RetainText
 from askonce.ports import Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from askonce.gateway import Gateway
     from askonce.model import Neighbour, Policy, Question, Request
@@ -25,6 +25,8 @@ _SAMPLE: Final = 20
 _NEIGHBOURS: Final = 100
 """Looked at in each partition: what has more paraphrases than that takes a second call."""
 _SHOWN: Final = 50
+_MOST_CHOSEN: Final = 1_000
+"""Questions that are shown: of those that go more than of those that stay."""
 
 
 @dataclass(slots=True)
@@ -45,7 +47,7 @@ class Forgotten:
 
 
 class Equivalent(NamedTuple):
-    """A stored question near the one that was named; `text` is None where its feature doesn't keep texts."""
+    """A stored question near the one that was named; `text` is None where its feature doesn't keep texts, or isn't known."""
 
     key: bytes
     similarity: float
@@ -57,9 +59,16 @@ class Equivalent(NamedTuple):
 
 
 class Equivalents(NamedTuple):
-    """The entries that answer what is equivalent, and the questions that were looked at, the likeliest first."""
+    """What answers what is equivalent.
+
+    Attributes:
+        entries: The answers' keys.
+        chosen: How many questions are equivalent.
+        questions: Those that were looked at, the chosen ones first, the likeliest first of each; the first of them alone.
+    """
 
     entries: frozenset[bytes]
+    chosen: int
     questions: tuple[Equivalent, ...]
 
     def among(self, selection: Selection) -> Selection:
@@ -111,7 +120,7 @@ async def equivalents(gateway: Gateway, request: Request, threshold: float | Non
         why = request.ask.unmatched or request.ask.unshared
         if not own:
             raise Refusal(400, "not_shared", f"Nothing is ever stored for this request: {why}.")
-        return Equivalents(await _entries(gateway, own), ())
+        return Equivalents(await _entries(gateway, own), 0, ())
     _check_threshold(gateway, request.policy, threshold)
     return await _around(gateway, question, [question.partition], request.policy, threshold, own)
 
@@ -151,6 +160,7 @@ async def _around(  # noqa: PLR0917 - one search, told twice
     keys, seen = list(own), []
     for partition in partitions:
         examined = await gateway.parts.semantic.neighbourhood(question, partition, policy, _NEIGHBOURS)
+        known = await _known(gateway, examined)
         for decision, near in _decided(examined):
             least = decision.threshold if threshold is None else threshold
             chosen = not decision.vetoed and decision.probability >= least
@@ -164,17 +174,27 @@ async def _around(  # noqa: PLR0917 - one search, told twice
                     least,
                     decision.reason,
                     chosen,
-                    near.text if policy.retain_text is RetainText.FULL else None,
+                    near.text if shows_text(gateway, known.get(decision.key)) else None,
                 )
             )
         await asyncio.sleep(0)
     seen.sort(key=lambda one: (not one.chosen, -one.probability))
-    return Equivalents(await _entries(gateway, keys), tuple(seen[:_SHOWN]))
+    count = sum(one.chosen for one in seen)
+    shown = seen[: max(_SHOWN, min(count, _MOST_CHOSEN))]
+    return Equivalents(await _entries(gateway, keys), count, tuple(shown))
 
 
 def _decided(examined: Examination) -> Iterable[tuple[Decision, Neighbour]]:
     near = {one.key: one for one in examined.neighbours}
     return ((decision, near[decision.key]) for decision in examined.finding.decisions)
+
+
+async def _known(gateway: Gateway, examined: Examination) -> Mapping[bytes, Listed]:
+    """What is known of the entries that were looked at, as far as the disk can be read."""
+    try:
+        return await listed(gateway, [decision.key for decision in examined.finding.decisions])
+    except OSError:
+        return {}
 
 
 async def _entries(gateway: Gateway, keys: Iterable[bytes]) -> frozenset[bytes]:

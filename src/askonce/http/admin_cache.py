@@ -119,6 +119,7 @@ def _forgotten(found: Forgotten, similar: Equivalents | None, *, dry_run: bool) 
         "sample": [listed_json(one) for one in found.sample],
     }
     if similar is not None:
+        told["chosen"] = similar.chosen
         told["questions"] = [_equivalent(one) for one in similar.questions]
     return told
 
