@@ -475,7 +475,7 @@ async def test_running_answers_do_not_unbalance_the_memory_that_waits() -> None:
     house.auditor.served(said(), "r1", A, sent)
     sent.answer = answer("x" * 1_000_000)
     await house.settle()
-    assert house.auditor._held_bytes == 0
+    assert house.auditor._cases.held_bytes == 0
 
 
 async def test_earlier_verdicts_come_first_and_once(monkeypatch: pytest.MonkeyPatch) -> None:

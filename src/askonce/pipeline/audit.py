@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from askonce.errors import AuditDropped
-from askonce.model import Audit
-from askonce.pipeline.cases import Case
+from askonce.pipeline.cases import Case, label
 from askonce.pipeline.equality import Verdict
 from askonce.pipeline.outcomes import Outcomes, ServedHit
+from askonce.pipeline.waiting_cases import WaitingCases
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Auditor", "Desk", "Effects"]
 
-_MOST_HELD_BYTES: Final = 64 * 1024**2
-"""Requests and answers that wait to be compared."""
 _RESTORED_AT_ONCE: Final = 100
 """Earlier audits taken up between two looks at what else there is to do."""
 _OTHERS: Final = 3
@@ -58,10 +56,7 @@ class Effects:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """How audits are worked: at most `max_queue` wait, `concurrency` run, each `timeout_s` at most.
-
-    What is compared for nothing takes half of the queue at most: there is much of it, and hits have few audits.
-    """
+    """How audits are worked: at most `max_queue` wait, `concurrency` run, each `timeout_s` at most."""
 
     max_queue: int
     concurrency: int
@@ -91,15 +86,14 @@ class Auditor:
         self._desk = desk
         self.restored = asyncio.Event()
         self._outcomes = Outcomes()
-        self._queue: asyncio.Queue[tuple[Case, int]] = asyncio.Queue(desk.max_queue)
+        self._cases = WaitingCases(desk.max_queue)
         self._under_way: dict[asyncio.Timeout, Request] = {}
-        self._held_bytes = 0
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def waiting(self) -> int:
         """Cases that wait."""
-        return self._queue.qsize()
+        return len(self._cases)
 
     def start(self) -> None:
         """Begins to work."""
@@ -168,13 +162,7 @@ class Auditor:
     def erase(self, owner: Owner) -> None:
         """Forgets what an owner was served, and ends what is judged of it, or waits to be."""
         self._outcomes.erase(owner)
-        for _ in range(self._queue.qsize()):
-            case, held_bytes = self._queue.get_nowait()
-            if owner.asked(case.request):
-                self._held_bytes -= held_bytes
-            else:
-                self._queue.put_nowait((case, held_bytes))
-            self._queue.task_done()
+        self._cases.erase(owner)
         for limit, request in self._under_way.items():
             if owner.asked(request):
                 limit.reschedule(0.0)
@@ -184,7 +172,7 @@ class Auditor:
         if self._tasks:
             try:
                 async with asyncio.timeout(timeout_s):
-                    await self._queue.join()
+                    await self._cases.join()
             except TimeoutError:
                 _log.warning("audits cancelled", waiting=self.waiting)
         for task in self._tasks:
@@ -202,18 +190,13 @@ class Auditor:
             await self._effects.links.cut(hit.request.ask.exact_key or b"", hit.entry)
 
     def _take(self, case: Case) -> None:
-        room = self._desk.max_queue if case.source == "hit" else max(1, self._desk.max_queue // 2)
-        held_bytes = case.held_bytes
-        if self.waiting >= room or self._held_bytes + held_bytes > _MOST_HELD_BYTES:
+        if not self._cases.put(case):
             self._effects.observer.audit_dropped("queue-full")
-            return
-        self._held_bytes += held_bytes
-        self._queue.put_nowait((case, held_bytes))
 
     async def _work(self) -> None:
         await self.restored.wait()
         while True:
-            case, held_bytes = await self._queue.get()
+            case, held_bytes = await self._cases.get()
             try:
                 await self._audit(case)
             except AuditDropped as dropped:
@@ -224,8 +207,7 @@ class Auditor:
                 _log.exception("audit failed")
                 self._effects.observer.audit_dropped("failed")
             finally:
-                self._held_bytes -= held_bytes
-                self._queue.task_done()
+                self._cases.done(held_bytes)
                 del case  # or it would be held until the next one comes
 
     async def _audit(self, case: Case) -> None:
@@ -290,30 +272,14 @@ class Auditor:
 
     def _record(self, case: Case, judge: str, verdict: Verdict) -> None:
         """Makes a verdict a label, and says so."""
-        effects, policy, decision = self._effects, case.request.policy, case.decision
+        effects, policy = self._effects, case.request.policy
         effects.observer.audit(policy.feature, case.source, verdict.value, judge)
         if verdict is Verdict.UNDECIDED:
             return
         if case.hit is not None and case.source == "hit":
             case.hit.judged = verdict is Verdict.SAME
-        audit = Audit(
-            feature=policy.feature,
-            at=effects.clock.now(),
-            question=case.request.ask.exact_key or b"",
-            answer=case.entry if decision is None else decision.answer,
-            request_id="" if case.hit is None else case.hit.request_id,
-            source=case.source,
-            judge=judge,
-            right=verdict is Verdict.SAME,
-            propensity=case.propensity,
-            probability=0.0 if decision is None else decision.probability,
-            threshold=0.0 if decision is None else decision.threshold,
-            reason="" if decision is None else decision.reason,
-            evidence=None if decision is None else decision.evidence,
-            engine=effects.budgets.engine,
-            tenant=case.request.caller.tenant or "",
-            users=case.request.users,
-        )
+        right, now, engine = verdict is Verdict.SAME, effects.clock.now(), effects.budgets.engine
+        audit = label(case, judge, right=right, at=now, engine=engine)
         effects.store.audited(audit)
         effects.records.add(audit)
         effects.budgets.label(audit)
