@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from askonce.model import Exact, Fresh, Joined, Semantic, Usage
+from askonce.model import Bypass, Exact, Fresh, Joined, Semantic, Usage
 from askonce.observe.tally import Kind, Tallies
 from askonce.ports import Charge, Record, Share
 
@@ -40,13 +40,14 @@ def test_savings_are_told_by_what_saved_them() -> None:
         (Semantic(b"e", 0.9, joined=False, age_s=1, ttl_s=2, reason="match"), 3_000_000_000),
         (Semantic(b"e", 0.9, joined=True, age_s=0, ttl_s=0, reason="match"), 4_000_000_000),
         (Fresh("miss"), 0),
+        (Bypass("high-temperature"), 500_000_000),
     ):
         count(tallies, record(outcome=outcome, saved_nanousd=saved))
     shares = (Share("acme", "default", "fresh", 5, "acme"), Share("b", "default", "joined", 5, "b"))
     tallies.charged(Charge("c", 0, "up", "m", USAGE, USAGE, 10, 5_000_000_000, 6_000_000_000, shares))
     assert values(tallies, "askonce_saved_usd", "tenant", "layer") == {
         ("acme", "exact"): 1,
-        ("acme", "inflight"): 2,
+        ("acme", "inflight"): 2.5,
         ("acme", "semantic"): 7,
         ("acme", "prompt_cache"): 5,
         ("acme", "batch"): 6,

@@ -30,12 +30,13 @@ _MOST_KINDS: Final = 5_000
 _USD: Final = 1e-9
 _LAYERS: Final = {
     "fresh": "inflight",
+    "bypass": "inflight",
     "joined": "inflight",
     "exact": "exact",
     "semantic": "semantic",
     "semantic-joined": "semantic",
 }
-"""What each outcome saves by; a fresh answer by what those pay who joined it, where costs are split."""
+"""What each outcome saves by; whoever asked, by what those pay who joined it, where costs are split."""
 
 
 class Kind(NamedTuple):
@@ -168,7 +169,7 @@ class Tallies:
         yield _money("askonce_saved_usd", "Dollars that were not spent, by what saved them.", saved, "layer")
         yield CounterMetricFamily(
             "askonce_unpriced_requests",
-            "Answers of models whose price isn't known.",
+            "Answers whose price or tokens aren't known.",
             value=sum(tally.unpriced for _, tally in tallies),
         )
         yield self._histogram("request_duration", "Seconds to the answer's last byte.")

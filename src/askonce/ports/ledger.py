@@ -45,7 +45,7 @@ class Sums(NamedTuple):
         saved_semantic_nanousd: Not spent, because an equivalent request was answered.
         saved_prompt_cache_nanousd: What providers' prompt caches took off.
         saved_batch_nanousd: What providers' batch prices took off.
-        unpriced: Requests and calls with tokens whose price isn't known: they count nowhere as money.
+        unpriced: Answers and calls whose price or tokens aren't known: they count nowhere as money.
         unsettled: Calls whose tokens the upstream didn't get to say.
         unsettled_tokens: What those may have taken, an estimate; not in the billed tokens.
         unsettled_nanousd: What those may have cost, an estimate; not in what was spent.
