@@ -161,7 +161,8 @@ def test_charts_have_names_and_figures(open_page: OpenPage, busy: Server) -> Non
     expect(page.get_by_role("img", name="How requests are answered")).to_be_visible()
     expect(page.get_by_role("img", name="Saved by:").first).to_be_visible()
     expect(page.get_by_role("meter", name="Wrong among semantic hits of hidden")).to_have_attribute(
-        "aria-valuetext", "not measured yet, promised 1% · 0 hits of 0 · 0 labels · audits $0.00 in 30 days"
+        "aria-valuetext",
+        "not measured yet, promised 1% · 0 of 0 requests hit · 0 labels · audits $0.00 in 30 days",
     )
     page.locator("#mix-details summary").click()
     expect(page.locator("#mix-table")).to_contain_text("Asked upstream")

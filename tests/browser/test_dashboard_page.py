@@ -91,8 +91,10 @@ def test_callers_that_share_a_call_are_seen(page: Page, server: Server) -> None:
     with asking_together(server, "Who waits for this answer with me?", 7):
         flight = page.locator(".flight", has_text="Who waits for this answer with me?")
         expect(flight.locator(".many")).to_have_text("7")
-        expect(flight).to_contain_text("slow-model · shown")
-        expect(flight).to_contain_text("answering (stream)")
+        expect(flight).to_contain_text("shown · slow-model")
+        expect(flight.locator(".how")).to_have_text(
+            re.compile("^answering for .* · slow · stream · first word after")
+        )
         expect(page.locator("#flight-groups")).to_contain_text("slow · slow-model")
     expect(page.locator("#flights-empty")).to_be_visible()
 

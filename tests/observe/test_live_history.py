@@ -158,7 +158,14 @@ async def test_books_that_cannot_be_read_leave_what_was_read() -> None:
 
 
 async def test_nothing_read_yet_shows_nothing() -> None:
-    """Before the first look, or without any books, there are no figures, and no error either."""
-    history = History(SqliteLedger(None, FakeClock(_NOW)), FakeClock(_NOW))
+    """Before the first look there are no figures, no error either, and it is said that nothing has been read."""
+    counted = Counted(SqliteLedger(None, FakeClock(_NOW)))
+    history = History(counted, FakeClock(_NOW))
     assert requests(history.today()) == 0
     assert history.hours == []
+    counted.broken = True
+    await history.refresh()
+    assert not history.read
+    counted.broken = False
+    await history.refresh()
+    assert history.read

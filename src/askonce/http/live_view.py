@@ -7,6 +7,7 @@ from heapq import nlargest
 from typing import TYPE_CHECKING, Final
 
 from askonce.http.live_flights import FlightsView
+from askonce.http.live_limits import limits
 from askonce.model import RetainText, SemanticMode
 from askonce.observe.live import SLOT_S
 from askonce.observe.live_history import Period
@@ -55,6 +56,7 @@ class View:
             "flights": self._flights.show(),
             "hits": [self._hit(hit) for hit in list(self._live.hits)[: -_HITS - 1 : -1]],
             "budgets": [self._budget(standing) for standing in self._running.semantics.budgets.standings()],
+            "limits": limits(self._running.gateway.parts.allowances),
             "upstreams": self._upstreams(),
             "health": self._health(),
             "history": self._past(),
@@ -83,6 +85,7 @@ class View:
         history = self._history
         hours, days = history.hours, history.days
         return {
+            "read": history.read,
             "problem": history.problem,
             "hours": {
                 "since": hours[0][0] if hours else 0,

@@ -29,7 +29,6 @@ SLOTS: Final = 180
 """Slots that are looked back on: a quarter of an hour."""
 _HITS: Final = 50
 _MATCH: Final = "match"
-_NO_FAILURE: Final = frozenset({"ok", "cancelled"})
 _NONE: Final = [0] * (len(BOUNDS_S) + 1)
 
 

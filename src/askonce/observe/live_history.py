@@ -80,10 +80,12 @@ class History:
     """The last 24 hours, hour by hour, and the last 30 days, day by day (UTC), the running ones included.
 
     Attributes:
+        read: Whether they have been read whole: before, sums say nothing.
         problem: What keeps the books from being read, "" where nothing does: what was read before is still shown.
     """
 
     def __init__(self, ledger: Readable, clock: Clock) -> None:
+        self.read = False
         self.problem = ""
         self._ledger = ledger
         self._clock = clock
@@ -112,7 +114,7 @@ class History:
         except OSError as error:
             self.problem = str(error)
         else:
-            self.problem = ""
+            self.read, self.problem = True, ""
 
     @property
     def hours(self) -> list[tuple[int, Period]]:

@@ -43,11 +43,13 @@ export function style(element, name, value) {
 
 /**
  * Keeps a list's elements in step with items: each element stays its item's, so that focus stays where it is.
- * `create(item)` makes an element, `update(element, item)` brings it up to date.
+ * `create(item)` makes an element, `update(element, item)` brings it up to date. Keys may be callers' words: two items
+ * of one key are two elements.
  */
 export function keep(list, items, key, create, update) {
   const known = new Map();
-  for (const element of list.children) known.set(element.dataset.key, element);
+  const gone = new Set(list.children);
+  for (const element of gone) known.set(element.dataset.key, element);
   let at = list.firstElementChild;
   for (const item of items) {
     const name = String(key(item));
@@ -57,11 +59,12 @@ export function keep(list, items, key, create, update) {
       element.dataset.key = name;
     }
     known.delete(name);
+    gone.delete(element);
     update(element, item);
     if (element === at) at = at.nextElementSibling;
     else list.insertBefore(element, at);
   }
-  for (const element of known.values()) element.remove();
+  for (const element of gone) element.remove();
 }
 
 /** An element's part of a class, found once. */

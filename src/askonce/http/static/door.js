@@ -19,7 +19,7 @@ export class Door {
     if (location.pathname === "/login") {
       const key = location.hash.slice(1);
       history.replaceState(null, "", "/");
-      if (key) return this.signIn(decodeURIComponent(key));
+      if (key) return this.signIn(decoded(key));
     }
     const session = await ask("GET");
     if (session.signed_in) this.pass();
@@ -59,6 +59,15 @@ export class Door {
     byId("login").hidden = true;
     byId("unconfigured").hidden = true;
     this.entered();
+  }
+}
+
+/** A key as it was written, whether the browser has encoded it or not. */
+function decoded(key) {
+  try {
+    return decodeURIComponent(key);
+  } catch {
+    return key;
   }
 }
 

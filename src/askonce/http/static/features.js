@@ -28,7 +28,7 @@ export class Features {
       const button = make("button", { type: "button", text, onclick: () => this.sort(key) });
       return make("th", { scope: "col", class: kind }, button);
     });
-    this.headings.splice(1, 0, make("th", { scope: "col", class: "mix", text: "Outcomes" }));
+    this.headings.splice(1, 0, make("th", { scope: "col", class: "mix", "aria-hidden": "true", text: "Outcomes" }));
     this.body = make("tbody");
     byId("features").append(make("thead", {}, make("tr", {}, ...this.headings)), this.body);
   }
@@ -49,6 +49,7 @@ export class Features {
     sorted.splice(1, 0, null);
     this.headings.forEach((heading, place) => mark(heading, "aria-sort", sorted[place]));
     keep(this.body, rows, (one) => one.key, create, update);
+    byId("features-empty").hidden = rows.length > 0;
   }
 
   order(one, other) {
@@ -81,7 +82,7 @@ function create({ key, name }) {
   return make(
     "tr",
     { class: key ? "" : "total" },
-    make("th", { scope: "row", text: name }),
+    make("th", { scope: "row", title: name, text: name }),
     make("td", { class: "mix", "aria-hidden": "true" }, make("div", { class: "split" })),
     ...cells,
   );

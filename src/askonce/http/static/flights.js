@@ -35,11 +35,12 @@ function update(element, flight) {
   mark(element, "data-state", flight.state);
   say(part(element, "many"), count(flight.callers));
   say(part(element, "callers").lastChild, flight.callers === 1 ? "caller" : "callers");
-  say(part(element, "what"), `${flight.model} · ${flight.feature}`);
-  const begun = flight.first_s === null ? "" : `, first word after ${duration(flight.first_s)}`;
-  const lane = flight.lane === "interactive" ? "" : `, ${flight.lane}`;
-  say(part(element, "how"), `${STATES[flight.state]} ${flight.stream ? "(stream) " : ""}for ${duration(flight.age_s)} at ${flight.upstream}${lane}${begun}`);
-  mark(element, "title", `${flight.upstream}: ${STATES[flight.state]}${lane}${begun}`);
+  say(part(element, "what"), `${flight.feature} · ${flight.model}`);
+  const more = [flight.upstream, flight.stream ? "stream" : "", flight.lane === "interactive" ? "" : flight.lane];
+  if (flight.first_s !== null) more.push(`first word after ${duration(flight.first_s)}`);
+  const how = [`${STATES[flight.state]} for ${duration(flight.age_s)}`, ...more.filter(Boolean)].join(" · ");
+  say(part(element, "how"), how);
+  mark(element, "title", `${flight.feature} · ${flight.model}\n${how}`);
   const text = part(element, "text");
   mark(text, "class", flight.text === null ? "text mark" : "text");
   say(text, flight.text ?? (flight.mark ? `#${flight.mark}` : "no text to show"));

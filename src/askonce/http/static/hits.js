@@ -4,6 +4,7 @@ import { byId, keep, make, mark, part, say, style } from "./dom.js";
 import { moment, percent } from "./format.js";
 
 const SHOWN = 8;
+const SUREST = 0.9999;
 const NOT_KEPT = "Text not shown: its feature doesn't keep texts, or its answer is gone.";
 
 export class Hits {
@@ -70,7 +71,7 @@ export class Hits {
     compare(part(element, "asked"), part(element, "original"), hit);
     style(part(element, "sure"), "width", `${(100 * hit.confidence).toFixed(1)}%`);
     const needed = hit.threshold === null ? "" : `, now needed ${percent(hit.threshold)}`;
-    say(part(element, "sureness"), `${percent(hit.confidence)} sure${needed}`);
+    say(part(element, "sureness"), `${surely(hit.confidence)} sure${needed}`);
     say(part(element, "guards"), hit.reason === "link" ? "known paraphrase" : "no guard objects");
     say(part(element, "where"), `${moment(hit.at)} · ${hit.feature} · ${hit.tenant} · ${hit.outcome}`);
     const audited = part(element, "audited");
@@ -79,7 +80,11 @@ export class Hits {
     mark(audited, "class", `chip audited ${hit.judged ? "good" : "bad"}`);
     const told = hit.told ?? null;
     say(part(element, "told"), this.said.get(key(hit)) ?? (told === null ? "" : told ? "Judged right" : "Judged wrong, link cut"));
-    for (const name of ["right", "wrong"]) part(element, name).disabled = !hit.open || told !== null || this.said.has(key(hit));
+    for (const [name, word] of [["right", "Right"], ["wrong", "Wrong"]]) {
+      const button = part(element, name);
+      button.disabled = !hit.open || told !== null || this.said.has(key(hit));
+      mark(button, "aria-label", `${word}: ${hit.asked ?? `the hit of ${moment(hit.at)}`}`);
+    }
   }
 
   async judge(hit, correct) {
@@ -109,6 +114,7 @@ export class Hits {
 }
 
 const key = (hit) => `${hit.tenant} ${hit.request_id} ${hit.at}`;
+const surely = (confidence) => (confidence > SUREST ? `over ${percent(SUREST)}` : percent(confidence));
 const side = (title, name) => make("div", { class: "side" }, make("span", { text: title }), make("p", { class: name }));
 
 /** Both questions, with the words marked that only one of them has. */

@@ -12,6 +12,7 @@ export function latency({ range, parts }) {
   say(byId("latency-range"), RANGES[range]);
   const rows = present([figures]).map((name) => ({ name, figures: figures[name] }));
   keep(byId("latency-rows"), rows, (row) => row.name, create, update);
+  byId("latency-empty").hidden = rows.length > 0;
 }
 
 function create({ name }) {

@@ -10,6 +10,7 @@ import { latency } from "./latency.js";
 import { Features } from "./features.js";
 import { flights } from "./flights.js";
 import { budgets } from "./budgets.js";
+import { limits } from "./limits.js";
 import { Hits } from "./hits.js";
 import { upstreams } from "./upstreams.js";
 import { health } from "./health.js";
@@ -28,6 +29,7 @@ const panels = {
   features: [() => features.show(state), ["now", "history"]],
   flights: [flights, ["flights"]],
   budgets: [budgets, ["budgets", "history", "health"]],
+  limits: [limits, ["limits"]],
   hits: [() => hits.show(state.parts.hits), ["hits"]],
   upstreams: [upstreams, ["upstreams"]],
   health: [health, ["health", "history", "now"]],

@@ -29,6 +29,7 @@ export class Mix {
     this.height = this.frame.clientHeight - MARGIN.top - MARGIN.bottom;
     const sums = this.data.rows.map((row) => this.names.reduce((all, name) => all + (row[name] ?? 0), 0));
     this.none.hidden = this.names.length > 0;
+    say(this.none, this.data.ever ? "No requests in this time." : `No requests yet. Their base_url: ${location.origin}/v1`);
     this.scale = scale(Math.max(...sums, 0) / this.data.unit);
     this.drawGrid();
     this.drawAreas();
@@ -52,7 +53,7 @@ export class Mix {
       lines.push({ key: `y${lines.length}`, x1: MARGIN.left, x2: MARGIN.left + this.width, y, x: MARGIN.left - 8, ty: y + 4, anchor: "end", text: compact(value) });
     }
     const rows = this.data.rows.length;
-    const labels = Math.max(2, Math.min(7, Math.floor(this.width / 84)));
+    const labels = [6, 4, 2].find((some) => this.width / some >= 64) ?? 2; // 3, 5 or 15 minutes apart
     for (let label = 0; label < labels; label += 1) {
       const place = Math.round(((rows - 1) * label) / (labels - 1));
       const anchor = label === 0 ? "start" : label === labels - 1 ? "end" : "middle";
@@ -125,11 +126,13 @@ export class Mix {
 
 /** The range's rows, what a row's unit is, and how its place in time is called. */
 function table({ range, parts }) {
+  const ever = !parts.history.read || Object.keys(parts.history.month.features).length > 0;
   if (range === "now") {
     const { outcomes, slot_s: slotS } = parts.series;
     const end = Date.now() / 1000;
     const at = (place) => end - (outcomes.length - 1 - place) * slotS;
     return {
+      ever,
       rows: outcomes.slice(0, -1),
       unit: slotS,
       label: (place, fine) => (fine ? moment(at(place)) : time(at(place))),
@@ -138,7 +141,7 @@ function table({ range, parts }) {
   }
   const { since, outcomes } = range === "day" ? parts.history.hours : parts.history.days;
   const label = range === "day" ? (place) => time((since + place) * 3600) : (place) => day(since + place);
-  return { rows: outcomes, unit: 1, label, amount: (value) => counted(value, "request") };
+  return { ever, rows: outcomes, unit: 1, label, amount: (value) => counted(value, "request") };
 }
 
 /** The axis' top and step: round numbers, at most five lines. */

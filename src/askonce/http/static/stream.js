@@ -1,5 +1,6 @@
 // What is live: one event stream, opened again after a growing pause whenever it ends or falls silent.
 
+const LIVE = "/admin/live";
 const SILENT_MS = 6_000;
 const HIDDEN_MS = 60_000;
 const FIRST_PAUSE_MS = 500;
@@ -28,7 +29,7 @@ export function follow({ hear, stand, lost }) {
   function open() {
     quiet();
     if (stopped) return;
-    source = new EventSource("/admin/live");
+    source = new EventSource(LIVE);
     watch = setTimeout(broken, SILENT_MS);
     for (const kind of ["whole", "update"]) {
       source.addEventListener(kind, (event) => {
@@ -48,15 +49,16 @@ export function follow({ hear, stand, lost }) {
     quiet();
     if (stopped) return;
     stand("lost", "Disconnected");
-    const session = await fetch("/admin/session").then((response) => response.json()).catch(() => null);
+    const answer = await fetch(LIVE, { method: "HEAD" }).catch(() => null);
     if (stopped) return;
-    if (session !== null && session.signed_in === false) {
+    if (answer?.status === 401) {
       lost("Your session has ended; sign in again.");
       return;
     }
+    const why = answer?.status === 503 ? "Too many viewers" : "Disconnected";
     const wait = pause * (0.5 + Math.random() / 2);
     pause = Math.min(LONGEST_PAUSE_MS, 2 * pause);
-    stand("lost", `Disconnected, trying again in ${Math.max(1, Math.round(wait / 1000))} s`);
+    stand("lost", `${why}, trying again in ${Math.max(1, Math.round(wait / 1000))} s`);
     later(open, wait);
   }
 

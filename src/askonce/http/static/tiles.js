@@ -15,8 +15,8 @@ export function tiles({ parts }) {
   const recent = rates.slice(-RATE_S / series.slot_s - 1, -1);
   const current = recent.reduce((all, one) => all + one, 0) / Math.max(1, recent.length);
   const items = [
-    period("Saved today (UTC)", history.today),
-    period("Saved in 30 days", history.month),
+    period("Saved today (UTC)", history.today, history.read),
+    period("Saved in 30 days", history.month, history.read),
     {
       name: "Saved in 15 min",
       kind: "saved",
@@ -40,15 +40,16 @@ export function tiles({ parts }) {
   keep(byId("tiles"), items, (item) => item.name, create, update);
 }
 
-function period(name, sums) {
+/** Nothing is known of a period before the books have been read: that is no nought. */
+function period(name, sums, read) {
   const saved = sum(sums.layers);
   const spent = sum(Object.values(totals(sums.features)).map((values) => values[2]));
   const net = saved - sums.audits_nanousd;
   return {
     name,
     kind: "saved",
-    value: money(saved),
-    note: `net of audits ${money(net)} · spent ${money(spent)}`,
+    value: read ? money(saved) : "…",
+    note: read ? `${money(net)} net of audits\n${money(spent)} spent` : "books not read yet",
     split: sums.layers,
   };
 }

@@ -33,7 +33,7 @@ function update(element, one) {
   mark(part(element, "state"), "class", `chip state ${kind}`);
   say(part(element, "state"), word + probe);
   const mean = one.mean_s === null ? "" : ` · ${duration(one.mean_s)} on average`;
-  say(part(element, "calls"), `${counted(one.calls, "call")} · ${share(one.failures, one.calls)} failed${mean}`);
+  say(part(element, "calls"), one.calls ? `${counted(one.calls, "call")} · ${share(one.failures, one.calls)} failed${mean}` : "no calls");
   keep(part(element, "models"), one.models, (model) => model.model, line, (row, model) => {
     const left = model.state === "closed" ? "" : ` (${(STATES[model.state] ?? ["", model.state])[1]})`;
     say(row.children[0], model.model + left);

@@ -180,13 +180,21 @@ class Allowances:
         for allowance in self._accounts:
             yield from _standings(allowance, self._moment())
 
-    def ratios(self) -> Iterator[tuple[tuple[str, str, str], float]]:
-        """How much of limits is used, by tenant, feature and limit; of all credentials the most that one has used."""
+    def named(self) -> Iterator[Standing]:
+        """Every limit of those who are named in the configuration."""
         now = self._moment()
         for allowance in self._accounts.named():
-            for one in _standings(allowance, now):
-                yield (one.tenant, one.feature, one.limit), one.ratio
-        yield from self._peaks.of(now)
+            yield from _standings(allowance, now)
+
+    def peaks(self) -> Iterator[tuple[tuple[str, str, str], float]]:
+        """The most that anybody else has used of each limit lately, by tenant's label, feature and limit."""
+        return self._peaks.of(self._moment())
+
+    def ratios(self) -> Iterator[tuple[tuple[str, str, str], float]]:
+        """How much of limits is used, by tenant, feature and limit; of all credentials the most that one has used."""
+        for one in self.named():
+            yield (one.tenant, one.feature, one.limit), one.ratio
+        yield from self.peaks()
 
     def _moment(self) -> Moment:
         return Moment(asyncio.get_running_loop().time(), self._clock.now())
