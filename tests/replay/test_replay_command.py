@@ -100,6 +100,17 @@ def test_a_page_without_its_extra(log: Path, tmp_path: Path, monkeypatch: pytest
     assert result.stderr == "Error: HTML needs an extra: pip install 'askonce[report]'\n"
 
 
+def test_a_page_that_cant_be_written(log: Path, tmp_path: Path) -> None:
+    """A folder that isn't there is noticed before anything is played, and no page costs the words."""
+    assert replay(log, "--html", tmp_path / "nowhere" / "page.html").exit_code == 2
+    page = tmp_path / "page.html"
+    page.symlink_to(tmp_path / "nowhere" / "page.html")
+    result = replay(log, "--no-semantic", "--html", page)
+    assert result.exit_code == 1
+    assert "page.html: No such file" in result.stderr
+    assert "What this assumes" in result.stdout
+
+
 def test_terminals_obey_no_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a terminal too, what stands in the log is neither an escape sequence nor markup, at any width."""
     hostile = "\x1b[1m\u202e[b]acme"

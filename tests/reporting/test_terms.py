@@ -58,6 +58,13 @@ def test_spans_begin_before_they_end() -> None:
         span_of("0d", None, _NOW)
 
 
+@pytest.mark.parametrize("until", ["1960-01-01", "0001-01-01T00:00+14:00", "1970-01-01", "99999d"])
+def test_no_span_ends_before_computers_count(until: str) -> None:
+    """Years that no ledger can have are refused in a sentence."""
+    with pytest.raises(ValueError, match="the span ends before 1970"):
+        span_of("1950-01-01", until, 1.7e9)
+
+
 def test_the_span_before_is_as_long() -> None:
     """And ends where the span begins."""
     assert span_before(Span(100, 130)) == Span(70, 100)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import io
 import sys
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["on_paper", "print_text", "refuse_html_without_extra", "write_file"]
+__all__ = ["on_paper", "print_bytes", "print_text", "refuse_html_without_extra", "write_file"]
 
 _WIDTH: Final = 120
 """Of text that goes to no terminal."""
@@ -25,7 +26,21 @@ def print_text(write: Callable[[Console], None]) -> None:
     if _on_terminal():
         write(Console())
     else:
-        click.echo(on_paper(write), nl=False)
+        print_bytes(on_paper(write).encode())
+
+
+def print_bytes(content: bytes) -> None:
+    """Prints what is meant for a file or another program.
+
+    Raises:
+        click.ClickException: The standard output takes no more, as on a full disk.
+    """
+    try:
+        click.echo(content, nl=False)
+    except OSError as error:
+        if error.errno == errno.EPIPE:  # whoever reads has had enough
+            raise
+        raise click.ClickException(f"standard output: {error.strerror}") from None
 
 
 def on_paper(write: Callable[[Console], None]) -> str:

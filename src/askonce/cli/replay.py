@@ -13,7 +13,7 @@ import orjson
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from askonce.cli.printing import print_text, refuse_html_without_extra, write_file
+from askonce.cli.printing import print_bytes, print_text, refuse_html_without_extra, write_file
 from askonce.cli.replay_live import base_url, keys_of, send_live
 from askonce.config import ConfigError, load
 from askonce.embedders.minilm import MiniLMEmbedder
@@ -128,6 +128,8 @@ def replay(
     """
     if html is not None:
         refuse_html_without_extra()
+        if not html.parent.is_dir():
+            raise click.UsageError(f"--html: there is no folder {html.parent}")
     reading = Reading(input_format)
     try:
         if live is not None:
@@ -142,14 +144,15 @@ def replay(
     except (UnreadableLog, ConfigError, EmbedderUnavailable) as error:
         raise click.ClickException(str(error)) from None
     assumed = assumptions(found, reading, around._replace(configuration=str(config or "")))
+    if as_json_:
+        options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+        print_bytes(orjson.dumps(as_json(found, reading, assumed), option=options))
+    else:
+        print_text(lambda console: write_text(console, found, reading, assumed))
     if html is not None:
         from askonce.replay.page import as_html  # noqa: PLC0415 - an extra that the gateway does without
 
         write_file(html, as_html(found, reading, assumed).encode())
-    if as_json_:
-        click.echo(orjson.dumps(as_json(found, reading, assumed), option=orjson.OPT_INDENT_2).decode())
-    else:
-        print_text(lambda console: write_text(console, found, reading, assumed))
 
 
 class _Size(NamedTuple):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import click
 import orjson
 
-from askonce.cli.printing import on_paper, print_text, refuse_html_without_extra, write_file
+from askonce.cli.printing import on_paper, print_bytes, print_text, refuse_html_without_extra, write_file
 from askonce.config import ConfigError, SqliteStore, load
 from askonce.evaluation.live_store import read_audits
 from askonce.evaluation.sets import BadFile
@@ -114,7 +114,7 @@ def report(
     if output is not None and to_file:
         write_file(output, content)
     elif content:
-        click.echo(content, nl=False)
+        print_bytes(content)
 
 
 def _terms(since: str | None, until: str | None, columns: str, where: Sequence[str]) -> Terms:

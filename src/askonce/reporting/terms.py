@@ -45,6 +45,8 @@ def span_of(since: str | None, until: str | None, now: float) -> Span:
     next_hour = math.floor(now / _HOUR_S) + 1
     end_s = next_hour * _HOUR_S if until is None else _moment(until, next_hour * _HOUR_S)
     until_hour = min(next_hour, math.ceil(end_s / _HOUR_S))
+    if until_hour <= 0:
+        raise ValueError("the span ends before 1970, when no ledger was kept")
     since_hour = math.floor(_moment(since or _USUAL, until_hour * _HOUR_S) / _HOUR_S)
     if since_hour >= until_hour:
         raise ValueError("the span is empty: it must begin before it ends")
