@@ -80,10 +80,9 @@ class Equivalents(NamedTuple):
 async def forget(gateway: Gateway, selection: Selection, *, dry_run: bool) -> Forgotten:
     """Forgets what a selection means, with the links to it and out of the index, some thousand at a time.
 
-    Tags alone are remembered besides: what only an absent disk knows goes once it is back.
-
     Raises:
-        Refusal: 503, the disk can't be read now; what memory knew is forgotten.
+        Refusal: 503, the disk can't be read now; what memory knew is forgotten. Tags, where nothing else is named, are
+            remembered besides: what only the disk knows goes once it is back, as long as this process lives.
     """
     parts, found = gateway.parts, Forgotten()
     by_tags = not dry_run and selection == Selection(tags=selection.tags)
@@ -99,13 +98,13 @@ async def forget(gateway: Gateway, selection: Selection, *, dry_run: bool) -> Fo
                     parts.semantic.forget(key)
             await asyncio.sleep(0)
     except OSError:
-        if by_tags:
-            await parts.store.invalidate(sorted(selection.tags))
-            return found
         sentence = (
             f"The store's disk can't be read now: {found.entries} answers in memory were looked at, those that only "
             "the disk knows weren't. Send this again once /healthz says that the store is durable."
         )
+        if by_tags:
+            await parts.store.invalidate(sorted(selection.tags))
+            sentence += " The tags are remembered until then, by this process."
         raise Refusal(503, "store_unreadable", sentence, retry_after_s=5) from None
     return found
 
