@@ -2,5 +2,5 @@
 
 `reading` turns logs into arrivals (`formats`, `litellm` and `langfuse` know the rows), `understanding` makes `traffic` of them
 with the gateway's own code, `meaning` prepares the semantic tier, `simulation` plays all of it under a scenario, and `estimate` adds
-up. `live` asks a gateway instead.
+up. `findings` and `tables` put it into words, which `text`, `page` and (bare) `data` show. `live` asks a gateway instead.
 """

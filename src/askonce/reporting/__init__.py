@@ -3,7 +3,8 @@
 - `terms` says of which time, by which columns, and of whom a report is.
 - `figures` draws them up from the ledger's books and from audits; `quality` says how often semantic hits were wrong.
 - `suggestions` (with `equivalents`) derives what to change, each a `suggestion` with its numbers and what it assumes.
-- `text`, `table` (CSV), `data` (JSON) and `page` (HTML, with `plots`) show them; `wording` writes numbers.
+- `text`, `table` (CSV), `data` (JSON) and `page` show them; `wording` writes numbers.
+- `sheet` makes an HTML page of such things, whatever they are about, with the pictures of `plots`.
 
 No clock, no file, no network: whoever calls has the books open.
 """
