@@ -59,6 +59,7 @@ class Front:
         answer, raw = Answer(), b"" if body is None else json.dumps(body).encode()
 
         async def receive() -> Message:
+            await asyncio.sleep(0)
             return {"type": "http.request", "body": raw}
 
         async def send(message: Message) -> None:
@@ -173,6 +174,34 @@ async def test_guessing_has_to_wait() -> None:
         answer = await gateway.sign_in()
         assert (answer.status, answer.json["error"]["code"]) == (429, "too_many_attempts")
         assert 0 < int(answer.headers["retry-after"]) <= 2
+
+
+async def test_guesses_that_come_together_wait_as_well() -> None:
+    """Forty wrong keys at once, each of which was let in before any was judged: five are looked at."""
+    async with front() as gateway:
+        asked = [gateway.ask("POST", "/admin/session", {"key": "ak-guess"}) for _ in range(40)]
+        statuses = [answer.status for answer in await asyncio.gather(*asked)]
+        assert (statuses.count(401), statuses.count(429)) == (5, 35)
+
+
+async def test_signing_in_again_ends_the_session_before() -> None:
+    """A browser has one session: what its cookie named before opens nothing afterwards."""
+    async with front() as gateway:
+        await gateway.sign_in()
+        before = gateway.cookie
+        await gateway.sign_in()
+        assert gateway.cookie != before
+        assert (await gateway.ask("GET", "/admin/session", cookie=before)).json["signed_in"] is False
+        assert (await gateway.ask("GET", "/admin/session")).json["signed_in"] is True
+
+
+@pytest.mark.parametrize("path", ["/admin/session", "/admin/live"])
+async def test_a_wrong_bearer_token_stands_in_the_trail(path: str) -> None:
+    """Wherever a key is tried, that it was refused is written down."""
+    async with front() as gateway:
+        await gateway.ask("GET", path, authorization="Bearer ak-guess")
+        trail = await gateway.ask("GET", "/admin/trail", authorization=f"Bearer {KEY}")
+        assert [act["action"] for act in trail.json["acts"]] == ["access.refused"]
 
 
 def test_a_guesser_waits_longer_each_time_and_is_forgotten_in_the_end() -> None:

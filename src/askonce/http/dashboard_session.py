@@ -80,13 +80,14 @@ class Sessions:
     async def begin(self, request: Request) -> Response:
         """`POST /admin/session` with `{"key": …}`: signs in."""
         _refuse_other_sites(request)
+        key = (await json_body(request)).get("key")
+        # Nothing is awaited from here on: guesses that come together are counted one after the other.
         address, now = request.client.host if request.client else "", _now()
         wait_s = self._throttle.wait_s(address, now)
         if wait_s:
             raise Refusal(
                 429, "too_many_attempts", "Too many wrong keys; wait a moment.", retry_after_s=wait_s
             )
-        key = (await json_body(request)).get("key")
         actor = self._access.actor(f"Bearer {key}") if isinstance(key, str) else None
         if actor is None:
             self._throttle.failed(address, now)
@@ -94,6 +95,7 @@ class Sessions:
             raise Refusal(401, "invalid_admin_key", "This is no administrator's key.")
         self._throttle.succeeded(address)
         response = _answer({"signed_in": True})
+        self._forget(request)
         name = secrets.token_urlsafe(32)
         self._sessions[_digest(name)] = _Session(actor, now + _LIFETIME_S)
         if len(self._sessions) > _MOST:
@@ -105,7 +107,7 @@ class Sessions:
     async def end(self, request: Request) -> Response:
         """`DELETE /admin/session`: signs out."""
         _refuse_other_sites(request)
-        self._sessions.pop(_digest(request.cookies.get(_cookie(request), "")), None)
+        self._forget(request)
         response = _answer({"signed_in": False})
         _set_cookie(response, request, "", 0)
         return response
@@ -118,7 +120,10 @@ class Sessions:
         """Who a request comes from: an administrator's key as bearer token, or a session; None for anybody else."""
         authorization = request.headers.get("authorization")
         if authorization is not None:
-            return self._access.actor(authorization)
+            actor = self._access.actor(authorization)
+            if actor is None:
+                self._access.note_refusal()
+            return actor
         name = _digest(request.cookies.get(_cookie(request), ""))
         session = self._sessions.get(name)
         if session is None:
@@ -127,6 +132,10 @@ class Sessions:
             del self._sessions[name]
             return None
         return session.actor
+
+    def _forget(self, request: Request) -> None:
+        """Ends the session that a request belongs to, if any."""
+        self._sessions.pop(_digest(request.cookies.get(_cookie(request), "")), None)
 
     def authorise(self, request: Request) -> str:
         """The actor behind a request; one that changes something must come from our own page. Raises Refusal."""
