@@ -250,6 +250,25 @@ async def test_questions_of_a_day_are_bounded(tmp_path: Path, monkeypatch: pytes
     assert [one.text for one in questions] == ["19", "18", "17"]
 
 
+async def test_no_text_that_was_let_go_stays_in_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The write-ahead log is emptied with what is pruned, hourly; the file itself is overwritten."""
+    monkeypatch.setattr("askonce.stores.ledger.questions._MOST_A_DAY", 1)
+    ledger = SqliteLedger(tmp_path / "ledger.db", FakeClock(7_200.0))
+    await ledger.start(b"secret")
+    await ledger.commit()
+    for text, saved in (("in-private", 1), ("worth-more", 2)):
+        ledger.request(record(text.encode(), saved=saved, text=text))
+    await ledger.commit()
+    assert b"in-private" in contents(tmp_path, "*")
+    ledger._prune_at = 0.0
+    await ledger.commit()
+    assert b"in-private" not in contents(tmp_path, "*")
+    assert b"worth-more" in contents(tmp_path, "*")
+    await ledger.close()
+
+
 async def test_memory_stays_bounded_while_nothing_can_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

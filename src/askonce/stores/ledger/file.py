@@ -16,6 +16,7 @@ from askonce.stores.ledger import schema
 from askonce.stores.ledger.page import Page
 from askonce.stores.ledger.reading import SqliteBooks
 from askonce.stores.ledger.writing import prune, write
+from askonce.stores.scrubbing import empty_log
 from askonce.stores.troubles import primary_code, reason
 
 if TYPE_CHECKING:
@@ -186,6 +187,8 @@ class LedgerFile:
             self._prepare()
             if pruning:
                 prune(connection, self._keep, self._clock.now())
+                # Its log has what was deleted: SQLite would write over that some time, nobody knows when.
+                empty_log(connection)
         except (sqlite3.Error, OSError) as error:
             if self._untidy != reason(error):
                 self._untidy = reason(error)
