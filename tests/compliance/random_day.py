@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 TENANTS = ("acme", "other", "third")
 FEATURES = ("default", "search", "support")
@@ -27,6 +27,8 @@ upstreams:
     breaker: {{failures: 100000, least_calls: 100000}}
     first_byte_timeout: 2s
     batching: {{max_in_flight: 1, linger: {{interactive: 10ms}}}}
+    batch_api: on
+jobs: {{batch_wait: 100ms}}
 tenants:
   - {{name: acme, keys: ["sha256:{acme}"], features: [default, search, support]}}
   - {{name: other, keys: ["sha256:{other}"], features: [default, search, support]}}
@@ -67,6 +69,8 @@ class Seen:
 
     outcomes: list[str] = field(default_factory=list)
     saved_usd: float = 0.0
+    answers: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    """The model and the usage of each whole answer that said them."""
 
 
 def day(seed: int, requests: int, seconds: float) -> Iterator[Asked]:
@@ -86,6 +90,29 @@ def day(seed: int, requests: int, seconds: float) -> Iterator[Asked]:
             one = Asked(at_s, dice.choice(TENANTS), dice.choice(FEATURES), path, body, patience_s)
         before.append(one)
         yield one
+
+
+def undisturbed(asked: Iterable[Asked]) -> list[Asked]:
+    """The same requests of patient callers, to an upstream without faults; streams tell their usage."""
+    calm = []
+    for one in asked:
+        body = dict(one.body)
+        if "x_simulate" in body:
+            fate = body["x_simulate"]
+            body["x_simulate"] = {"ttft_ms": fate["ttft_ms"], "tokens": fate["tokens"]}
+        if body.get("stream"):
+            body["stream_options"] = {"include_usage": True}
+        calm.append(replace(one, body=body, patience_s=None))
+    return calm
+
+
+def _answers(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What the body, or the events, of an answer say of its usage."""
+    for line in text.splitlines():
+        if line.startswith(("{", "data: {")):
+            body = json.loads(line.removeprefix("data: "))
+            if body.get("usage"):
+                yield body["model"], body["usage"]
 
 
 def _politely(body: dict[str, Any]) -> dict[str, Any]:
@@ -153,7 +180,7 @@ class Callers:
             async with session.post(
                 f"{self.base_url}/{one.path}", data=json.dumps(one.body), headers=headers
             ) as response:
-                await response.read()
+                self.seen.answers += _answers(await response.text())
                 self.seen.outcomes.append(response.headers.get("X-Askonce-Outcome", str(response.status)))
                 self.seen.saved_usd += float(response.headers.get("X-Askonce-Saved-Usd", 0))
         except aiohttp.ClientConnectorError:

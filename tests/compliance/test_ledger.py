@@ -18,7 +18,8 @@ from askonce.model import Usage
 from askonce.ports import CallEntry, Span, Sums
 from askonce.stores.ledger import open_books
 from askonce.wiring.adapters import prices
-from compliance.random_day import CONFIG, Asked, Callers, day
+from compliance.jobs_front import BATCH, find
+from compliance.random_day import CONFIG, Asked, Callers, day, undisturbed
 from servers import Server, running, simulator, until
 
 if TYPE_CHECKING:
@@ -109,6 +110,14 @@ def _idle(upstream: Server, server: Server) -> bool:
     return bool(stats["calls"] == before and not stats["running"] and not pending)
 
 
+def _would_have_cost(answers: Iterable[tuple[str, dict[str, Any]]]) -> int:
+    """What answers come to where each is paid for."""
+    usages = (
+        (model, Usage(usage["prompt_tokens"], usage.get("completion_tokens", 0))) for model, usage in answers
+    )
+    return sum(PRICES.cost_nanousd(model, usage) or 0 for model, usage in usages)
+
+
 def _quiet_day(folder: Path, policy: str, asked: list[Asked], semantic: str = "off") -> tuple[Sums, Seen]:
     with simulator(folder) as upstream:
         shop = Shop(folder, upstream, policy, semantic)
@@ -141,6 +150,37 @@ def _quiet_day(folder: Path, policy: str, asked: list[Asked], semantic: str = "o
 def test_a_random_day_reconciles_to_the_token(tmp_path: Path, policy: str) -> None:
     """Streams, joiners, leavers, upstream faults, shared embedding calls: each call that went out is in the ledger once."""
     _quiet_day(tmp_path, policy, list(day(7, 150, 0.8)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["leader", "split"])
+def test_what_was_spent_and_saved_is_what_all_answers_would_have_cost(tmp_path: Path, policy: str) -> None:
+    """To the nano-dollar: each caller's and each job's answer is paid for, or saved by one layer, and by one alone."""
+    asked = undisturbed(day(5, 400, 2))
+    with simulator(tmp_path, "--batch-delay", "0.2") as upstream:
+        shop = Shop(tmp_path, upstream, policy)
+        with shop.open() as server:
+            seen = asyncio.run(Callers(server.base_url).send(asked))
+            for number in range(12):
+                body = {"model": "sim-small", "messages": [{"role": "user", "content": f"Job {number % 5}?"}]}
+                server.post("/v1/chat/completions", body, {**BATCH, "X-Request-Id": f"job-{number}"})
+            jobs = [find(server, f"job-{number}")[1] for number in range(12)]
+            until(lambda: _idle(upstream, server), "nothing is under way")
+            assert server.stop() == 0
+        sums, calls = shop.check()
+    with open_books(tmp_path / "askonce.ledger.db") as books:
+        batch = books.sums(ALL, (), {"outcome": "batch"})[()]
+    assert all(job["status"] == "completed" for job in jobs)
+    assert len(seen.answers) == len(asked)
+    assert {"fresh", "joined", "exact"} <= set(seen.outcomes)
+    of_jobs = [_would_have_cost([(job["model"], job["response"]["usage"])]) for job in jobs]
+    saved_by_joining = sum(of_jobs) - sum(of_jobs[:5])
+    # Those that joined a batch's line save what it cost there.
+    by_all_layers = sums.spent_nanousd + sums.saved_nanousd + saved_by_joining // 2
+    assert by_all_layers == _would_have_cost(seen.answers) + sum(of_jobs)
+    assert batch.spent_nanousd == batch.saved_batch_nanousd == sum(of_jobs[:5]) // 2
+    assert sums.unsettled == 0
+    assert len([call for call in calls if call.outcome == "batch"]) == 5
 
 
 def _killed_day(folder: Path, asked: list[Asked], kills: int, seed: int) -> tuple[Sums, list[CallEntry]]:

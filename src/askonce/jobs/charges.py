@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from askonce.model import Caller, Usage
+from askonce.jobs.request_file import custom_id
 from askonce.pipeline.answers import said_usage
 from askonce.ports import Charge, Share
 from askonce.sending.estimate import text_tokens
@@ -66,7 +67,7 @@ class LineCharges:
         model, prices = batch.group.model, self._billing.prices
         full, cost = (count(model, usage or estimate) for count in (prices.cost_nanousd, self.cost_nanousd))
         return Charge(
-            call=f"{batch.remote_id}/{number}",
+            call=f"{batch.remote_id}/{custom_id(number)}",
             at=self._billing.now(),
             upstream=batch.group.upstream,
             model=model,

@@ -24,9 +24,9 @@ _NAME: Final = re.compile(r"line-([0-9]{1,18})")
 _STREAMING: Final = frozenset({"stream", "stream_options"})
 
 
-def custom_id(line: Line) -> str:
+def custom_id(number: int) -> str:
     """A line's name in a file."""
-    return f"line-{line.number}"
+    return f"line-{number}"
 
 
 def line_number(name: object) -> int | None:
@@ -71,7 +71,7 @@ def _written(line: Line) -> bytes:
         "model": line.group.model
     }
     request = {
-        "custom_id": custom_id(line),
+        "custom_id": custom_id(line.number),
         "method": "POST",
         "url": f"/v1/{line.group.endpoint}",
         "body": body,

@@ -249,7 +249,8 @@ class SimulatedBatches:
                 b'{"error":{"message":"The server had an error.","type":"server_error","param":null,"code":null}}',
             )
         try:
-            return 200, self._upstream.offline(_URLS[line["url"]], orjson.dumps(line["body"]))
+            name = f"{batch.shown['id']}/{line['custom_id']}"
+            return 200, self._upstream.offline(_URLS[line["url"]], orjson.dumps(line["body"]), name)
         except UpstreamFailure as failure:
             return failure.status, b'{"error":' + (failure.body or b"null") + b"}"
 

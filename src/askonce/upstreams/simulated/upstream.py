@@ -18,7 +18,7 @@ from askonce.upstreams.simulated.chat_batch import CHAT_BATCH, generate_chat_bat
 from askonce.upstreams.simulated.completions import generate_completions
 from askonce.upstreams.simulated.counters import Counters
 from askonce.upstreams.simulated.dice import Dice, digest
-from askonce.upstreams.simulated.directive import FIELD, read_directive, roll
+from askonce.upstreams.simulated.directive import FIELD, Fault, read_directive, roll
 from askonce.upstreams.simulated.embeddings import generate_embeddings
 from askonce.upstreams.simulated.engine import Engine
 from askonce.upstreams.simulated.failures import Severed, refused, simulated_failure
@@ -112,8 +112,8 @@ class SimulatedUpstream:
             self.books.end(call.id, _outcome(error))
             raise
 
-    def offline(self, endpoint: Endpoint, raw: bytes) -> bytes:
-        """The answer to a request that came in a batch: at once, in no counter and under no limit.
+    def offline(self, endpoint: Endpoint, raw: bytes, call: str = "") -> bytes:
+        """The answer to a request that came in a batch: at once, in no counter and under no limit; `call` is its id.
 
         Raises:
             UpstreamFailure: the request is invalid, or is directed to fail.
@@ -123,7 +123,10 @@ class SimulatedUpstream:
         job = self._job(endpoint, body, stream=False)
         if job.directive.status is not None:
             raise _ordered(job.directive, own_key=True)
-        return _GENERATORS[endpoint](job).whole
+        generation = _GENERATORS[endpoint](job)
+        self.books.begin(call)
+        self.books.end(call, str(Fault.NONE), generation.tokens.prompt, generation.tokens.completion)
+        return generation.whole
 
     async def models(self, credential: str | None) -> list[Json]:  # noqa: ARG002 - the port's shape
         """The models on offer; where any name is accepted, one that stands for all."""
