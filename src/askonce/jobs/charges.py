@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from askonce.model import Caller, Usage
 from askonce.jobs.request_file import custom_id
+from askonce.model import Caller, Usage
 from askonce.pipeline.answers import said_usage
 from askonce.ports import Charge, Share
 from askonce.sending.estimate import text_tokens
