@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from askonce.matching.budget import audit_share
 from askonce.replay.simulation import Served
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ _LAYERS: Final = {
 }
 _AVOIDING: Final = np.isin(np.arange(len(Served)), [one for group in _LAYERS.values() for one in group])
 _PERIODS: Final = 60
-_WARM_UP_HITS: Final = 50.0
 _BLOCKS: Final = 20
 _STANDARD_ERRORS: Final = 1.96
 
@@ -176,14 +176,13 @@ def wrong(traffic: Traffic, played: Played) -> Wrong:
 
 
 def audits(traffic: Traffic, played: Played, rules: Sequence[FeatureRules], total: Sums) -> Audits:
-    """A feature's first hits are all audited, then fewer and fewer: see `matching.budget.audit_share`."""
+    """A feature's first hits are all audited, then fewer and fewer."""
     features = np.array([kind.feature for kind in traffic.kinds], np.int32)[traffic.kind]
     semantic = np.isin(played.served, _LAYERS["semantic"])
     calls = 0.0
     for number, rule in enumerate(rules):
-        hits = np.arange(1, int((semantic & (features == number)).sum()) + 1)
-        if rule.audit_share > 0:
-            calls += float(np.maximum(rule.audit_share, np.minimum(1.0, _WARM_UP_HITS / hits)).sum())
+        hits = int((semantic & (features == number)).sum())
+        calls += sum(audit_share(rule.audit_share, hit) for hit in range(1, hits + 1))
     layer = total.layers["semantic"]
     return Audits(calls, round(calls * layer.saved_nanousd / max(1, layer.requests)))
 
