@@ -39,3 +39,23 @@ def test_names_that_a_configuration_would_refuse_are_refused(name: str) -> None:
     result = CliRunner().invoke(keys, ["new", name])
     assert result.exit_code == 2
     assert "must be lower-case letters" in result.output
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--admin-key", "secret\nvalue"), "printable ASCII"),
+        (("--admin-key", "secret-ключ"), "printable ASCII"),
+        (("--admin-key", " "), "printable ASCII"),
+        (("--admin-key", "secret", "--url", "http://[::1"), "no web address"),
+        (("--admin-key", "secret", "--url", "ftp://host"), "must begin with http"),
+        (("--admin-key", "secret", "--url", "http://127.0.0.1:1/ü"), "can't be asked"),
+        (("--admin-key", "secret", "--url", "http://127.0.0.1:1"), "can't be asked"),
+    ],
+)
+def test_what_can_not_be_sent_is_a_clear_error_without_the_key(options: tuple[str, ...], told: str) -> None:
+    """No traceback: it would show the key."""
+    result = CliRunner().invoke(keys, ["list", *options])
+    assert isinstance(result.exception, SystemExit)
+    assert told in result.output
+    assert "secret" not in result.output

@@ -31,15 +31,15 @@ class AdminApi:
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """The answer's JSON. Raises click.ClickException with the gateway's own sentence."""
-        data = None if body is None else orjson.dumps(body)
         headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
-        request = urllib.request.Request(self.url.rstrip("/") + path, data, headers, method=method)  # noqa: S310 - checked
         try:
+            data = None if body is None else orjson.dumps(body)
+            request = urllib.request.Request(self.url.rstrip("/") + path, data, headers, method=method)  # noqa: S310 - checked
             with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:  # noqa: S310 - checked
                 return orjson.loads(response.read())
         except urllib.error.HTTPError as error:
             raise click.ClickException(_told(error)) from None
-        except (OSError, http.client.HTTPException, orjson.JSONDecodeError) as error:
+        except (OSError, http.client.HTTPException, ValueError, TypeError) as error:
             raise click.ClickException(f"{self.url} can't be asked: {error}") from None
 
 
@@ -57,6 +57,7 @@ def takes_gateway(command: Callable[_P, None]) -> Callable[..., None]:
         "--admin-key",
         envvar="ASKONCE_ADMIN_KEY",
         required=True,
+        callback=_header_value,
         help="Or in ASKONCE_ADMIN_KEY, unseen by others.",
     )
     @wraps(command)
@@ -67,9 +68,21 @@ def takes_gateway(command: Callable[_P, None]) -> Callable[..., None]:
 
 
 def _web_address(_context: click.Context, _option: click.Parameter, url: str) -> str:
-    if urllib.parse.urlsplit(url).scheme not in {"http", "https"}:
+    try:
+        scheme = urllib.parse.urlsplit(url).scheme
+    except ValueError as error:
+        raise click.BadParameter(f"is no web address: {error}") from None
+    if scheme not in {"http", "https"}:
         raise click.BadParameter("must begin with http:// or https://")
     return url
+
+
+def _header_value(_context: click.Context, _option: click.Parameter, key: str) -> str:
+    """The key as a header can carry it; the error doesn't show it."""
+    key = key.strip()
+    if not key or not key.isascii() or not key.isprintable():
+        raise click.BadParameter("must be printable ASCII, without a line break")
+    return key
 
 
 def _told(error: urllib.error.HTTPError) -> str:

@@ -44,6 +44,8 @@ def explain(
     """Says why the recent request REQUEST_ID (its X-Request-Id) was answered as it was, and what would become of it now."""
     if (request_id is None) == (body is None):
         raise click.UsageError("Give a request's id, or its body with --request.")
+    if named["against"] is not None and named["other"] is not None:
+        raise click.UsageError("Compare with --against or --against-request, not with both.")
     who = {name: named[name] for name in ("tenant", "feature") if named[name]}
     asked: dict[str, Any] = {"request_id": request_id} if body is None else {"request": _read(body), **who}
     if named["other"] is not None:
