@@ -33,9 +33,12 @@ _AUDIT: Final = "audit"
 _LAYER_OF: Final = {
     "exact": "exact",
     "joined": "in-flight",
+    "fresh": "in-flight",
+    "bypass": "in-flight",
     "semantic": "semantic",
     "semantic-joined": "semantic",
 }
+"""What each outcome saves by; whoever asked, by what those pay who joined it, where costs are split."""
 
 
 class View:
