@@ -47,18 +47,19 @@ class _Privacy:
         known_fields(body, _FIELDS)
         dry_run = flag(body, "dry_run")
         owner = self._owner(body)
-        erasing = self._running.erasing
+        erasing, done = self._running.erasing, False
         try:
             erased = await (erasing.look(owner) if dry_run else erasing.erase(owner))
+            done = True
         except OSError as error:
-            self._note(actor, owner, dry_run=dry_run, done=False)
             raise Refusal(
                 503,
                 "not_erased",
                 f"Not everything could be erased now ({error}); repeat the call.",
                 retry_after_s=_RETRY_S,
             ) from None
-        self._note(actor, owner, dry_run=dry_run, done=True)
+        finally:
+            self._note(actor, owner, dry_run=dry_run, done=done)
         return json_response({"dry_run": dry_run, "erased": _shown(erased)})
 
     def _owner(self, body: Json) -> Owner:
