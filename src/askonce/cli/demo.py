@@ -22,7 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from askonce.administration.keys import new_key
 from askonce.cli.sample import load_sample, traffic, write_answers
-from askonce.cli.scoreboard import OUTCOMES, outcome_table, read_totals, score, summary_lines, wrong_hits
+from askonce.cli.scoreboard import OWN, outcome_table, read_totals, score, summary_lines, wrong_hits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,13 +135,14 @@ async def _burst(
 
     counts: Counter[str] = Counter()
     began = time.monotonic()
-    columns = (TextColumn("Burst"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[counts]}"))
+    columns = (TextColumn("Burst"), BarColumn(20), MofNCompleteColumn(), TextColumn("{task.fields[counts]}"))
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("burst", total=len(plan), counts="")
 
         def seen_one(observation: Observation) -> None:
             counts[observation.outcome] += 1
-            shown = "  ".join(f"{name} {counts[name]}" for name in OUTCOMES if counts[name])
+            calls = sum(counts[name] for name in OWN)
+            shown = f"{calls} asked upstream, {counts.total() - calls} shared"
             progress.update(task, advance=1, counts=shown)
 
         seen = await send_all(base_url, sample, plan, seen_one)

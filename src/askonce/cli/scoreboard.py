@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client.parser import text_string_to_metric_families
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
 
     from askonce.cli.burst import Observation
 
-__all__ = ["OUTCOMES", "Score", "outcome_table", "read_totals", "score", "summary_lines", "wrong_hits"]
+__all__ = ["OWN", "Score", "outcome_table", "read_totals", "score", "summary_lines", "wrong_hits"]
 
-OUTCOMES = ("fresh", "joined", "exact", "semantic", "semantic-joined", "bypass", "failed")
+_OUTCOMES = ("fresh", "joined", "exact", "semantic", "semantic-joined", "bypass", "failed")
 _MEANING = {
     "fresh": "asked upstream",
     "joined": "shared a call",
@@ -28,8 +29,9 @@ _MEANING = {
     "failed": "error",
 }
 _SHARED = ("semantic", "semantic-joined")
-_OWN = frozenset({"fresh", "bypass", "failed"})
+OWN = frozenset({"fresh", "bypass", "failed"})
 """Outcomes that share nothing."""
+_WHOLE_FROM_MS = 100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class Score:
     @property
     def shared(self) -> int:
         """Requests that got an answer which was made for another."""
-        return sum(count for name, count in self.outcomes.items() if name not in _OWN)
+        return sum(count for name, count in self.outcomes.items() if name not in OWN)
 
     def as_json(self) -> dict[str, Any]:
         """For machines."""
@@ -96,10 +98,10 @@ def score(seen: Sequence[Observation], totals: dict[tuple[str, str], float], sec
     return Score(
         requests=len(seen),
         upstream_calls=int(totals.get(("askonce_upstream_calls_total", ""), 0)),
-        outcomes={name: outcomes[name] for name in OUTCOMES if outcomes[name]},
+        outcomes={name: outcomes[name] for name in _OUTCOMES if outcomes[name]},
         latency_ms={
             name: _percentiles([one.whole_s * 1000 for one in seen if one.outcome == name])
-            for name in OUTCOMES
+            for name in _OUTCOMES
             if outcomes[name]
         },
         tokens_spent=int(total("askonce_tokens_total", spent=True)),
@@ -114,18 +116,19 @@ def score(seen: Sequence[Observation], totals: dict[tuple[str, str], float], sec
 
 def wrong_hits(seen: Sequence[Observation]) -> list[Observation]:
     """Shared or stored answers that the question should not have got."""
-    return [one for one in seen if one.outcome not in _OWN and not one.right]
+    return [one for one in seen if one.outcome not in OWN and not one.right]
 
 
 def outcome_table(result: Score) -> Table:
-    """A row per outcome."""
-    table = Table(title="How the requests were answered (ms, as the client saw it)", title_justify="left")
+    """A row per outcome; 80 columns are enough for it."""
+    title = "How the requests were answered (ms, as a client on this machine saw it)"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("outcome", no_wrap=True)
     table.add_column("meaning", style="dim", no_wrap=True)
     for heading in ("requests", "share", "p50", "p95", "p99"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, count in result.outcomes.items():
-        latencies = [f"{value:,.1f}" for value in result.latency_ms[name]]
+        latencies = [f"{value:,.{1 if value < _WHOLE_FROM_MS else 0}f}" for value in result.latency_ms[name]]
         table.add_row(name, _MEANING[name], str(count), f"{count / result.requests:.0%}", *latencies)
     return table
 
