@@ -751,3 +751,17 @@ async def test_callers_without_a_credential_are_one_account() -> None:
         ("anonymous", "", REQUESTS): 0.5,
         ("pass-through", "", REQUESTS): 0.25,
     }
+
+
+@virtual_time
+async def test_a_job_that_is_found_above_its_budget_is_no_further_request() -> None:
+    """It was counted when it was handed in, also where hits count, and is looked up though requests are used up."""
+    rules = Rules({REQUESTS: Bound(None, 1), DAILY: Bound(None, 500 * MICRO)}, count_hits=True)
+    allowances = of_acme(rules)
+    allowances.submit(request())
+    allowances.charged(charge(500 * MICRO, 5))
+    asked = allowances.admit(request(), submitted=True)
+    assert asked is not None
+    assert asked.refusal is not None
+    asked.served(Exact(b"e", 0, 1))
+    assert used(allowances, REQUESTS) == 1

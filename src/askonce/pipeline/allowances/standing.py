@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from askonce.pipeline.allowances.allowance import Allowance, Whose
     from askonce.pipeline.allowances.meters import Meter, Moment
 
-__all__ = ["Crossing", "Crossings", "Peaks", "Standing"]
+__all__ = ["Crossing", "Crossings", "Peaks", "Standing", "standings_of"]
 
 _CREDENTIAL: Final = "key:"
 """What a passed-through credential's account begins with (`Caller.account`)."""
@@ -85,6 +85,13 @@ class Standing(NamedTuple):
     def ratio(self) -> float:
         """The part of the hard limit, or else of the soft one, that is used."""
         return self.used / (self.hard or self.soft or 1)
+
+
+def standings_of(allowance: Allowance, now: Moment) -> Iterator[Standing]:
+    """How each limit of one account stands."""
+    for meter in allowance.meters:
+        resets_at = now.at + meter.resets_in_s(now)
+        yield Standing(*allowance.whose, meter.name, *meter.bound, meter.used(now), resets_at)
 
 
 class Peaks:

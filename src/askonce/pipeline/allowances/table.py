@@ -14,7 +14,7 @@ from askonce.pipeline.allowances.allotment import Allotment, Refused, limit_exce
 from askonce.pipeline.allowances.allowance import Hold, Need
 from askonce.pipeline.allowances.meters import Moment
 from askonce.pipeline.allowances.spending import spent_by
-from askonce.pipeline.allowances.standing import Crossings, Peaks, Standing
+from askonce.pipeline.allowances.standing import Crossings, Peaks, Standing, standings_of
 from askonce.pipeline.stored import cache_key
 from askonce.sending.estimate import estimated_usage
 
@@ -104,7 +104,8 @@ class Allowances:
         need = self._need(request, allowances, submitted=submitted)
         refused = _refused(allowances, need, now)
         if refused is not None:
-            return self._only_stored(request, allowances, refused)
+            counting = () if submitted else [one for one in allowances if one.rules.count_hits]
+            return self._only_stored(request, allowances, refused, counting)
         counted = () if submitted else _counted(allowances, now)
         reserved = [hold for allowance in allowances for hold in allowance.reserve(need, now)]
         if submitted:
@@ -178,13 +179,13 @@ class Allowances:
         """Every limit of those who are named in the configuration, and of everybody else who has used any lately."""
         self._accounts.named()
         for allowance in self._accounts:
-            yield from _standings(allowance, self._moment())
+            yield from standings_of(allowance, self._moment())
 
     def named(self) -> Iterator[Standing]:
         """Every limit of those who are named in the configuration."""
         now = self._moment()
         for allowance in self._accounts.named():
-            yield from _standings(allowance, now)
+            yield from standings_of(allowance, now)
 
     def peaks(self) -> Iterator[tuple[tuple[str, str, str], float]]:
         """The most that anybody else has used of each limit lately, by tenant's label, feature and limit."""
@@ -209,11 +210,20 @@ class Allowances:
             return Need(0, 0, cost)
         return Need(1, usage.prompt_tokens + usage.completion_tokens, cost)
 
-    def _only_stored(self, request: Request, allowances: Sequence[Allowance], refused: Refused) -> Allotment:
-        """An allotment with which only the store may be asked. Raises LimitExceeded where that can't help."""
+    def _only_stored(
+        self,
+        request: Request,
+        allowances: Sequence[Allowance],
+        refused: Refused,
+        counting: Sequence[Allowance],
+    ) -> Allotment:
+        """An allotment with which only the store may be asked; `counting` are those that count its answer.
+
+        Raises:
+            LimitExceeded: that can't help.
+        """
         allowance, meter, now = refused.allowance, refused.meter, self._moment()
         self.crossings.count(allowance.whose, meter, now, hard=True)
-        counting = [one for one in allowances if one.rules.count_hits]
         hits_too = _refused(counting, Need(1, 0, 0), now) is not None
         if hits_too or allowance.looking >= _LOOKING or cache_key(request) is None:
             raise limit_exceeded(refused, allowances, now)
@@ -265,12 +275,6 @@ class Allowances:
             for meter in allowance.budgets:
                 if nanousd and meter.calendar is period.calendar:
                     meter.add(nanousd, now)
-
-
-def _standings(allowance: Allowance, now: Moment) -> Iterator[Standing]:
-    for meter in allowance.meters:
-        resets_at = now.at + meter.resets_in_s(now)
-        yield Standing(*allowance.whose, meter.name, *meter.bound, meter.used(now), resets_at)
 
 
 def _counted(allowances: Iterable[Allowance], now: Moment) -> list[tuple[Allowance, Hold]]:
