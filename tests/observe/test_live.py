@@ -159,5 +159,11 @@ def test_an_owners_hits_can_be_erased() -> None:
     live.request(hit_of(CALLER, RetainText.FULL, "theirs"))
     other = replace(CALLER, tenant="tenant:other", label="other")
     live.request(hit_of(other, RetainText.FULL, "kept"))
+    live.originals = dict.fromkeys(live.hits, ("What?", "mark"))
     live.erase(Owner("tenant:acme"))
     assert [hit.request_id for hit in live.hits] == ["kept"]
+    assert not live.originals
+    live.forget({b"another entry"})
+    assert live.hits
+    live.forget({b"e"})
+    assert not live.hits

@@ -49,15 +49,15 @@ class View:
         self._live: Live = running.live
         self._history = history
         self._flights = FlightsView(running.gateway, self._live.mark)
-        self._originals: dict[Hit, tuple[str | None, str]] = {}
 
     def parts(self) -> Json:
         """All parts by name; `series` isn't among them."""
-        self._originals = {hit: shown for hit, shown in self._originals.items() if hit in self._live.hits}
+        live = self._live
+        live.originals = {hit: shown for hit, shown in live.originals.items() if hit in live.hits}
         return {
             "now": self._now(),
             "flights": self._flights.show(),
-            "hits": [self._hit(hit) for hit in list(self._live.hits)[: -_HITS - 1 : -1]],
+            "hits": [self._hit(hit) for hit in list(live.hits)[: -_HITS - 1 : -1]],
             "budgets": [self._budget(standing) for standing in self._running.semantics.budgets.standings()],
             "limits": limits(self._running.gateway.parts.allowances),
             "upstreams": self._upstreams(),
@@ -129,7 +129,7 @@ class View:
 
         Looked up once: looking counts as a use of the answer.
         """
-        known = self._originals.get(hit)
+        known = self._live.originals.get(hit)
         if known is not None:
             return known
         parts = self._running.gateway.parts
@@ -138,7 +138,7 @@ class View:
             return self._live.mark.shown(text, RetainText.HASHED)
         policy = parts.policies.named(stored.entry.feature)
         shown = self._live.mark.shown(text, RetainText.NONE if policy is None else policy.retain_text)
-        self._originals[hit] = shown
+        self._live.originals[hit] = shown
         return shown
 
     def _budget(self, standing: Standing) -> Json:

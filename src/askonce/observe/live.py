@@ -19,6 +19,8 @@ from askonce.ports import Latency
 from askonce.ports.ledger import BOUNDS_S
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
     from askonce.model import Owner, Request
     from askonce.ports import Charge, Clock, Record, UpstreamCall
 
@@ -110,11 +112,13 @@ class Live:
 
     Attributes:
         hits: The latest semantic hits, newest last.
+        originals: The questions that their answers were given to, where that was looked up, as far as they are shown.
         mark: Stands for texts that aren't shown.
     """
 
     def __init__(self, clock: Clock) -> None:
         self.hits: deque[Hit] = deque(maxlen=_HITS)
+        self.originals: dict[Hit, tuple[str | None, str]] = {}
         self.mark = Mark()
         self._clock = clock
         self._slots: deque[_Slot] = deque()
@@ -196,9 +200,16 @@ class Live:
     def erase(self, owner: Owner) -> None:
         """Drops the hits of an owner's tenant: no hit says which user's it is."""
         tenant = owner._replace(user=None)
-        kept = [hit for hit in self.hits if not tenant.owns(hit.tenant)]
+        self._keep([hit for hit in self.hits if not tenant.owns(hit.tenant)])
+
+    def forget(self, keys: Collection[bytes]) -> None:
+        """Drops the hits on any of these entries, whosever: they show what the entry was asked for."""
+        self._keep([hit for hit in self.hits if hit.outcome.entry not in keys])
+
+    def _keep(self, hits: Sequence[Hit]) -> None:
         self.hits.clear()
-        self.hits.extend(kept)
+        self.hits.extend(hits)
+        self.originals.clear()
 
     @property
     def number(self) -> int:

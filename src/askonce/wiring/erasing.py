@@ -101,3 +101,4 @@ class Erasing:
         semantics.tier.erase(keys)
         semantics.links.erase(keys)
         semantics.records.erase(keys)
+        self._adapters.live.forget(keys)
