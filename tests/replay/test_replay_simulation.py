@@ -254,6 +254,13 @@ def test_money_is_exact() -> None:
     assert (total.cost_nanousd, total.saved_nanousd) == (2 * 3_500_000, 3_500_000)
 
 
+def test_sums_of_money_have_no_end() -> None:
+    """A log whose costs are in the wrong unit is added up all the same."""
+    traffic, found = played([arrival(5 * n, model="who", cost_usd=1e8 - 0.5) for n in range(300)])
+    total = estimate.sums(traffic, found)
+    assert total.cost_nanousd == 300 * (10**17 - 5 * 10**8)
+
+
 def test_unknown_prices_are_unpriced() -> None:
     """Models without a price count as calls and in no sum; a cost that the log has is taken."""
     traffic, found = played([arrival(0, model="who"), arrival(5, model="who", cost_usd=0.25)])

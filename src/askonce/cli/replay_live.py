@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from askonce.replay.live import Plan, Shooting, authorisation, is_loopback
 from askonce.replay.live_report import live_json, live_text
+from askonce.reporting.wording import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -82,7 +83,7 @@ def send_live(
         found = {**live_json(shooting, plan), "bad_lines": reading.bad}
         click.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
     else:
-        click.echo("\n".join(live_text(shooting, plan)))
+        click.echo("\n".join(map(plain, live_text(shooting, plan))))
 
 
 def _check_keys(keys: Mapping[str, str], arrivals: Sequence[Arrival]) -> None:

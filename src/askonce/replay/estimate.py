@@ -121,8 +121,7 @@ def sums(traffic: Traffic, played: Played, chosen: NDArray[np.bool_] | None = No
         served, cost, tokens = served[chosen], cost[chosen], tokens[chosen]
     counts = np.bincount(served, minlength=len(Served))
     priced = np.where(cost > 0, cost, 0)
-    # Sums of float64 would lose nano-dollars from nine million dollars on.
-    money = [int(priced[served == one].sum()) for one in Served]
+    money = [_exact_sum(priced[served == one]) for one in Served]
     used = np.bincount(served, tokens, minlength=len(Served))
     layers = {
         name: Hits(
@@ -134,6 +133,11 @@ def sums(traffic: Traffic, played: Played, chosen: NDArray[np.bool_] | None = No
     }
     outcomes = {one.word: int(counts[one]) for one in Served}
     return Sums(len(served), sum(money), int((cost < 0).sum()), layers, outcomes)
+
+
+def _exact_sum(nanousd: NDArray[np.int64]) -> int:
+    """Sums of float64 would lose nano-dollars from nine million dollars on, and those of int64 end at nine billion."""
+    return (int((nanousd >> 32).sum()) << 32) + int((nanousd & 0xFFFFFFFF).sum())
 
 
 def by_group(
