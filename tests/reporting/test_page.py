@@ -153,6 +153,20 @@ def test_what_amounts_leave_out_stands_before_them(page: _Page) -> None:
     assert page.text.index("84 requests") < page.text.index("How requests were answered")
 
 
+@pytest.mark.parametrize(
+    ("audits", "says"), [(10**9, "instead of $5.00: 40.0% less"), (6 * 10**9, "instead of $5.00: 60.0% more")]
+)
+def test_audits_may_cost_more_than_hits_save(audits: int, says: str) -> None:
+    """A net saving below nothing is called what it is."""
+    rows = {
+        (_HOUR, "acme", "support", "m", "semantic"): Sums(requests=9, saved_semantic_nanousd=3 * 10**9),
+        (_HOUR, "acme", "support", "m", "fresh"): Sums(requests=9, calls=9, spent_nanousd=2 * 10**9),
+        (_HOUR, "acme", "support", "m", "audit"): Sums(calls=9, spent_nanousd=audits),
+    }
+    shown = _Page(as_html(draw_up(books_of(rows), Terms(Span(_HOUR, _HOUR + 1))), (), "2026-01-01")).text
+    assert says in shown
+
+
 def test_text_for_terminals_obeys_no_stranger() -> None:
     """No escape sequences, no markup taken for style, every line within the width."""
     figures, file = _figures(), io.StringIO()

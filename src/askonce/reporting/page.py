@@ -56,11 +56,15 @@ def _cards(now: Tally, before: Tally | None) -> Iterator[Card]:
 
     yield Card("Net saving", dollars(now.net_nanousd), grown(lambda tally: tally.net_nanousd))
     without = now.sums.spent_nanousd + now.net_nanousd
-    less = share(now.net_nanousd / without) if without > 0 else ""
+    less = (
+        f"{share(abs(now.net_nanousd) / without)} {'less' if now.net_nanousd >= 0 else 'more'}"
+        if without > 0
+        else ""
+    )
     yield Card(
         "Spent",
         dollars(now.sums.spent_nanousd),
-        f"instead of {dollars(without)}: {less} less" if less else "",
+        f"instead of {dollars(without)}: {less}" if less else "",
     )
     rate, points = now.hit_rate(), ""
     if before is not None:
