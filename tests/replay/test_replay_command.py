@@ -254,6 +254,13 @@ def test_live_wants_a_key_for_each_tenant(log: Path) -> None:
     assert "'acme'" in result.stderr
 
 
+def test_live_has_no_page(log: Path, tmp_path: Path) -> None:
+    """What can't be written is refused, not forgotten."""
+    result = replay(log, "--live", "http://127.0.0.1:9", "--html", tmp_path / "page.html")
+    assert result.exit_code == 2
+    assert "--html is for estimates" in result.stderr
+
+
 def test_live_against_nobody(log: Path) -> None:
     """A gateway that isn't there is counted as errors."""
     result = replay(log, "--live", "http://127.0.0.1:9", "--speed", 1000, "--key", "k", "--json")

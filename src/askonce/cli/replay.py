@@ -127,6 +127,8 @@ def replay(
     With --live, the logs are sent to a running gateway at the recorded times: real requests, which may cost money.
     """
     if html is not None:
+        if live is not None:
+            raise click.UsageError("--html is for estimates: with --live there is no page")
         refuse_html_without_extra()
         if not html.parent.is_dir():
             raise click.UsageError(f"--html: there is no folder {html.parent}")

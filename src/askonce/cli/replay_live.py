@@ -12,9 +12,9 @@ import orjson
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from askonce.cli.printing import print_bytes, print_text
 from askonce.replay.live import Plan, Shooting, authorisation, is_loopback
-from askonce.replay.live_report import live_json, live_text
-from askonce.reporting.wording import plain
+from askonce.replay.live_report import live_json, write_live_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -81,9 +81,9 @@ def send_live(
             asyncio.run(shooting.send(arrivals))
     if as_json:
         found = {**live_json(shooting, plan), "bad_lines": reading.bad}
-        click.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
+        print_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     else:
-        click.echo("\n".join(map(plain, live_text(shooting, plan))))
+        print_text(lambda console: write_live_text(console, shooting, plan))
 
 
 def _check_keys(keys: Mapping[str, str], arrivals: Sequence[Arrival]) -> None:

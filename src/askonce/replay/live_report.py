@@ -6,13 +6,21 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from rich.text import Text
+
+from askonce.reporting.tables import Table
+from askonce.reporting.text import drawn, inert
+from askonce.reporting.wording import count, seconds, share
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
+    from rich.console import Console
+
+    from askonce.model import Json
     from askonce.replay.live import Answered, Plan, Shooting
 
-__all__ = ["live_json", "live_text"]
+__all__ = ["live_json", "write_live_text"]
 
 _QUANTILES: Final = {"p50_s": 0.5, "p95_s": 0.95, "p99_s": 0.99}
 _AVOIDING: Final = frozenset({"exact", "joined", "semantic", "semantic-joined"})
@@ -45,29 +53,49 @@ def live_json(shooting: Shooting, plan: Plan) -> dict[str, Any]:
     }
 
 
-def live_text(shooting: Shooting, plan: Plan) -> Iterator[str]:
-    """The same in lines."""
+def write_live_text(console: Console, shooting: Shooting, plan: Plan) -> None:
+    """Prints the same; what a gateway says is never taken for markup."""
     found = live_json(shooting, plan)
     rate = found["sent"] / max(1e-9, found["wall_s"])
-    yield f"{found['sent']:,} requests in {found['wall_s']:.1f} s ({rate:.1f}/s), {plan.speed:g} times as fast as recorded"
-    yield f"{found['calls_avoided']:,} calls avoided ({found['calls_avoided_share']:.1%}), ${found['saved_usd']:.6f} saved as the gateway says"
-    yield ""
-    yield f"  {'outcome':16}{'requests':>10}{'saved':>14}{'p50':>10}{'p95':>10}{'p99':>10}"
-    for name, group in found["outcomes"].items():
-        waits = "".join(f"{group[quantile]:>9.3f}s" for quantile in _QUANTILES)
-        yield f"  {name:16}{group['requests']:>10,}{group['saved_usd']:>14.6f}{waits}"
-    for name in ("sent", "due"):
-        waits = "".join(f"{found['latency'][name][quantile]:>9.3f}s" for quantile in _QUANTILES)
-        yield f"  {'all, from ' + name:40}{waits}"
-    for name, reasons in found["reasons"].items():
-        yield f"  {name}: " + ", ".join(f"{reason} {count:,}" for reason, count in reasons.items())
-    for code, count in found["errors"].items():
-        yield f"  error {code}: {count:,}"
+    console.print(
+        Text(
+            f"{count(found['sent'])} requests in {found['wall_s']:.1f} s ({rate:.1f}/s), {plan.speed:g} times as fast as recorded\n"
+            f"{count(found['calls_avoided'])} calls avoided ({share(found['calls_avoided_share'])}), ${found['saved_usd']:.6f} saved "
+            "as the gateway says\n"
+        )
+    )
+    console.print(drawn(_outcomes(found)))
+    for outcome, reasons in found["reasons"].items():
+        console.print(
+            inert(f"{outcome}: " + ", ".join(f"{name} {count(number)}" for name, number in reasons.items()))
+        )
+    for code, number in found["errors"].items():
+        console.print(inert(f"error {code}: {count(number)}"))
     if shooting.late:
-        yield (
-            f"  The generator fell behind: {shooting.late:,} requests left more than 0.1 s late, the latest by "
+        console.print(
+            f"The generator fell behind: {count(shooting.late)} requests left more than 0.1 s late, the latest by "
             f"{shooting.latest_s:.2f} s. Latencies from when they were due count that."
         )
+
+
+def _outcomes(found: Json) -> Table:
+    """Each outcome's requests, dollars and latencies, then all latencies from when requests left and were due."""
+    groups = [
+        [name, count(group["requests"]), f"${group['saved_usd']:.6f}", *_waits(group)]
+        for name, group in found["outcomes"].items()
+    ]
+    whole = [[f"all, from {name}", "", "", *_waits(found["latency"][name])] for name in ("sent", "due")]
+    return Table(
+        "Answered",
+        ["outcome"],
+        ["requests", "saved", "p50", "p95", "p99"],
+        [*groups, *whole],
+        frozenset({len(groups)}),
+    )
+
+
+def _waits(group: Json) -> list[str]:
+    return [seconds(group[name]) for name in _QUANTILES]
 
 
 def _group(some: Sequence[Answered]) -> dict[str, float]:
