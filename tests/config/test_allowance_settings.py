@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -132,3 +134,12 @@ def test_budgets_that_are_forgotten_deserve_a_second_look() -> None:
     unrecorded = settings(f"{budget}store: sqlite:a.db\nledger: {{record: off}}\n")
     assert any("ledger.record is off" in one for one in warnings(unrecorded))
     assert not any("begin anew" in one for one in warnings(settings(f"{budget}store: sqlite:a.db\n")))
+
+
+def test_the_documentations_example_is_a_configuration() -> None:
+    """With a key in the place of the dots; everybody whom it names is held to something."""
+    page = (Path(__file__).parents[2] / "docs" / "limits.md").read_text()
+    [example] = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    book = rulebook(settings(example.replace("sha256:…", HASHES[0])))
+    named = {whose for whose, _ in book.named()}
+    assert named == {Whose("acme", ""), Whose("acme", "search"), Whose("", "support")}
