@@ -28,8 +28,8 @@ def server(tmp_path_factory: pytest.TempPathFactory, provider: Server) -> Iterat
         folder,
         provider.base_url,
         defaults='{semantic: "on", error_budget: 30%, audit_share: 0}',
-        features="{support: {retain_text: full}, secret: {retain_text: none}, brief: {ttl: 1s}, dim: {semantic: shadow}}",
-    ).replace("features: [default, support]", "features: [default, support, secret, brief, dim]")
+        features="{support: {retain_text: full}, secret: {retain_text: none}, brief: {ttl: 1s}, dim: {semantic: shadow}, unread: {exact: 'off'}}",
+    ).replace("features: [default, support]", "features: [default, support, secret, brief, dim, unread]")
     with gateway(folder, config) as server:
         until(lambda: server.json("/healthz")["semantic"]["state"] == "ready", "the embedder is ready")
         yield server
@@ -227,3 +227,43 @@ def test_a_request_under_way_is_joined(server: Server, admin: Admin, question: s
     asking.join()
     assert (told_now["decision"]["outcome"], told_now["decision"]["reason"]) == ("joined", "in-flight")
     assert explain(admin, question, "default", **slow)["decision"]["outcome"] == "exact"
+
+
+@pytest.mark.parametrize(
+    ("feature", "headers", "outcome", "reason"),
+    [
+        ("default", {}, "semantic", "match"),
+        ("default", {"Cache-Control": "max-age=0"}, "fresh", "match-gone"),
+        ("unread", {}, "fresh", "match-gone"),
+        ("dim", {}, "fresh", "shadow"),
+        ("dim", {"Cache-Control": "only-if-cached"}, "refused", "not-cached"),
+    ],
+)
+def test_a_match_is_served_only_where_its_answer_may_be_read(
+    server: Server, admin: Admin, feature: str, headers: dict[str, str], outcome: str, reason: str
+) -> None:
+    """A feature or a request that reads no stored answer, or none of that age: said before, and so it comes."""
+    admin.ask("POST", "/admin/cache/invalidate", {"tenant": "acme"})
+    assert chat(server, "acme", FIRST) == "fresh"
+    asked = {"request": body(SECOND), "tenant": "acme", "feature": feature, "headers": headers}
+    decision = admin.post(PATH, asked)["decision"]
+    assert (decision["outcome"], decision["reason"]) == (outcome, reason)
+    assert decision["sentence"].endswith(".")
+    came = chat(server, "acme", SECOND, {"X-Askonce-Feature": feature, **headers})
+    assert came == ("not_cached" if outcome == "refused" else outcome)
+
+
+def test_an_equivalent_request_under_way_is_joined(server: Server, admin: Admin) -> None:
+    """While the answer to another wording is on its way, the explanation says that it would be waited for."""
+    admin.ask("POST", "/admin/cache/invalidate", {"tenant": "acme"})
+    slow: Any = {"x_simulate": {"ttft_ms": 3_000}}
+    asking = threading.Thread(target=lambda: chat(server, "acme", FIRST, **slow))
+    asking.start()
+
+    def says() -> str:
+        outcome: str = explain(admin, SECOND, "default", **slow)["decision"]["outcome"]
+        return outcome
+
+    until(lambda: says() == "semantic-joined", "it can be found by its meaning")
+    asking.join()
+    assert says() == "semantic"

@@ -16,7 +16,7 @@ from askonce.matching.guards import GUARDS, pair_of
 from askonce.matching.objections import objections
 from askonce.matching.verifier import EVIDENCE
 from askonce.model import Exact, RetainText, SemanticMode
-from askonce.pipeline.stored import cache_key
+from askonce.pipeline.stored import cache_key, young_enough
 from askonce.pipeline.threads import Threads
 
 if TYPE_CHECKING:
@@ -47,8 +47,10 @@ class Explainer:
         request = side.request
         examined = await self._gateway.parts.semantic.examine(request)
         stored = await self._stored(request)
-        matches = await self._matches(examined)
-        outcome, reason = self._outcome(request, stored, examined, gone=not matches)
+        equivalent = await self._equivalent(request, examined)
+        outcome, reason = self._outcome(request, stored, examined, equivalent)
+        if request.policy.only_if_cached and outcome in {"fresh", "bypass"}:
+            outcome, reason = "refused", "not-cached"
         document = await self._threads.run(document_of, request)
         return {
             "request": described(request),
@@ -166,15 +168,19 @@ class Explainer:
         told["text"] = near.text if shows_text(self._gateway, known) else None
         return told
 
-    async def _matches(self, examined: Examination) -> bool:
-        """Whether an approved candidate's answer is there."""
+    async def _equivalent(self, request: Request, examined: Examination) -> str:
+        """How an approved candidate would be served: its answer is stored, or under way; "" where it is gone."""
+        gateway, parts = self._gateway, self._gateway.parts
         for decision in examined.finding.matches:
-            if await self._gateway.parts.store.get(decision.key) is not None:
-                return True
-        return False
+            stored = await parts.store.get(decision.key) if cache_key(request) is not None else None
+            if stored is not None and young_enough(stored.entry, request, parts.clock.now()):
+                return "semantic"
+            if parts.equivalence.joins(decision.key, gateway.flights, request):
+                return "semantic-joined"
+        return ""
 
     def _outcome(
-        self, request: Request, stored: Json, examined: Examination, *, gone: bool
+        self, request: Request, stored: Json, examined: Examination, equivalent: str
     ) -> tuple[str, str]:
         """How the request would be answered now, and the reason code."""
         ask, policy = request.ask, request.policy
@@ -191,7 +197,7 @@ class Explainer:
         if key is not None and key in self._gateway.flights and ask.joinable:
             return "joined", "in-flight"
         if examined.finding.matches and self._gateway.parts.budgets.mode(policy) is SemanticMode.ON:
-            return ("fresh", "match-gone") if gone else ("semantic", "match")
+            return (equivalent, "match") if equivalent else ("fresh", "match-gone")
         return "fresh", self._missed(request, stored, examined)
 
     def _missed(self, request: Request, stored: Json, examined: Examination) -> str:
@@ -202,8 +208,8 @@ class Explainer:
             return "too-old" if stored["link"] is None else "link-below-threshold"
         if examined.finding.matches:
             return "shadow"
-        if stored["state"] == "expired":
-            return "expired"
+        if stored["state"] in {"expired", "unreadable"}:
+            return str(stored["state"])
         return examined.finding.reason if examined.finding.decisions else "absent"
 
 
@@ -253,6 +259,8 @@ def _sentence(outcome: str, reason: str) -> str:
         "exact": "It is answered from the store",
         "semantic": "It is answered as an equivalent request was",
         "joined": "It joins a request under way",
+        "semantic-joined": "It joins an equivalent request under way",
+        "refused": "It is refused",
         "bypass": "The upstream is asked for it alone",
     }.get(outcome, "The upstream is asked")
     return f"{beginning}: {in_words(reason)}."

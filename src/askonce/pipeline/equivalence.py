@@ -92,6 +92,12 @@ class Equivalence:
             self._audits.compare(request, flight.candidates, flight.answer)
             flight.candidates = ()
 
+    def joins(self, key: bytes, flights: Flights, request: Request) -> bool:
+        """Whether a request may wait for the answer to an equivalent question, which is under way."""
+        policy = request.policy
+        waits = policy.inflight and not policy.only_if_cached
+        return waits and any(one in flights for one in self._running(key))
+
     async def _land_on(self, match: Decision, flight: Flight, flights: Flights, request: Request) -> bool:
         """Lands on one answer, stored or under way; False where it is gone."""
         readable = cache_key(request) is not None
