@@ -59,7 +59,7 @@ def ledger_routes(running: Running, access: AdminAccess) -> list[Route]:
         write = _writer(query)
 
         def work(books: Books) -> bytes:
-            rows = sorted(books.sums(span, by, where).items())
+            rows = list(books.sums(span, by, where, most + 1).items())
             return write([_sums(by, key, one) for key, one in rows[:most]], span, has_more=len(rows) > most)
 
         return await _read(running, work, query)

@@ -157,9 +157,16 @@ class Books(Protocol):
     """The ledger, read: blocking, for the thread that has the file open."""
 
     def sums(
-        self, span: Span, by: Sequence[str], where: Mapping[str, str] | None = None
+        self,
+        span: Span,
+        by: Sequence[str],
+        where: Mapping[str, str] | None = None,
+        count: int = -1,
     ) -> dict[tuple[str | int, ...], Sums]:
-        """Sums by any of `hour`, `day` (since 1970), `tenant`, `feature`, `model`, `outcome`, where columns are equal."""
+        """Sums by any of `hour`, `day` (since 1970), `tenant`, `feature`, `model`, `outcome`, where columns are equal.
+
+        In that order; the first so many, all with -1.
+        """
         ...
 
     def latencies(

@@ -56,6 +56,8 @@ async def test_requests_and_charges_are_read_back_by_another_process(tmp_path: P
     with open_books(path) as books:
         by_outcome = books.sums(_ALL, ("feature", "outcome"))
         latency = books.latencies(_ALL, ("outcome",))
+        first = books.sums(_ALL, ("feature", "outcome"), None, 1)
+    assert list(first) == [min(by_outcome)]
     assert by_outcome["support", "exact"].requests == 3
     assert by_outcome["support", "exact"].saved_exact_nanousd == 900
     assert by_outcome["support", "exact"].input_tokens == 30

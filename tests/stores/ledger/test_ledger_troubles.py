@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -78,6 +78,25 @@ async def test_what_cannot_be_written_now_is_written_later(tmp_path: Path) -> No
     assert (sums.requests, sums.calls, sums.spent_nanousd) == (3, 3, 6)
     assert len(acts) == 3
     assert [one.requests for one in questions] == [3]
+
+
+async def test_what_is_being_written_is_not_in_the_file_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Health doesn't call a call written down that is on its way."""
+    ledger = SqliteLedger(tmp_path / "ledger.db", FakeClock(7_200.0))
+    await ledger.start(b"secret")
+    write, seen = ledger._file.write, []
+
+    async def watched(*args: Any, **named: Any) -> None:
+        seen.append(ledger.health().pending_calls)
+        await write(*args, **named)
+
+    monkeypatch.setattr(ledger._file, "write", watched)
+    ledger.charged(charge("1", Usage(1, 1)))
+    await ledger.commit()
+    assert (seen, ledger.health().pending_calls) == ([1], 0)
+    await ledger.close()
 
 
 async def test_another_process_has_the_file(tmp_path: Path) -> None:

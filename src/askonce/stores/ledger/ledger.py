@@ -70,6 +70,7 @@ class SqliteLedger:
         self._clock = clock
         self._page = Page(kinds)
         self._writing = asyncio.Lock()
+        self._in_hand = 0
         self._secret = b""
         self._path = path
         self._unsettled_calls = 0
@@ -98,7 +99,8 @@ class SqliteLedger:
         if not detail and not journal.ready:
             detail = "its journal can't be written: a kill could lose the last second's calls"
         unsettled = self._unsettled_calls + self._file.recovered
-        return LedgerHealth(not detail, detail, len(self._page.charges), unsettled, journal.missed)
+        pending = len(self._page.charges) + self._in_hand
+        return LedgerHealth(not detail, detail, pending, unsettled, journal.missed)
 
     def request(self, record: Record) -> None:
         """A request has ended."""
@@ -219,6 +221,7 @@ class SqliteLedger:
                 self._questions_at = now + _QUESTIONS_INTERVAL_S
             if page.empty and not pruning and not retired and self._well:
                 return
+            self._in_hand = len(page.charges)
             try:
                 await self._file.write(page, retired, pruning=pruning)
             except BaseException:
@@ -227,6 +230,8 @@ class SqliteLedger:
                 if journal is not None:
                     journal.put_back(retired)
                 raise
+            finally:
+                self._in_hand = 0
             if pruning:
                 self._prune_at = now + _PRUNE_INTERVAL_S
 

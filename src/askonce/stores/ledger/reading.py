@@ -36,14 +36,21 @@ class SqliteBooks:
         self._connection = connection
 
     def sums(
-        self, span: Span, by: Sequence[str], where: Mapping[str, str] | None = None
+        self,
+        span: Span,
+        by: Sequence[str],
+        where: Mapping[str, str] | None = None,
+        count: int = -1,
     ) -> dict[tuple[str | int, ...], Sums]:
-        """Sums by any of `hour`, `day`, `tenant`, `feature`, `model`, `outcome`, where columns are equal."""
+        """Sums by any of `hour`, `day`, `tenant`, `feature`, `model`, `outcome`, where columns are equal.
+
+        In that order; the first so many, all with -1.
+        """
         keys = [_COLUMNS[name] for name in by]
         condition, values = _where("hour", span, where)
-        group = f"GROUP BY {', '.join(keys)}" if keys else ""
-        query = f"SELECT {', '.join([*keys, _SUMS])} FROM hours WHERE {condition} {group}"  # noqa: S608 - our own names
-        rows = self._connection.execute(query, values)
+        group = f"GROUP BY {', '.join(keys)} ORDER BY {', '.join(keys)}" if keys else ""
+        query = f"SELECT {', '.join([*keys, _SUMS])} FROM hours WHERE {condition} {group} LIMIT ?"  # noqa: S608 - our own names
+        rows = self._connection.execute(query, (*values, count))
         return {tuple(row[: len(by)]): Sums(*row[len(by) :]) for row in rows if row[len(by)] is not None}
 
     def latencies(
