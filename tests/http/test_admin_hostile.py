@@ -154,6 +154,18 @@ async def test_every_path_asks_who_is_there_whatever_the_method() -> None:
                     assert answer.status == (401 if takes else 405), (method, path, headers)
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/admin/keys"), ("GET", "/admin/session"), ("GET", "/admin/live"), ("POST", "/admin/feedback")],
+)
+async def test_wrong_keys_stand_in_the_trail_wherever_they_are_tried(method: str, path: str) -> None:
+    """Paths that a cookie opens too are no quieter place to guess."""
+    async with opened() as app:
+        await ask(app, method, path, [{"type": "http.request"}], ACME)
+        acts = (await get(app, "/admin/trail")).json["acts"]
+        assert [(act["action"], act["detail"]) for act in acts] == [("access.refused", {"times": 1})]
+
+
 @pytest.mark.parametrize("depth", [250, 300, 900, 5_000])
 @pytest.mark.parametrize("path", ["/admin/explain", "/admin/cache/invalidate"])
 async def test_a_body_nested_deeply_is_a_clear_error(path: str, depth: int) -> None:

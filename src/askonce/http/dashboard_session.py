@@ -114,7 +114,10 @@ class Sessions:
 
     async def tell(self, request: Request) -> Response:
         """`GET /admin/session`: whether the page is signed in, and whether anybody can be."""
-        return _answer({"signed_in": self.actor(request) is not None, "configured": self._access.configured})
+        actor = self.actor(request)
+        if actor is None:
+            self._note_guess(request)
+        return _answer({"signed_in": actor is not None, "configured": self._access.configured})
 
     def actor(self, request: Request) -> str | None:
         """Who a request comes from: an administrator's key as bearer token, or a session; None for anybody else."""
@@ -141,10 +144,16 @@ class Sessions:
         """The actor behind a request; one that changes something must come from our own page. Raises Refusal."""
         actor = self.actor(request)
         if actor is None:
+            self._note_guess(request)
             raise Refusal(401, "not_signed_in", "Sign in, or send an administrator's key as bearer token.")
         if request.method not in {"GET", "HEAD"} and "authorization" not in request.headers:
             _refuse_other_sites(request, certain=True)
         return actor
+
+    def _note_guess(self, request: Request) -> None:
+        """A wrong key, unlike a cookie that is over, stands in the trail."""
+        if "authorization" in request.headers:
+            self._access.note_refusal()
 
 
 def _refuse_other_sites(request: Request, *, certain: bool = False) -> None:
