@@ -123,10 +123,7 @@ class Sessions:
         """Who a request comes from: an administrator's key as bearer token, or a session; None for anybody else."""
         authorization = request.headers.get("authorization")
         if authorization is not None:
-            actor = self._access.actor(authorization)
-            if actor is None:
-                self._access.note_refusal()
-            return actor
+            return self._access.actor(authorization)
         name = _digest(request.cookies.get(_cookie(request), ""))
         session = self._sessions.get(name)
         if session is None:
