@@ -1,4 +1,4 @@
-"""HTTP/1.1 as uvicorn speaks it, with bounds on a request's head, for which uvicorn has none."""
+"""HTTP/1.1 as uvicorn speaks it, with bounds on a request's head and on a closing's time, for which uvicorn has none."""
 
 from __future__ import annotations
 
@@ -19,22 +19,26 @@ _PHRASES: Final = {408: b"Request Timeout", 431: b"Request Header Fields Too Lar
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """A connection whose client can't hold it, or fill the memory, with a head that never ends.
+    """A connection whose client can't hold it, or fill the memory, with a head that never ends or an answer never taken.
 
     Attributes:
         max_head_bytes: What a head may take beyond the first read (which is 256 KiB at most).
         head_timeout_s: Seconds from a new connection to its first whole head, and from any head's first byte to its
             last.
+        closing_timeout_s: Seconds, and at most as many again, for which a connection is closing whose client takes
+            nothing.
     """
 
     max_head_bytes = 65_536
     head_timeout_s = 60.0
+    closing_timeout_s = 15.0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._in_head = False
         self._head_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
+        self._closing_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A new connection: its first head is due."""
@@ -44,6 +48,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The end."""
         self._stop_timer()
+        self._stop_closing_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -71,6 +76,31 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._stop_timer()
         super().on_headers_complete()
+
+    def pause_writing(self) -> None:
+        """The client takes less than it is sent."""
+        super().pause_writing()
+        self._await_reader()
+
+    def resume_writing(self) -> None:
+        """It has caught up."""
+        super().resume_writing()
+        self._stop_closing_timer()
+
+    def _await_reader(self) -> None:
+        self._closing_timer = self.loop.call_later(self.closing_timeout_s, self._end_closing)
+
+    def _stop_closing_timer(self) -> None:
+        if self._closing_timer is not None:
+            self._closing_timer.cancel()
+            self._closing_timer = None
+
+    def _end_closing(self) -> None:
+        """Ends a connection that was closed, but has something to send yet that its client doesn't take."""
+        if self.transport.is_closing():
+            self.transport.abort()
+        else:
+            self._await_reader()
 
     def _await_head(self) -> None:
         self._head_timer = self.loop.call_later(self.head_timeout_s, self._out_of_time)
