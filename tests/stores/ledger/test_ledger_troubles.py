@@ -182,6 +182,25 @@ async def test_old_hours_are_forgotten_but_not_when_the_clock_leaps(tmp_path: Pa
     await ledger.close()
 
 
+async def test_no_call_is_forgotten_that_the_journal_still_has(tmp_path: Path) -> None:
+    """Where there was no room for a new segment: a kill would make the call new again. It goes an instant later."""
+    clock = FakeClock(1_000 * HOUR)
+    ledger = SqliteLedger(tmp_path / "ledger.db", clock, Keep(100 * HOUR, 10 * HOUR))
+    await ledger.start(b"secret")
+    assert ledger._journal is not None
+    await ledger.commit()
+    ledger.charged(charge("1", Usage(1, 1))._replace(at=clock.now()))
+    await ledger.commit()
+    clock.time += 30 * HOUR
+    left = []
+    ledger._journal._spare, ledger._prune_at = None, 0.0
+    for _ in range(2):
+        await ledger.commit()
+        left.append(len(await ledger._file.read(lambda books: books.calls(ALL, 10))))
+    assert left == [1, 0]
+    await ledger.close()
+
+
 def test_kinds_of_an_hour_are_bounded() -> None:
     """Beyond what is told apart, sums go on under `(other)`: first the model, then the tenant; nothing isn't counted."""
     page = Page(Kinds(10))

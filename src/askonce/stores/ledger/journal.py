@@ -112,10 +112,9 @@ class Journal:
         self._open.pop((charge.call, charge.part), None)
         self._append(_CHARGED + pack(charge))
 
-    def turn(self, *, at_bytes: int) -> None:
-        """Begins the next segment, if the present one has so many bytes and there is a spare one."""
-        if self._current is not None and self._current.used_bytes >= at_bytes:
-            self._turn()
+    def turn(self, *, at_bytes: int) -> bool:
+        """Begins the next segment, if the present one has so many bytes; False where there is no spare one to go on in."""
+        return self._current is None or self._current.used_bytes < at_bytes or self._turn()
 
     @property
     def full_bytes(self) -> int:

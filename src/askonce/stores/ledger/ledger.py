@@ -209,17 +209,18 @@ class SqliteLedger:
     async def _commit(self) -> None:
         async with self._writing:
             journal, now = self._journal, asyncio.get_running_loop().time()
-            pruning = now >= self._prune_at
+            pruning = due = now >= self._prune_at
             if journal is not None:
                 # No settled call may be forgotten that the journal still has: it would be new again after a kill.
-                journal.turn(at_bytes=0 if pruning else journal.full_bytes)
+                turned = journal.turn(at_bytes=0 if due else journal.full_bytes)
+                pruning = due and turned
             retired = journal.take_retired() if journal is not None else []
             page, self._page = self._page, Page(self._kinds)
             if now < self._questions_at:
                 page.leave_questions_to(self._page)
             else:
                 self._questions_at = now + _QUESTIONS_INTERVAL_S
-            if page.empty and not pruning and not retired and self._well:
+            if page.empty and not due and not retired and self._well:
                 return
             self._in_hand = len(page.charges)
             try:
