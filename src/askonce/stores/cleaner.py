@@ -27,6 +27,7 @@ __all__ = ["Cleaner"]
 _T = TypeVar("_T")
 _REST_S: Final = 0.01
 _RETRY_S: Final = 5.0
+_LAST_RETRY_S: Final = 600.0
 _log = structlog.get_logger("askonce.store")
 
 
@@ -76,7 +77,7 @@ class Cleaner:
 
     async def _seal(self) -> None:
         """Seals all rows once; a disk that is away is tried again."""
-        said = ""
+        said, pause_s = "", _RETRY_S
         while True:
             try:
                 return await self._seal_all()
@@ -84,7 +85,9 @@ class Cleaner:
                 if str(error) != said:
                     said = str(error)
                     _log.warning("store_not_sealed_yet", path=str(self._path), reason=said)
-                await asyncio.sleep(_RETRY_S)
+                # Writing a file anew, only to find that there is no room for it, holds up all that is to be written.
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, _LAST_RETRY_S)
 
     async def _seal_all(self) -> None:
         seals = self._seals
