@@ -188,6 +188,19 @@ def test_features_of_the_log(tmp_path: Path) -> None:
     assert any("50.0% of requests name a feature" in one for one in found["assumptions"])
 
 
+def test_features_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log that names ever new features has no more of them than can be played, and the output says so."""
+    monkeypatch.setattr("askonce.replay.rules._MOST_FEATURES", 3)
+    rows = (row(9 * n, "hi", feature=f"f{n}") for n in range(4))
+    found = json.loads(replay(log_of(tmp_path, *rows), "--no-semantic", "--json").stdout)
+    assert {name: one["requests"] for name, one in found["features"].items()} == {
+        "default": 2,
+        "f0": 1,
+        "f1": 1,
+    }
+    assert any(one.startswith("50.0% of requests name a feature beyond") for one in found["assumptions"])
+
+
 def test_standard_input(log: Path) -> None:
     """A log can be piped in, gzipped."""
     result = CliRunner().invoke(
@@ -265,4 +278,6 @@ def test_live_against_nobody(log: Path) -> None:
     """A gateway that isn't there is counted as errors."""
     result = replay(log, "--live", "http://127.0.0.1:9", "--speed", 1000, "--key", "k", "--json")
     assert result.exit_code == 0
-    assert json.loads(result.stdout)["errors"] == {"ClientConnectorError": 9}
+    found = json.loads(result.stdout)
+    assert found["errors"] == {"ClientConnectorError": 9}
+    assert found["latency"]["sent"]["p50_s"] is None

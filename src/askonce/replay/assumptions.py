@@ -58,11 +58,14 @@ def _of_log(study: Study, reading: Reading) -> Iterator[str]:
 def _of_gateway(study: Study, around: Circumstances) -> Iterator[str]:
     if not around.configuration:
         yield "Policies are the defaults with the semantic tier on; pass yours with -c."
-    if study.traffic.known["feature"] < 1:
+    others = 1 - study.traffic.known["feature"]
+    if others and around.configuration:
         yield (
-            f"{1 - study.traffic.known['feature']:.1%} of requests name a feature that the configuration doesn't have, or not for "
-            "their tenant: a gateway would refuse them (403). They are played as if they had named none."
+            f"{others:.1%} of requests name a feature that the configuration doesn't have, or not for their tenant: a gateway would "
+            "refuse them (403). They are played as if they had named none."
         )
+    elif others:
+        yield f"{others:.1%} of requests name a feature beyond the first thousand: they are played as one feature's."
     yield (
         "The store is empty at the beginning and big enough for all. Every successful answer may be kept: logs don't have the "
         "Cache-Control of requests and answers, nor whether an answer was cut short."

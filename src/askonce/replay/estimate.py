@@ -183,10 +183,12 @@ def audits(traffic: Traffic, played: Played, rules: Sequence[FeatureRules], tota
     """A feature's first hits are all audited, then fewer and fewer."""
     features = np.array([kind.feature for kind in traffic.kinds], np.int32)[traffic.kind]
     semantic = np.isin(played.served, _LAYERS["semantic"])
-    calls = 0.0
-    for number, rule in enumerate(rules):
-        hits = int((semantic & (features == number)).sum())
-        calls += sum(audit_share(rule.audit_share, hit) for hit in range(1, hits + 1))
+    hits = np.bincount(features[semantic], minlength=len(rules)).tolist()
+    calls = sum(
+        audit_share(rule.audit_share, hit)
+        for rule, served in zip(rules, hits, strict=True)
+        for hit in range(1, served + 1)
+    )
     layer = total.layers["semantic"]
     return Audits(calls, round(calls * layer.saved_nanousd / max(1, layer.requests)))
 

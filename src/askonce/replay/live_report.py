@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -117,5 +118,5 @@ def _reasons(good: Sequence[Answered]) -> dict[str, dict[str, int]]:
 
 def _quantiles(seconds: Sequence[float]) -> dict[str, float]:
     if not seconds:
-        return dict.fromkeys(_QUANTILES, 0.0)
+        return dict.fromkeys(_QUANTILES, math.nan)  # null in JSON
     return dict(zip(_QUANTILES, np.quantile(seconds, list(_QUANTILES.values())).tolist(), strict=True))

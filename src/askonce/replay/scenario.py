@@ -50,19 +50,28 @@ class FeatureRules(NamedTuple):
 
 def applied(scenario: Scenario, rules: Rules, calibration: Calibration) -> Sequence[FeatureRules]:
     """Each feature's rules, in the order of the rules' policies; thresholds as the gateway has them before any label."""
-    return [_of(scenario, policy, calibration) for policy in rules.policies.values()]
+    budgets = [_budget(scenario, policy) for policy in rules.policies.values()]
+    # A threshold takes milliseconds to find, and there may be a thousand features.
+    thresholds = {
+        budget: settle(calibration, (), Budget(budget), traffic=Traffic(0, 0), now=0.0).threshold
+        for budget in set(budgets)
+    }
+    policies = zip(rules.policies.values(), budgets, strict=True)
+    return [_of(scenario, policy, thresholds[budget]) for policy, budget in policies]
 
 
-def _of(scenario: Scenario, policy: Policy, calibration: Calibration) -> FeatureRules:
-    budget = policy.error_budget if scenario.error_budget is None else scenario.error_budget
+def _budget(scenario: Scenario, policy: Policy) -> float:
+    return policy.error_budget if scenario.error_budget is None else scenario.error_budget
+
+
+def _of(scenario: Scenario, policy: Policy, threshold: float) -> FeatureRules:
     semantic = policy.semantic is not SemanticMode.OFF and "semantic" not in scenario.without
-    setting = settle(calibration, (), Budget(budget), traffic=Traffic(0, 0), now=0.0)
     return FeatureRules(
         exact=policy.exact and "exact" not in scenario.without,
         inflight=policy.inflight and "inflight" not in scenario.without,
         semantic=semantic,
         ttl_s=policy.ttl_s if scenario.ttl_s is None else scenario.ttl_s,
-        threshold=setting.threshold,
+        threshold=threshold,
         floor=policy.similarity_floor,
         longest_flight_s=policy.max_flight_age_s,
         audit_share=policy.audit_share,
