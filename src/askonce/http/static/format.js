@@ -25,12 +25,12 @@ export const time = (seconds) => clock.format(seconds * 1000);
 export const moment = (seconds) => exactly.format(seconds * 1000);
 export const day = (number) => days.format(number * 86_400_000);
 
-/** Nano-dollars as dollars; a dash where there are none to speak of. */
+/** Nano-dollars as dollars: whole cents, or two digits of what is less than ten. */
 export function money(nanousd) {
   const usd = nanousd * NANO;
   const size = Math.abs(usd);
   if (size >= 100_000) return large.format(usd);
-  return size >= 0.01 || size === 0 ? cents.format(usd) : tiny.format(usd);
+  return size >= 0.1 || size === 0 ? cents.format(usd) : tiny.format(usd);
 }
 
 /** Seconds in the unit that suits them. */

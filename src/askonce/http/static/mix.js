@@ -6,6 +6,7 @@ import { present, seriesClass, word } from "./outcomes.js";
 
 const MARGIN = { left: 44, right: 8, top: 8, bottom: 22 };
 const TABLE_ROWS = 30;
+const LABEL_WIDTH = 64;
 
 export class Mix {
   constructor() {
@@ -31,6 +32,7 @@ export class Mix {
     this.none.hidden = this.names.length > 0;
     say(this.none, this.data.ever ? "No requests in this time." : `No requests yet. Their base_url: ${location.origin}/v1`);
     this.scale = scale(Math.max(...sums, 0) / this.data.unit);
+    say(byId("mix-unit"), this.data.per);
     this.drawGrid();
     this.drawAreas();
     this.tell();
@@ -53,11 +55,10 @@ export class Mix {
       lines.push({ key: `y${lines.length}`, x1: MARGIN.left, x2: MARGIN.left + this.width, y, x: MARGIN.left - 8, ty: y + 4, anchor: "end", text: compact(value) });
     }
     const rows = this.data.rows.length;
-    const labels = [6, 4, 2].find((some) => this.width / some >= 64) ?? 2; // 3, 5 or 15 minutes apart
-    for (let label = 0; label < labels; label += 1) {
-      const place = Math.round(((rows - 1) * label) / (labels - 1));
-      const anchor = label === 0 ? "start" : label === labels - 1 ? "end" : "middle";
-      lines.push({ key: `x${label}`, x: this.x(place), ty: MARGIN.top + this.height + 17, anchor, text: this.data.label(place) });
+    const apart = this.data.steps.find((step) => (this.width * step) / rows >= LABEL_WIDTH) ?? rows - 1;
+    for (let place = rows - 1; place >= 0; place -= apart) {
+      const anchor = place === rows - 1 ? "end" : this.x(place) < LABEL_WIDTH / 2 + MARGIN.left ? "start" : "middle";
+      lines.push({ key: `x${place}`, x: this.x(place), ty: MARGIN.top + this.height + 17, anchor, text: this.data.label(place) });
     }
     keep(this.grid, lines, (line) => line.key, () => draw("g", {}, draw("line", { class: "grid" }), draw("text")), (group, line) => {
       const [rule, text] = group.children;
@@ -124,7 +125,7 @@ export class Mix {
   }
 }
 
-/** The range's rows, what a row's unit is, and how its place in time is called. */
+/** The range's rows, what a row's unit is and how that is called, how its place in time is called, and how many rows apart such names may stand. */
 function table({ range, parts }) {
   const ever = !parts.history.read || Object.keys(parts.history.month.features).length > 0;
   if (range === "now") {
@@ -135,13 +136,15 @@ function table({ range, parts }) {
       ever,
       rows: outcomes.slice(0, -1),
       unit: slotS,
+      per: "requests a second",
+      steps: [180, 300].map((seconds) => seconds / slotS),
       label: (place, fine) => (fine ? moment(at(place)) : time(at(place))),
       amount: (value) => `${rate(value / slotS)} requests/s`,
     };
   }
   const { since, outcomes } = range === "day" ? parts.history.hours : parts.history.days;
   const label = range === "day" ? (place) => time((since + place) * 3600) : (place) => day(since + place);
-  return { ever, rows: outcomes, unit: 1, label, amount: (value) => counted(value, "request") };
+  return { ever, rows: outcomes, unit: 1, ...(range === "day" ? { per: "requests an hour", steps: [4, 6, 12] } : { per: "requests a day (UTC)", steps: [5, 10, 15] }), label, amount: (value) => counted(value, "request") };
 }
 
 /** The axis' top and step: round numbers, at most five lines. */
