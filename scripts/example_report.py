@@ -9,10 +9,10 @@ afterwards FOLDER has askonce.yaml, askonce.db and askonce.ledger.db.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import random
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,7 +47,9 @@ log: {{level: error}}
 
 def main() -> None:
     """Plays the traffic into the folder that is given."""
-    folder = Path(sys.argv[1]).absolute()
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("folder", type=Path)
+    folder = parser.parse_args().folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     sample = load_sample()
     plans = {day: list(_of_day(day)) for day in range(_DAYS)}

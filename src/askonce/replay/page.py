@@ -71,7 +71,8 @@ def _pictures(study: Study, budgets: Sequence[Cell]) -> Iterator[Picture]:
     if budgets:
         yield Picture(
             "How long answers are kept, and how much may be wrong",
-            "The share of calls avoided, for each error budget and each time that answers are kept.",
+            "The share of calls avoided, for each error budget and each time that answers are kept. The table has the net saving "
+            "beside it, and what is left without one of the layers.",
             _by_budget(budgets),
             tables.scenarios(study.cells),
             opened=True,
