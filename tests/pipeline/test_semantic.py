@@ -22,7 +22,7 @@ from askonce.ports import Embedding
 from fakes import FakeClock, FakeObserver, FakeStore, request
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
     from threading import Thread
 
     from askonce.matching.vocabulary import Vocabulary
@@ -255,3 +255,62 @@ async def test_long_texts_queue_for_a_thread_of_their_own_and_not_for_ever() -> 
     assert house.verifier.thread is not None
     assert house.verifier.thread.name.startswith("askonce-matching")
     house.tier._verdicts.close()
+
+
+class Kept:
+    """An index that says what it was given."""
+
+    def __init__(self) -> None:
+        self.keys: list[bytes] = []
+
+    def add(self, question: Question) -> None:
+        self.keys.append(question.key)
+
+    def remove(self, key: bytes) -> None:
+        self.keys = [one for one in self.keys if one != key]
+
+    def partition(self, _: bytes) -> None:
+        return None
+
+
+class SlowEmbedder(Embedder):
+    """Embeds once it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+        self.gate = asyncio.Event()
+
+    async def ready(self) -> bool:
+        return True
+
+    async def embed(self, text: str) -> Embedding:
+        self.asked.append(text)
+        await self.gate.wait()
+        return await super().embed(text)
+
+    async def close(self) -> None:
+        """Nothing to end."""
+
+
+async def test_a_question_that_is_erased_while_it_is_embedded_is_not_found() -> None:
+    """Neither that one nor those that wait behind it come back; the others are embedded."""
+    embedder = SlowEmbedder()
+    house = House(embedder=embedder)
+    index: Any = Kept()
+    house.tier._index = index
+    names = (b"embedded", b"waiting", b"other")
+
+    async def stored() -> AsyncIterator[list[Question]]:
+        yield [Question(name, b"p", name.decode(), "e", None, None, name) for name in names]
+
+    house.tier.start(stored())
+    while not embedder.asked:  # noqa: ASYNC110 - a fake's list
+        await asyncio.sleep(0)
+    house.tier.erase({b"embedded", b"waiting"})
+    embedder.gate.set()
+    while b"other" not in index.keys:  # noqa: ASYNC110 - a fake's list
+        await asyncio.sleep(0)
+    assert index.keys == [b"other"]
+    assert embedder.asked == ["embedded", "other"]
+    await house.tier.close()

@@ -74,6 +74,8 @@ class SemanticTier:
         """Questions taken over from the store at start."""
         self.loading = False
         self._erased: set[bytes] = set()
+        self._embedding: bytes | None = None
+        """Key of the question that is embedded behind all else; None once that is erased."""
 
     def applies(self, request: Request) -> bool:
         """Whether the tier has any business with a request."""
@@ -205,8 +207,11 @@ class SemanticTier:
         partitions = set(filter(None, map(self._index.partition, gone)))
         for key in gone:
             self._index.remove(key)
-        for question in [one for one in self._backlog if one.key in gone]:
-            self._backlog.remove(question)
+        left = [one for one in self._backlog if one.key not in gone]
+        self._backlog.clear()
+        self._backlog.extend(left)
+        if self._embedding in gone:
+            self._embedding = None
         if self.loading:
             self._erased |= gone
         for partition in partitions:
@@ -264,14 +269,16 @@ class SemanticTier:
                 await asyncio.sleep(1)
                 continue
             question = self._backlog.popleft()
+            self._embedding = question.key
             try:
                 embedding = await embedder.embed(question.text)
             except EmbedderUnavailable as unavailable:
-                if unavailable.reason == "embedder-busy":
+                if unavailable.reason == "embedder-busy" and self._embedding is not None:
                     self._backlog.append(question)
                     await asyncio.sleep(1)
                 continue
-            self.add(_embedded(question, embedding))
+            if self._embedding is not None:
+                self.add(_embedded(question, embedding))
 
 
 def _embedded(question: Question, embedding: Embedding) -> Question:
