@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import json
 import random
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
