@@ -61,9 +61,9 @@ PATHS = {
 
 
 @asynccontextmanager
-async def opened() -> AsyncIterator[App]:
+async def opened(config: str = CONFIG) -> AsyncIterator[App]:
     keys = {name: f"sha256:{hashlib.sha256(key.encode()).hexdigest()}" for name, key in KEYS.items()}
-    app = App(loads(CONFIG.format_map(keys), "test", {}))
+    app = App(loads(config.format_map(keys), "test", {}))
     steps, told = asyncio.Queue[Any](), asyncio.Queue[Any]()
     life = asyncio.ensure_future(app({"type": "lifespan"}, steps.get, told.put))
     await steps.put({"type": "lifespan.startup"})
@@ -238,6 +238,24 @@ async def test_the_trail_keeps_the_beginning_of_what_is_long() -> None:
         assert detail["entry"][0] == "0" * 64
         assert detail["entry"][-1] == "… 99950 more"
         assert len(detail["tags"]) == 201
+
+
+@pytest.mark.parametrize("tenant", ["sk-live-A1", "ak-acme-AbC", "key:", "key:xyz", "tenant:", "a b"])
+async def test_no_credential_gets_into_the_trail(tenant: str) -> None:
+    """Whoever takes one for a tenant's name is told what a name looks like."""
+    async with opened() as app:
+        answer = await post(app, "/admin/cache/invalidate", {"tenant": tenant, "dry_run": True})
+        assert (answer.status, answer.code) == (400, "invalid_field")
+        assert (await get(app, "/admin/trail")).json["acts"] == []
+
+
+async def test_without_tenants_a_name_is_no_tenant() -> None:
+    """There a tenant is what reports call a credential; a lower-case credential would look like a name."""
+    config = "upstreams: [{{type: simulated}}]\ndefaults: {{semantic: 'off'}}\nadmin: {{keys: ['{admin}']}}\n"
+    async with opened(config) as app:
+        for tenant, status in (("sk-live", 400), ("key:0123456789ab", 200), ("tenant:acme", 200)):
+            answer = await post(app, "/admin/cache/invalidate", {"tenant": tenant, "dry_run": True})
+            assert answer.status == status
 
 
 async def test_an_age_of_nothing_means_everything() -> None:

@@ -57,7 +57,7 @@ class _Cache:
         body = await json_body(request, self._running.settings.limits.max_body_bytes)
         known_fields(body, _INVALIDATING)
         dry_run = flag(body, "dry_run")
-        meant = selection(body, gateway.parts.clock.now())
+        meant = selection(body, gateway.parts.clock.now(), named=self._named)
         similar = await self._equivalents(body)
         if similar is not None:
             meant = similar.among(meant)
@@ -75,6 +75,11 @@ class _Cache:
             )
         return json_response(_forgotten(found, similar, dry_run=dry_run))
 
+    @property
+    def _named(self) -> bool:
+        """Whether tenants have names in the configuration."""
+        return self._running.settings.tenants is not None
+
     async def _equivalents(self, body: Json) -> Equivalents | None:
         """What is equivalent to the question that a body names, if it names one. Raises Refusal."""
         question, threshold = body.get("equivalent_to"), share(body, "threshold")
@@ -91,7 +96,8 @@ class _Cache:
         known_fields(question, _QUESTION)
         if not text(question, "text").strip():
             raise bad("text", "must be a question")
-        among = selection({name: question[name] for name in _QUESTION[1:] if name in question}, 0)
+        inner = {name: question[name] for name in _QUESTION[1:] if name in question}
+        among = selection(inner, 0, named=self._named)
         feature = text(question, "feature") or DEFAULT_FEATURE
         return await equivalents_of_text(gateway, question["text"], feature, threshold, among)
 

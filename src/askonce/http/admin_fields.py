@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DESCRIBING",
+    "KEY_ACCOUNT",
     "SELECTING",
+    "TENANT_NAME",
     "bad",
     "described",
     "flag",
@@ -41,6 +44,11 @@ SELECTING: Final = ("entry", "tags", "feature", "model", "tenant", "older_than",
 """Fields that say which entries are meant."""
 DESCRIBING: Final = ("request", "endpoint", "headers", "tenant", "feature")
 """Fields that describe a request."""
+TENANT_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+"""A configured tenant's name."""
+KEY_ACCOUNT: Final = re.compile(r"key:[0-9a-f]{12,64}(/.+)?")
+"""A passed-through credential as reports name it."""
+_KEPT_TENANT: Final = "tenant:"
 _KEY_BYTES: Final = 32
 
 
@@ -105,17 +113,27 @@ def hex_key(value: object, name: str) -> bytes:
     return key
 
 
-def selection(body: Json, now: float) -> Selection:
-    """Which entries a body means; `now` in Unix seconds. Raises Refusal."""
+def selection(body: Json, now: float, *, named: bool) -> Selection:
+    """Which entries a body means; `now` in Unix seconds; `named`: tenants have names in the configuration. Raises Refusal."""
     entries = [hex_key(one, "entry") for one in _several(body, "entry")]
     return Selection(
         entries=frozenset(entries) if entries else None,
         tags=frozenset(_several(body, "tags")),
         features=frozenset(_several(body, "feature")),
         models=frozenset(_several(body, "model")),
-        tenants=frozenset(_several(body, "tenant")),
+        tenants=frozenset(_account(one, named=named) for one in _several(body, "tenant")),
         created_before=_created_before(body, now),
     )
+
+
+def _account(tenant: str, *, named: bool) -> str:
+    """A tenant; never a credential, which would stand in the trail. Raises Refusal."""
+    if KEY_ACCOUNT.fullmatch(tenant) or (
+        TENANT_NAME.fullmatch(tenant.removeprefix(_KEPT_TENANT))
+        and (named or tenant.startswith(_KEPT_TENANT))
+    ):
+        return tenant
+    raise bad("tenant", "must be a configured tenant's name, or `key:` and at least 12 digits as in reports")
 
 
 def described(body: Json) -> Described:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from starlette.routing import Route
 
 from askonce.errors import Refusal
-from askonce.http.admin_fields import bad, flag, known_fields, text
+from askonce.http.admin_fields import KEY_ACCOUNT, TENANT_NAME, bad, flag, known_fields, text
 from askonce.http.rest import json_body, json_response, refusing
 from askonce.model import Owner
 
@@ -25,7 +25,6 @@ __all__ = ["privacy_routes"]
 
 _FIELDS: Final = ("tenant", "user", "dry_run")
 _CREDENTIAL: Final = re.compile(r"sha256:([0-9a-f]{64})(/.+)?")
-_KEY: Final = re.compile(r"key:[0-9a-f]{12,64}(/.+)?")
 _RETRY_S: Final = 5.0
 
 
@@ -75,7 +74,7 @@ class _Privacy:
         """A tenant's identity, as the store has it. Raises Refusal."""
         if self._running.settings.tenants is not None:
             # One that is no longer configured may have left data all the same.
-            if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,62}", named):
+            if not TENANT_NAME.fullmatch(named):
                 raise bad("tenant", "must be the name of a tenant")
             return f"tenant:{named}"
         credential = _CREDENTIAL.fullmatch(named)
@@ -83,7 +82,7 @@ class _Privacy:
             return self._running.gateway.parts.identity.tenant_of(bytes.fromhex(credential[1])) + (
                 credential[2] or ""
             )
-        if not _KEY.fullmatch(named):
+        if not KEY_ACCOUNT.fullmatch(named):
             sentence = "must be `sha256:` and the SHA-256 of a credential, or `key:` and at least 12 digits as in reports"
             raise bad("tenant", sentence)
         return named

@@ -55,7 +55,8 @@ class _Transfer:
             if name in asked:
                 asked[name] = _moment(asked[name][-1])
         gateway = self._running.gateway
-        meant = selection(asked, gateway.parts.clock.now())
+        named = self._running.settings.tenants is not None
+        meant = selection(asked, gateway.parts.clock.now(), named=named)
         compressed = _takes_gzip(request.headers.get("accept-encoding", ""))
         headers = {"content-encoding": "gzip"} if compressed else {}
         if request.method == "HEAD":
