@@ -165,6 +165,19 @@ def test_audits_may_cost_more_than_hits_save(audits: int, says: str) -> None:
     }
     shown = _Page(as_html(draw_up(books_of(rows), Terms(Span(_HOUR, _HOUR + 1))), (), "2026-01-01")).text
     assert says in shown
+    assert "too high" not in shown
+
+
+def test_audits_whose_cost_is_unknown_are_spoken_of() -> None:
+    """They are taken off nothing, so that the net saving is too high: that isn't among what is too low."""
+    rows = {
+        (_HOUR, "acme", "support", "m", "semantic"): Sums(requests=9, saved_semantic_nanousd=3 * 10**9),
+        (_HOUR, "acme", "support", "judge", "audit"): Sums(
+            calls=4, unpriced=4, unsettled=1, unsettled_nanousd=10**6
+        ),
+    }
+    shown = _Page(as_html(draw_up(books_of(rows), Terms(Span(_HOUR, _HOUR + 1))), (), "2026-01-01")).text
+    assert "5 of these calls are audits': what they cost isn't taken off" in shown
 
 
 def test_text_for_terminals_obeys_no_stranger() -> None:

@@ -27,6 +27,12 @@ def cautions(figures: Figures) -> Iterator[str]:
             f"{count(sums.unsettled)} calls were cut off before the upstream said what they took. They may have cost "
             f"{dollars(sums.unsettled_nanousd)} more; that estimate is in no other amount."
         )
+    audits = figures.whole.of("audit")
+    if audits.unpriced or audits.unsettled:
+        yield (
+            f"{count(audits.unpriced + audits.unsettled)} of these calls are audits': what they cost isn't taken off, so that the "
+            "net saving is too high by that."
+        )
 
 
 def notes(figures: Figures, prices_as_of: str) -> Iterator[str]:
