@@ -765,3 +765,21 @@ async def test_a_job_that_is_found_above_its_budget_is_no_further_request() -> N
     assert asked.refusal is not None
     asked.served(Exact(b"e", 0, 1))
     assert used(allowances, REQUESTS) == 1
+
+
+@virtual_time
+async def test_a_reload_counts_nothing_again() -> None:
+    """What is spent while the books are read for a new budget counts once for those that there were, tokens too."""
+    rules = {TOKENS: Bound(None, 100), DAILY: Bound(None, 100)}
+    allowances = of_acme(Rules(rules))
+    key = ("acme", "default", "fresh")
+    books = {"day": {key: Sums(spent_nanousd=10)}, "month": {key: Sums(spent_nanousd=50)}}
+    ledger: Any = Ledger(books)
+    await allowances.load(ledger)
+    allowances.charged(charge(2, 2))
+    allowances.replace(Rulebook(tenants={"acme": Rules(rules | {MONTHLY: Bound(None, 1_000)})}))
+    books["day"], books["month"] = {key: Sums(spent_nanousd=15)}, {key: Sums(spent_nanousd=55)}
+    ledger.meanwhile = lambda: allowances.charged(charge(3, 3))
+    await allowances.load(ledger)
+    assert used(allowances, TOKENS) == 5
+    assert (used(allowances, DAILY), used(allowances, MONTHLY)) == (10 + 2 + 3, 55 + 3)

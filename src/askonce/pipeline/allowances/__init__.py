@@ -2,6 +2,7 @@
 
 - `table.Allowances` holds requests to them before they may join or lead, and settles what they took after.
 - `rulebook` says who is held to what; an `allowance` is one account's limits, an `allotment` one request's share.
+- `settlement` says what charges, and the books, come to.
 - `meters` count: in a `window` of a minute, or in the `spending` of a day or month. `standing` tells of them.
 """
 

@@ -9,6 +9,7 @@ from askonce.pipeline.allowances.meters import DAILY, MONTHLY, REQUESTS, TOKENS,
 
 if TYPE_CHECKING:
     from askonce.pipeline.allowances.meters import Bound, Meter, Moment
+    from askonce.pipeline.allowances.spending import Calendar
 
 __all__ = ["Allowance", "Hold", "Need", "Rules", "Whose"]
 
@@ -114,6 +115,18 @@ class Allowance:
         """A call took so much."""
         for meter, amount in self._amounts(Need(0, tokens, nanousd)):
             if amount:
+                meter.add(amount, now)
+
+    @property
+    def new_budgets(self) -> list[SpendMeter]:
+        """Those that don't know yet what was spent before them."""
+        return [one for one in self.budgets if not one.known]
+
+    def recall(self, nanousd: int | None, now: Moment, calendar: Calendar | None = None) -> None:
+        """So much was spent earlier: counted by new budgets, all of them or those of one calendar."""
+        amount = self.rules.unknown_price_nanousd if nanousd is None else nanousd
+        for meter in self.new_budgets:
+            if amount and calendar in {None, meter.calendar}:
                 meter.add(amount, now)
 
     def idle(self, now: Moment) -> bool:

@@ -127,15 +127,17 @@ class SpendMeter:
     Attributes:
         calendar: Day or month.
         reserved: What calls under way may cost.
+        known: Whether it counts what was spent before it was made.
     """
 
-    __slots__ = ("_spending", "_told_until", "bound", "calendar", "name", "reserved")
+    __slots__ = ("_spending", "_told_until", "bound", "calendar", "known", "name", "reserved")
 
     def __init__(self, name: str, bound: Bound, now: Moment) -> None:
         self.name = name
         self.bound = bound
         self.calendar: Calendar = _CALENDARS[name]
         self.reserved = 0
+        self.known = False
         self._spending = Spending(self.calendar, now.at)
         self._told_until = {True: 0.0, False: 0.0}
 

@@ -13,6 +13,7 @@ from askonce.pipeline.allowances.accounts import Accounts
 from askonce.pipeline.allowances.allotment import Allotment, Refused, limit_exceeded, soft_text
 from askonce.pipeline.allowances.allowance import Hold, Need
 from askonce.pipeline.allowances.meters import Moment
+from askonce.pipeline.allowances.settlement import parts_of, spent_of
 from askonce.pipeline.allowances.spending import spent_by
 from askonce.pipeline.allowances.standing import Crossings, Peaks, Standing, standings_of
 from askonce.pipeline.stored import cache_key
@@ -26,16 +27,12 @@ if TYPE_CHECKING:
     from askonce.pipeline.allowances.rulebook import Rulebook
     from askonce.pipeline.allowances.spending import Period
     from askonce.pipeline.prices import Prices
-    from askonce.ports import Charge, Clock, Ledger, Sums
+    from askonce.ports import Charge, Clock, Ledger
 
 __all__ = ["Allowances"]
 
 _LOOKING: Final = 16
 """Requests above one account's limit that may be looking in the store at a time; further ones are refused at once."""
-_AUDIT: Final = "audit"
-_BATCH: Final = "batch"
-_CALLS: Final = frozenset({"fresh", "bypass", "abandoned", _BATCH})
-"""Outcomes under which the books count calls without a price; under the others, requests."""
 
 
 class Allowances:
@@ -70,7 +67,11 @@ class Allowances:
         self._accounts.replace(rules)
 
     async def load(self, ledger: Ledger) -> None:
-        """Takes up what was spent today and this month, as the books say. Raises OSError where they can't be read."""
+        """Budgets that are new take up what was spent today and this month, as the books say.
+
+        Raises:
+            OSError: these can't be read.
+        """
         if not any(name.startswith("usd") for rules in self.rules.all_rules for name in rules.bounds):
             return
         async with self._loading:
@@ -80,9 +81,7 @@ class Allowances:
                 periods = await ledger.read(lambda books: spent_by(books, at))
             finally:
                 self._meanwhile = None
-            self._begin_with(periods, at)
-            for charge in meanwhile:
-                self.charged(charge)
+            self._begin_with(periods, meanwhile, at)
 
     def admit(self, request: Request, *, submitted: bool = False) -> Allotment | None:
         """Counts a request that may cost something, and reserves what it may take; None where nothing limits it.
@@ -152,28 +151,15 @@ class Allowances:
         return self._allotted(allowances, now, _counted(counting, now))
 
     def charged(self, charge: Charge) -> None:
-        """An upstream call is paid for: settled against the limits of whoever pays.
-
-        What audits cost isn't: they have a limit of their own. A batch's tokens aren't sent in any minute.
-        """
+        """An upstream call is paid for: settled against the limits of whoever pays."""
         if not self.active:
             return
         if self._meanwhile is not None:
             self._meanwhile.append(charge)
         now = self._moment()
-        usage = charge.usage or charge.estimate
-        tokens = usage.prompt_tokens + usage.completion_tokens
-        for place, share in enumerate(charge.shares):
-            if share.outcome == _AUDIT:
-                continue
-            nanousd: int | None = share.nanousd
-            if charge.usage is None:  # an estimate: the books have it in one sum
-                nanousd = 0 if place else charge.cost_nanousd
-            if charge.cost_nanousd is None:
-                nanousd = None if tokens and not place else 0
-            counted = 0 if place or share.outcome == _BATCH else tokens
+        for share, tokens, nanousd in parts_of(charge):
             for allowance in self._accounts.of(share.tenant, share.feature):
-                allowance.use(counted, nanousd, now)
+                allowance.use(tokens, nanousd, now)
 
     def standings(self) -> Iterator[Standing]:
         """Every limit of those who are named in the configuration, and of everybody else who has used any lately."""
@@ -254,27 +240,24 @@ class Allowances:
                     said.append(soft_text(allowance.whose, meter, used))
         return "; ".join(said)
 
-    def _begin_with(self, periods: Sequence[Period], at: float) -> None:
-        """Counts what the books have as of a time (Unix seconds), and nothing else."""
-        now = self._moment()._replace(at=at)
+    def _begin_with(self, periods: Sequence[Period], meanwhile: Sequence[Charge], at: float) -> None:
+        """Has new budgets count what the books had at a time (Unix seconds), and what was charged since."""
+        now = self._moment()
+        for allowance in self._accounts:
+            for meter in allowance.new_budgets:
+                meter.restore(0, now._replace(at=at))
+        for period in periods:
+            then = now._replace(at=period.at)
+            for (tenant, feature, outcome), sums in period.sums.items():
+                for allowance in self._accounts.of(str(tenant), str(feature)):
+                    spent = spent_of(sums, str(outcome), allowance.rules.unknown_price_nanousd)
+                    allowance.recall(spent, then, period.calendar)
+        for share, _, nanousd in (part for charge in meanwhile for part in parts_of(charge)):
+            for allowance in self._accounts.of(share.tenant, share.feature):
+                allowance.recall(nanousd, now)
         for allowance in self._accounts:
             for meter in allowance.budgets:
-                meter.restore(0, now)
-        for period in periods:
-            for (tenant, feature, outcome), one in period.sums.items():
-                self._take_up(period, (str(tenant), str(feature)), str(outcome), one)
-
-    def _take_up(self, period: Period, whose: tuple[str, str], outcome: str, sums: Sums) -> None:
-        """Adds what the books say of one account, feature and outcome."""
-        if outcome == _AUDIT:
-            return
-        now, unpriced = self._moment()._replace(at=period.at), sums.unpriced if outcome in _CALLS else 0
-        for allowance in self._accounts.of(*whose):
-            nanousd = sums.spent_nanousd + sums.unsettled_nanousd
-            nanousd += unpriced * allowance.rules.unknown_price_nanousd
-            for meter in allowance.budgets:
-                if nanousd and meter.calendar is period.calendar:
-                    meter.add(nanousd, now)
+                meter.known = True
 
 
 def _counted(allowances: Iterable[Allowance], now: Moment) -> list[tuple[Allowance, Hold]]:
