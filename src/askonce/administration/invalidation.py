@@ -95,7 +95,8 @@ async def forget(gateway: Gateway, selection: Selection, *, dry_run: bool) -> Fo
                 gone = await parts.store.discard(keys)
                 found.links += len(gone) - len(keys)
                 for key in gone:
-                    parts.semantic.forget(key)
+                    if parts.store.peek(key) is None:  # it may have been put again meanwhile
+                        parts.semantic.forget(key)
             await asyncio.sleep(0)
     except OSError:
         sentence = (
