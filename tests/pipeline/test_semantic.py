@@ -269,8 +269,12 @@ class Kept:
     def remove(self, key: bytes) -> None:
         self.keys = [one for one in self.keys if one != key]
 
-    def partition(self, _: bytes) -> None:
-        return None
+    def partition(self, key: bytes) -> bytes | None:
+        return b"p" if key in self.keys else None
+
+    def texts(self, partition: bytes, count: int) -> list[str]:
+        assert partition == b"p"
+        return [key.decode() for key in self.keys[:count]]
 
 
 class SlowEmbedder(Embedder):
@@ -314,3 +318,22 @@ async def test_a_question_that_is_erased_while_it_is_embedded_is_not_found() -> 
     assert index.keys == [b"other"]
     assert embedder.asked == ["embedded", "other"]
     await house.tier.close()
+
+
+async def test_what_an_erased_question_taught_is_forgotten_at_once() -> None:
+    """And what the others taught is learned anew, in a thread: unless something else is erased meanwhile."""
+    house = House()
+    index: Any = Kept()
+    house.tier._index = index
+    for name in (b"secret", b"other", b"third"):
+        house.tier.add(Question(name, b"p", name.decode(), "e", np.ones(2, np.float32), None, name))
+    learned = house.tier._verdicts._vocabularies
+    house.tier.erase({b"secret"})
+    assert learned[b"p"].texts == 0
+    (first,) = house.tier._tasks
+    await asyncio.sleep(0)
+    house.tier.erase({b"third"})
+    await first
+    assert learned[b"p"].texts == 0
+    await asyncio.gather(*house.tier._tasks)
+    assert learned[b"p"].texts == 1

@@ -10,12 +10,12 @@ from askonce.matching.analysis import analyse
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Vocabulary"]
+__all__ = ["ENOUGH_TEXTS", "Vocabulary"]
 
 _RARE_SHARE: Final = 0.02
 _PRIOR_TEXTS: Final = 20
 _MAX_WORDS: Final = 20_000
-_ENOUGH_TEXTS: Final = 1_000
+ENOUGH_TEXTS: Final = 1_000
 """Shares hardly move after so many texts: a share of 2 % is known to within 1 % by then."""
 
 
@@ -41,7 +41,7 @@ class Vocabulary:
 
     def add(self, text: str) -> None:
         """Counts each word of `text` once, until a thousand texts have told enough."""
-        if self._texts >= _ENOUGH_TEXTS:
+        if self._texts >= ENOUGH_TEXTS:
             return
         self._texts += 1
         for key in {term.key for term in analyse(text).terms}:

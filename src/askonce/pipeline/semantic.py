@@ -17,6 +17,7 @@ import structlog
 
 from askonce.errors import EmbedderUnavailable
 from askonce.matching.conversation import refers_back
+from askonce.matching.vocabulary import ENOUGH_TEXTS
 from askonce.model import Question, SemanticMode
 from askonce.pipeline.decision import Decision, Finding
 from askonce.pipeline.verdicts import Verdicts
@@ -215,7 +216,8 @@ class SemanticTier:
         if self.loading:
             self._erased |= gone
         for partition in partitions:
-            self._verdicts.teach_anew(partition, self._index.texts(partition))
+            self._verdicts.forget(partition)
+        self.in_background(self._teach(partitions))
 
     def start(self, stored: AsyncIterator[Sequence[Question]]) -> None:
         """Begins, in the background, to take over the stored questions and to embed those without a vector."""
@@ -261,6 +263,11 @@ class SemanticTier:
         _log.info("index rebuilt", questions=self.loaded, seconds=seconds, to_embed=len(self._backlog))
         if await embedder.ready():
             await self._catch_up(embedder)
+
+    async def _teach(self, partitions: Collection[bytes]) -> None:
+        """What the questions that are left say of their partitions' words."""
+        for partition in partitions:
+            await self._verdicts.teach(partition, self._index.texts(partition, ENOUGH_TEXTS))
 
     async def _catch_up(self, embedder: Embedder) -> None:
         """Embeds questions that were asked before the embedder was ready, one at a time, behind all else."""

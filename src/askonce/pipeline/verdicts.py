@@ -14,7 +14,7 @@ from askonce.pipeline.strictness import Bar, adjustments, tightened
 from askonce.pipeline.threads import Threads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from askonce.matching.verifier import Judgement, Verifier
     from askonce.model import Neighbour, Policy, Question, Tokens
@@ -128,10 +128,19 @@ class Verdicts:
             evidence=judgement.evidence,
         )
 
-    def teach_anew(self, partition: bytes, texts: Iterable[str]) -> None:
-        """Forgets what a partition's words have taught, but for these texts."""
+    def forget(self, partition: bytes) -> None:
+        """Forgets what a partition's words have taught."""
         if partition in self._vocabularies:
-            self._vocabularies[partition] = Vocabulary(texts)
+            self._vocabularies[partition] = Vocabulary()
+
+    async def teach(self, partition: bytes, texts: Sequence[str]) -> None:
+        """Learns from texts in place of what was learned since it was forgotten: in the thread, a third of a second for all."""
+        blank = self._vocabularies.get(partition)
+        if blank is None:
+            return
+        learned = await self._threads.run(Vocabulary, texts)
+        if self._vocabularies.get(partition) is blank:
+            self._vocabularies[partition] = learned
 
     def _vocabulary(self, partition: bytes) -> Vocabulary:
         vocabulary = self._vocabularies.get(partition)

@@ -29,8 +29,8 @@ class Index(Protocol):
         """Removes the row of `key`, if there is one."""
         ...
 
-    def texts(self, partition: bytes) -> Sequence[str]:
-        """The texts of a partition's rows, oldest first."""
+    def texts(self, partition: bytes, count: int) -> Sequence[str]:
+        """The texts of a partition's rows, the oldest `count` of them."""
         ...
 
     async def search(self, partition: bytes, vector: Vector, count: int) -> list[Neighbour]:

@@ -6,6 +6,7 @@ import asyncio
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from heapq import nlargest
+from itertools import islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
@@ -127,12 +128,13 @@ class PartitionedIndex:
         row = self._rows.get(key)
         return None if row is None else row.partition
 
-    def texts(self, partition: bytes) -> list[str]:
-        """The texts of a partition's rows, oldest first."""
+    def texts(self, partition: bytes, count: int) -> list[str]:
+        """The texts of a partition's rows, the oldest `count` of them."""
         home = self._partitions.get(partition)
         if home is None:
             return []
-        return [row.text for chunk in home.chunks for row in chunk.rows if row is not None]
+        texts = (row.text for chunk in home.chunks for row in chunk.rows if row is not None)
+        return list(islice(texts, count))
 
     def text(self, key: bytes) -> str | None:
         """What the row of `key` asks; None where there is none."""
