@@ -21,8 +21,9 @@ def books_of(
     *,
     decisions: Mapping[tuple[int, str, str, str], int] | None = None,
     reasons: Mapping[tuple[int, str, str, str], int] | None = None,
+    fresh: Mapping[tuple[int, str, str, bytes], int] | None = None,
 ) -> SqliteBooks:
-    """Books with these rows and no others."""
+    """Books with these rows and no others; `fresh` answers to questions by day, tenant, feature and key."""
     connection = sqlite3.connect(":memory:", isolation_level=None)
     bring_up_to_date(connection)
     places = ", ".join("?" * (5 + len(Sums._fields)))
@@ -36,5 +37,9 @@ def books_of(
     )
     connection.executemany(
         "INSERT INTO reasons VALUES (?,?,?,?,?)", [(*key, count) for key, count in (reasons or {}).items()]
+    )
+    connection.executemany(
+        "INSERT INTO questions VALUES (?,?,?,?,'m',NULL,1,0,0.0,?)",
+        [(*key, count) for key, count in (fresh or {}).items()],
     )
     return SqliteBooks(connection)

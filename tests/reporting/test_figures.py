@@ -123,6 +123,25 @@ def test_time_before_the_books_began_is_not_shown_as_idle() -> None:
     assert [bucket.tally.sums.requests for bucket in figures.buckets] == [1, 0, 0, 0, 0, 0, 1]
 
 
+def test_repeats_are_of_whole_days_in_the_span() -> None:
+    """Those of a day that is only partly in the span can't be told from what was before or after, so they aren't counted."""
+    day = 20_000
+    hours = {
+        (24 * number + hour, "acme", "support", "m", "fresh"): Sums(requests=100, calls=100)
+        for number, hour in ((day, 3), (day + 1, 3), (day + 2, 3))
+    }
+    fresh = {(day + number, "acme", "support", b"k"): 51 * 10**number for number in range(3)}
+    books = books_of(hours, fresh=fresh)
+
+    def repeats(since: int, until: int) -> dict[str, int]:
+        return dict(draw_up(books, Terms(Span(24 * day + since, 24 * day + until))).repeats)
+
+    assert repeats(0, 72) == repeats(2, 60) == {"support": 51 * 111 - 1}
+    assert repeats(0, 48) == repeats(3, 50) == {"support": 51 * 11 - 1}
+    assert repeats(4, 50) == {"support": 51 * 10 - 1}
+    assert repeats(26, 28) == repeats(4, 28) == repeats(0, 4) == {}
+
+
 def test_empty_books_make_empty_figures() -> None:
     """And JSON of them has null where there is nothing to divide by."""
     figures = draw_up(books_of({}), Terms(Span(0, 168)))

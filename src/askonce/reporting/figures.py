@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from askonce.ports import Sums
-from askonce.reporting.terms import span_before
+from askonce.reporting.terms import span_before, whole_days
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -126,7 +126,7 @@ class Figures:
         speeds: By outcome; empty where it isn't kept (by tenant, by model).
         decisions: What the semantic tier decided: by feature, mode and reason code.
         reasons: Why requests weren't shared: by feature, outcome and reason code.
-        repeats: Fresh answers to questions that had one earlier in the span, by feature; at least so many.
+        repeats: Fresh answers to questions that had one earlier in its whole days, by feature; at least so many.
         questions: Those that saved most.
         qualities: How often semantic hits were wrong, by feature; None where audits weren't read.
     """
@@ -188,7 +188,7 @@ def draw_up(
         speeds=_speeds(books, terms),
         decisions=_of_feature(books.decisions(span), where),
         reasons=_of_feature(books.reasons(span), where),
-        repeats=books.repeats(span, where),
+        repeats=books.repeats(whole_days(span, covered), where),
         questions=tuple(books.questions(span, questions, where)) if questions else (),
         qualities=_qualities(qualities, where),
     )

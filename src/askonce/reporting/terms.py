@@ -12,13 +12,14 @@ from askonce.ports import Span
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["COLUMNS", "FILTERS", "Terms", "columns_of", "filters_of", "span_before", "span_of"]
+__all__ = ["COLUMNS", "FILTERS", "Terms", "columns_of", "filters_of", "span_before", "span_of", "whole_days"]
 
 COLUMNS: Final = ("tenant", "feature", "model", "day")
 """What rows can be kept by."""
 FILTERS: Final = ("tenant", "feature", "model")
 """What can be asked for alone."""
 _HOUR_S: Final = 3_600
+_DAY: Final = 24
 _USUAL: Final = "7d"
 
 
@@ -56,6 +57,16 @@ def span_of(since: str | None, until: str | None, now: float) -> Span:
 def span_before(span: Span) -> Span:
     """As many hours, just before."""
     return Span(2 * span.since_hour - span.until_hour, span.since_hour)
+
+
+def whole_days(span: Span, covered: Span | None) -> Span:
+    """The days that lie in a span with all that the books have of them: of what is kept by days, a part can't be told."""
+    if covered is None:
+        return span
+    since = span.since_hour if span.since_hour <= covered.since_hour else span.since_hour + _DAY - 1
+    until = span.until_hour if span.until_hour < covered.until_hour else span.until_hour + _DAY - 1
+    since_day = since // _DAY
+    return Span(since_day * _DAY, max(since_day, until // _DAY) * _DAY)
 
 
 def columns_of(text: str) -> tuple[str, ...]:
