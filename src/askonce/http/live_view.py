@@ -27,6 +27,8 @@ __all__ = ["View"]
 
 _QUANTILES: Final = (0.5, 0.95, 0.99)
 _HITS: Final = 30
+_LIMITS_EVERY: Final = 3
+"""Looks for one at the limits."""
 _MODELS: Final = 20
 _NAME_LENGTH: Final = 100
 _AUDIT: Final = "audit"
@@ -48,6 +50,8 @@ class View:
         self._running = running
         self._live: Live = running.live
         self._history = history
+        self._limits: list[Json] = []
+        self._looks = 0
         self._flights = FlightsView(running.gateway, self._live.mark)
 
     def parts(self) -> Json:
@@ -59,11 +63,18 @@ class View:
             "flights": self._flights.show(),
             "hits": [self._hit(hit) for hit in list(live.hits)[: -_HITS - 1 : -1]],
             "budgets": [self._budget(standing) for standing in self._running.semantics.budgets.standings()],
-            "limits": limits(self._running.gateway.parts.allowances),
+            "limits": self._used(),
             "upstreams": self._upstreams(),
             "health": self._health(),
             "history": self._past(),
         }
+
+    def _used(self) -> list[Json]:
+        """Limits, looked at now and then: there may be thousands."""
+        if self._looks % _LIMITS_EVERY == 0:
+            self._limits = limits(self._running.gateway.parts.allowances)
+        self._looks += 1
+        return self._limits
 
     def series(self, count: int) -> Json:
         """Requests by outcome in the latest slots, oldest first; `number` is the last one's, which is still being filled."""
