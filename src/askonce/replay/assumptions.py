@@ -102,7 +102,7 @@ def _of_meaning(study: Study, around: Circumstances) -> Iterator[str]:
     yield (
         "Wrong semantic hits are to be expected up to the error budget"
         + (
-            "; whose answers the log has, their share is counted below, from above: answers worded differently count as different."
+            "; whose answers the log has, their share is counted, from above: answers worded differently count as different."
             if study.traffic.known["answer"]
             else ". The log has no answers, so that neither they nor the margin to other answers is known."
         )
