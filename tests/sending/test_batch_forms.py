@@ -258,15 +258,16 @@ def test_whole_bodies_are_answered_one_by_one() -> None:
     failure = UpstreamFailure(
         429, "busy", "Later.", sharing=Sharing.TRANSIENT, retry_after_s=2.5, body=b'{"message":"Later."}'
     )
-    own = UpstreamFailure(504, "late", "Too late.", sharing=Sharing.TRANSIENT)
+    own = UpstreamFailure(504, "late", "Too late.", sharing=Sharing.TRANSIENT, began=True)
     (told,) = form.split(write_outcomes([own]), parts[:1])
     assert isinstance(told, UpstreamFailure)
-    assert (told.body, told.retry_after_s) == (None, None)
+    assert (told.body, told.retry_after_s, told.began) == (None, None, True)
     first, second = form.split(write_outcomes([b'{"choices":[]}', failure]), parts)
     assert first == b'{"choices":[]}'
     assert isinstance(second, UpstreamFailure)
     assert (second.status, second.code, second.message) == (429, "busy", "Later.")
     assert (second.sharing, second.retry_after_s, second.body) == (Sharing.TRANSIENT, 2.5, failure.body)
+    assert not second.began
     with pytest.raises(Mismatch):
         form.split(b"[{}]", parts)
     with pytest.raises(Mismatch):

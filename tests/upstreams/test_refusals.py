@@ -43,6 +43,14 @@ def test_whom_a_status_concerns(status: int, sharing: Sharing) -> None:
 
 
 @pytest.mark.parametrize(
+    ("status", "began"), [(500, False), (503, False), (504, True), (524, True), (529, False)]
+)
+def test_what_a_proxy_gave_up_on_may_be_billed(status: int, began: bool) -> None:  # noqa: FBT001 - a case
+    """A server that was too slow for the proxy before it was at work: what it took isn't known, rather than nothing."""
+    assert read(status).began is began
+
+
+@pytest.mark.parametrize(
     ("headers", "seconds"),
     [
         ({"Retry_After": "3"}, 3.0),

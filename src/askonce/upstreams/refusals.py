@@ -23,6 +23,8 @@ _CREDENTIAL: Final = frozenset({401, 402, 403})
 _TRANSIENT: Final = frozenset({408, 409, 425, 429})
 _NOT_IMPLEMENTED: Final = 501
 """The one server error that another try meets again: the server lacks what was asked for."""
+_WAITED_IN_VAIN: Final = frozenset({504, 524})
+"""A proxy's word (524 is Cloudflare's) for a server that was still at work: what that has done may be billed."""
 _MAX_RETRY_AFTER_S: Final = 1e9
 _CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 """Error codes that may stand in a header and be a metric's label."""
@@ -69,6 +71,7 @@ def read_refusal(name: str, refused: Refused, *, own_key: bool, now: float) -> U
             retry_after_s=_retry_after(refused.headers, now),
             body=body,
             headers=_limits(refused.headers),
+            began=status in _WAITED_IN_VAIN,
         )
     if 400 <= status < 600:  # noqa: PLR2004 - HTTP's errors
         return UpstreamFailure(status, code, said, sharing=Sharing.FATAL, body=body)

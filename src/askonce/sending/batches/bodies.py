@@ -39,6 +39,7 @@ class _Failure(msgspec.Struct, frozen=True):
     sharing: Sharing
     retry_after_s: float | None
     body: msgspec.Raw
+    began: bool
 
 
 _FAILURE: Final = msgspec.json.Decoder(_Failure)
@@ -99,6 +100,7 @@ def _outcome(raw: bytes) -> bytes | UpstreamFailure:
         sharing=failure.sharing,
         retry_after_s=failure.retry_after_s,
         body=None if bytes(failure.body) == b"null" else bytes(failure.body),
+        began=failure.began,
     )
 
 
@@ -110,5 +112,6 @@ def _write_failure(failure: UpstreamFailure) -> bytes:
         failure.sharing,
         failure.retry_after_s,
         msgspec.Raw(failure.body or b"null"),
+        failure.began,
     )
     return msgspec.json.encode(told)
