@@ -311,7 +311,7 @@ async def test_a_question_that_is_erased_while_it_is_embedded_is_not_found() -> 
     house.tier.start(stored())
     while not embedder.asked:  # noqa: ASYNC110 - a fake's list
         await asyncio.sleep(0)
-    house.tier.erase({b"embedded", b"waiting"})
+    await house.tier.erase({b"embedded", b"waiting"})
     embedder.gate.set()
     while b"other" not in index.keys:  # noqa: ASYNC110 - a fake's list
         await asyncio.sleep(0)
@@ -328,11 +328,11 @@ async def test_what_an_erased_question_taught_is_forgotten_at_once() -> None:
     for name in (b"secret", b"other", b"third"):
         house.tier.add(Question(name, b"p", name.decode(), "e", np.ones(2, np.float32), None, name))
     learned = house.tier._verdicts._vocabularies
-    house.tier.erase({b"secret"})
+    await house.tier.erase({b"secret"})
     assert learned[b"p"].texts == 0
     (first,) = house.tier._tasks
     await asyncio.sleep(0)
-    house.tier.erase({b"third"})
+    await house.tier.erase({b"third"})
     await first
     assert learned[b"p"].texts == 0
     await asyncio.gather(*house.tier._tasks)

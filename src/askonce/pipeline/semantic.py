@@ -38,6 +38,7 @@ _PATIENCE_S: Final = 0.5
 """How long a request waits for its vector: a stuck embedder costs this much, once per flight, and no more."""
 _BACKLOG: Final = 10_000
 _JUDGED_TOGETHER: Final = 5
+_ERASED_AT_ONCE: Final = 1_000
 _LOADED_AT_ONCE: Final = 20
 """Questions taken over between two looks at what else there is to do."""
 _log = structlog.get_logger("askonce.semantic")
@@ -202,12 +203,9 @@ class SemanticTier:
         """Makes a question unfindable: its answer is gone, or never came."""
         self._index.remove(key)
 
-    def erase(self, keys: Collection[bytes]) -> None:
+    async def erase(self, keys: Collection[bytes]) -> None:
         """Forgets questions for good: also what their words taught, and those that wait for their vector."""
         gone = set(keys)
-        partitions = set(filter(None, map(self._index.partition, gone)))
-        for key in gone:
-            self._index.remove(key)
         left = [one for one in self._backlog if one.key not in gone]
         self._backlog.clear()
         self._backlog.extend(left)
@@ -215,6 +213,14 @@ class SemanticTier:
             self._embedding = None
         if self.loading:
             self._erased |= gone
+        partitions = set[bytes]()
+        for number, key in enumerate(gone):
+            partition = self._index.partition(key)
+            if partition is not None:
+                partitions.add(partition)
+                self._index.remove(key)
+            if number % _ERASED_AT_ONCE == 0:
+                await asyncio.sleep(0)
         for partition in partitions:
             self._verdicts.forget(partition)
         self.in_background(self._teach(partitions))

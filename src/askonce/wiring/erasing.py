@@ -76,7 +76,7 @@ class Erasing:
             questions = await self._adapters.ledger.erase(owner, known.keys)
             kept = await self._adapters.store.erase(owner)
             # What is under way can be found by its meaning, though it is stored nowhere.
-            self._unlearn({*kept.keys, *(request.ask.exact_key or b"" for request in flights)})
+            await self._unlearn({*kept.keys, *(request.ask.exact_key or b"" for request in flights)})
             files = [*await self._adapters.store.scrub(), *await self._adapters.ledger.scrub()]
             return Erasure(
                 kept.entries, kept.links, kept.questions, jobs, questions, len(flights), tuple(files)
@@ -96,9 +96,9 @@ class Erasing:
         forget_texts()
         return flights
 
-    def _unlearn(self, keys: Collection[bytes]) -> None:
+    async def _unlearn(self, keys: Collection[bytes]) -> None:
         semantics = self._semantics
-        semantics.tier.erase(keys)
+        await semantics.tier.erase(keys)
         semantics.links.erase(keys)
         semantics.records.erase(keys)
         self._adapters.live.forget(keys)
