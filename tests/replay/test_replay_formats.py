@@ -207,6 +207,14 @@ def test_langfuse_observation(row: dict[str, Any]) -> None:
     assert (arrival.usage, arrival.cost_usd, arrival.answer) == (Usage(10, 5, 4), 0.0021, "On its way.")
 
 
+@pytest.mark.parametrize("end", ["2026-03-01T09:59:59Z", "soon", "", None, 1e300])
+def test_an_end_that_cant_be_right_is_none(end: object) -> None:
+    """A clock that was set back, or an end that says nothing: a duration that isn't known, and no call of no time."""
+    assert read("litellm", {**SPEND, "endTime": end}).duration_s is None
+    assert read("langfuse", {**OBSERVATION, "endTime": end}).duration_s is None
+    assert read("langfuse", {**OBSERVATION, "endTime": end, "latency": 1.5}).duration_s == 1.5
+
+
 def test_langfuse_trace(tmp_path: Path) -> None:
     """A trace brings its generations, with its user; spans are passed over, and one that is no request costs no other."""
     span = {"type": "SPAN", "startTime": "2026-03-01T10:00:00Z", "input": "x"}

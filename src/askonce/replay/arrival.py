@@ -10,7 +10,7 @@ import orjson
 if TYPE_CHECKING:
     from askonce.model import Endpoint, Json, Usage
 
-__all__ = ["Arrival", "BadRow", "json_of", "number", "said_in", "text_of", "unix_seconds"]
+__all__ = ["Arrival", "BadRow", "json_of", "number", "said_in", "seconds_between", "text_of", "unix_seconds"]
 
 _MILLISECONDS_FROM: Final = 1e11
 """Larger numbers can't be seconds (the year 5138), so they are milliseconds."""
@@ -75,6 +75,15 @@ def unix_seconds(value: Any) -> float:
     if not 0 <= seconds <= _LATEST:
         raise BadRow("has a time that can't be right")
     return seconds
+
+
+def seconds_between(at: float, end: Any) -> float | None:
+    """How long something took that began then; None where its end can't be read, or lies before its beginning."""
+    try:
+        took_s = unix_seconds(end) - at
+    except BadRow:
+        return None
+    return took_s if took_s >= 0 else None
 
 
 def number(value: Any) -> float | None:

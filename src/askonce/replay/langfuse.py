@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from askonce.model import Endpoint, Usage
-from askonce.replay.arrival import Arrival, BadRow, json_of, number, said_in, text_of, unix_seconds
+from askonce.replay.arrival import (
+    Arrival,
+    BadRow,
+    json_of,
+    number,
+    said_in,
+    seconds_between,
+    text_of,
+    unix_seconds,
+)
 from askonce.replay.formats import asking
 
 if TYPE_CHECKING:
@@ -66,7 +75,7 @@ def read_langfuse(row: Json) -> Iterator[Arrival]:
     if endpoint is None:
         return
     at = unix_seconds(_first(row, *_STARTS))
-    end = _first(row, "endTime", "end_time")
+    duration_s = seconds_between(at, _first(row, "endTime", "end_time"))
     metadata = json_of(row.get("metadata"))
     metadata = metadata if isinstance(metadata, dict) else {}
     yield Arrival(
@@ -76,7 +85,7 @@ def read_langfuse(row: Json) -> Iterator[Arrival]:
         endpoint=endpoint,
         body=_body(row, endpoint),
         usage=_usage(row),
-        duration_s=max(0.0, unix_seconds(end) - at) if end else number(row.get("latency")),
+        duration_s=number(row.get("latency")) if duration_s is None else duration_s,
         cost_usd=_cost_usd(row),
         answer=said_in(row.get("output")),
         failed=text_of(row, "level").upper() == "ERROR",

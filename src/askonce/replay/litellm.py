@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from askonce.model import Endpoint, Usage
-from askonce.replay.arrival import Arrival, BadRow, json_of, number, said_in, text_of, unix_seconds
+from askonce.replay.arrival import (
+    Arrival,
+    BadRow,
+    json_of,
+    number,
+    said_in,
+    seconds_between,
+    text_of,
+    unix_seconds,
+)
 from askonce.replay.formats import asking
 
 if TYPE_CHECKING:
@@ -48,8 +57,8 @@ def read_litellm(row: Json) -> Iterator[Arrival]:
     if kind is None:
         return
     endpoint, asked_in = kind
-    at, end = unix_seconds(row.get("startTime")), row.get("endTime")
-    duration_s = max(0.0, unix_seconds(end) - at) if end else None
+    at = unix_seconds(row.get("startTime"))
+    duration_s = seconds_between(at, row.get("endTime"))
     cached = str(row.get("cache_hit")).lower() == "true"
     metadata = json_of(row.get("metadata"))
     metadata = metadata if isinstance(metadata, dict) else {}
