@@ -771,15 +771,20 @@ async def test_a_job_that_is_found_above_its_budget_is_no_further_request() -> N
 async def test_a_reload_counts_nothing_again() -> None:
     """What is spent while the books are read for a new budget counts once for those that there were, tokens too."""
     rules = {TOKENS: Bound(None, 100), DAILY: Bound(None, 100)}
-    allowances = of_acme(Rules(rules))
+    both = Rulebook(tenants={"acme": Rules(rules), "zeta": Rules(rules)})
+    allowances = Allowances(both, PRICES, WallClock())
     key = ("acme", "default", "fresh")
     books = {"day": {key: Sums(spent_nanousd=10)}, "month": {key: Sums(spent_nanousd=50)}}
     ledger: Any = Ledger(books)
     await allowances.load(ledger)
     allowances.charged(charge(2, 2))
-    allowances.replace(Rulebook(tenants={"acme": Rules(rules | {MONTHLY: Bound(None, 1_000)})}))
+    allowances.charged(charge(1, 1, tenant="zeta"))
+    raised = Rules(rules | {MONTHLY: Bound(None, 1_000)})
+    allowances.replace(Rulebook(tenants={"acme": raised, "zeta": Rules(rules)}))
     books["day"], books["month"] = {key: Sums(spent_nanousd=15)}, {key: Sums(spent_nanousd=55)}
     ledger.meanwhile = lambda: allowances.charged(charge(3, 3))
     await allowances.load(ledger)
     assert used(allowances, TOKENS) == 5
+    zeta = {one.limit: one.used for one in allowances.standings() if one.tenant == "zeta"}
+    assert zeta == {TOKENS: 1, DAILY: 1}  # it came after the first reading, and needs no second one
     assert (used(allowances, DAILY), used(allowances, MONTHLY)) == (10 + 2 + 3, 55 + 3)

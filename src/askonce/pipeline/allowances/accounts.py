@@ -27,10 +27,12 @@ class Accounts:
 
     Attributes:
         rules: Who is held to what.
+        complete: Whether what the books say has been taken up, so that whoever is new has spent nothing before.
     """
 
     def __init__(self, rules: Rulebook, moment: Callable[[], Moment]) -> None:
         self.rules = rules
+        self.complete = False
         self._moment = moment
         self._table: OrderedDict[Whose, Allowance] = OrderedDict()
         self._memo: dict[tuple[str, str], tuple[Allowance, ...]] = {}
@@ -42,6 +44,7 @@ class Accounts:
     def replace(self, rules: Rulebook) -> None:
         """Other limits from now on; what was counted goes on counting."""
         self.rules = rules
+        self.complete = False
         self._memo.clear()
         known, self._table = self._table, OrderedDict()
         for whose, allowance in known.items():
@@ -77,6 +80,8 @@ class Accounts:
             if len(self._table) >= _FEW:
                 self._forget_some()
             allowance = self._table[whose] = Allowance(whose, rules, self._moment())
+            if self.complete:
+                allowance.complete()
         return allowance
 
     def _forget_some(self) -> None:

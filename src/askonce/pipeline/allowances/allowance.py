@@ -122,6 +122,11 @@ class Allowance:
         """Those that don't know yet what was spent before them."""
         return [one for one in self.budgets if not one.known]
 
+    def complete(self) -> None:
+        """Its budgets know all that was spent before them."""
+        for meter in self.budgets:
+            meter.known = True
+
     def recall(self, nanousd: int | None, now: Moment, calendar: Calendar | None = None) -> None:
         """So much was spent earlier: counted by new budgets, all of them or those of one calendar."""
         amount = self.rules.unknown_price_nanousd if nanousd is None else nanousd

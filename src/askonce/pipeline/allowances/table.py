@@ -256,8 +256,8 @@ class Allowances:
             for allowance in self._accounts.of(share.tenant, share.feature):
                 allowance.recall(nanousd, now)
         for allowance in self._accounts:
-            for meter in allowance.budgets:
-                meter.known = True
+            allowance.complete()
+        self._accounts.complete = True
 
 
 def _counted(allowances: Iterable[Allowance], now: Moment) -> list[tuple[Allowance, Hold]]:
