@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -185,3 +186,30 @@ def test_without_a_file_there_is_nothing_to_read_again(tmp_path: Path, provider:
         server.process.send_signal(signal.SIGHUP)
         until(lambda: "no_configuration_file" in server.log.read_text(), "the refusal is logged")
         assert server.json("/readyz") == {"ready": True}
+
+
+@pytest.mark.slow
+def test_signals_disturb_no_ending(tmp_path: Path, slow: Server, question: str) -> None:
+    """While the last requests are answered, and after: nothing is read, and the process ends in order."""
+    with gateway(tmp_path, tenants_config(tmp_path, slow.base_url)) as server:
+        outcomes: list[str] = []
+        asking = threading.Thread(target=lambda: outcomes.append(chat(server, "acme", question)))
+        asking.start()
+        until(lambda: server.json("/healthz")["flights"]["running"], "it is under way")
+        server.process.terminate()
+        until(lambda: not listens(server), "it takes no more connections")
+        while server.process.poll() is None:
+            server.process.send_signal(signal.SIGHUP)
+            time.sleep(0.005)
+        asking.join()
+        assert (outcomes, server.process.returncode) == (["fresh"], 0)
+        assert "reload" not in server.log.read_text()
+        assert "exception" not in server.log.read_text()
+
+
+def listens(server: Server) -> bool:
+    try:
+        server.get("/healthz")
+    except OSError:
+        return False
+    return True

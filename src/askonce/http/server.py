@@ -54,7 +54,9 @@ class _Server(uvicorn.Server):
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._app.reload)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Takes no more connections and waits for requests."""
+        """Takes no more connections and waits for requests; the configuration isn't read any more."""
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         self._app.drain()
         await super().shutdown(sockets)
 
