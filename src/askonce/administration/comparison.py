@@ -111,19 +111,25 @@ def apart_from(request: Request, kept: Kept) -> list[str]:
 
 
 def shown(value: Any, *, full: bool, name: str = "") -> Any:
-    """A canonical form to be shown: unless in full, texts are told by their length alone.
+    """A canonical form to be shown: unless in full, texts are told by their length alone, lists of numbers by theirs.
 
-    Which keys there are is shown, and values that aren't strings.
+    Such a list may be a text as token ids. Which keys there are is shown, and other values that aren't strings.
     """
     if full or name in _TELLING:
         return value
     if isinstance(value, dict):
         return {key: shown(item, full=False, name=key) for key, item in value.items()}
     if isinstance(value, list):
-        return [shown(item, full=False) for item in value]
-    if not isinstance(value, str) or name in {"role", "type"}:
-        return value
-    return {"characters": len(value)}
+        tokens = bool(value) and all(_is_number(item) for item in value)
+        return {"numbers": len(value)} if tokens else [shown(item, full=False) for item in value]
+    if isinstance(value, str):
+        return value if name in {"role", "type"} else {"characters": len(value)}
+    # A number is named by its place where it comes from such a list.
+    return {"numbers": 1} if name.isdigit() and _is_number(value) else value
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _around(first: Request, second: Request) -> list[str]:
