@@ -6,7 +6,7 @@ import { present, seriesClass, word } from "./outcomes.js";
 
 const MARGIN = { left: 44, right: 8, top: 8, bottom: 22 };
 const TABLE_ROWS = 30;
-const LABEL_WIDTH = 64;
+const LABEL_WIDTH = 84;
 
 export class Mix {
   constructor() {
