@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from askonce.gateway import Gateway, Parts
 from askonce.model import Bypass, Exact, Fresh, Joined, Semantic, SemanticMode
 from askonce.pipeline.equivalence import Equivalence
+from askonce.pipeline.split import CostPolicy
 from fakes import request
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ class Sent:
 
     answer = None
     allotment = None
+    seat = None
 
     def __init__(self, outcome: Outcome, asked: Request) -> None:
         self.outcome, self.request = outcome, asked
@@ -54,6 +57,7 @@ def serve(outcome: Outcome, **policy: Any) -> tuple[Counts, Sent]:
     named = dict.fromkeys(Parts.__dataclass_fields__, nothing) | {
         "equivalence": equivalence,
         "audits": counts,
+        "fetcher": SimpleNamespace(policy=CostPolicy.LEADER),
     }
     sent: Any = Sent(outcome, request(**({"semantic": SemanticMode.ON} | policy)))
     Gateway(Parts(**named)).served(sent, "r1")
