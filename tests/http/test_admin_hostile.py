@@ -110,8 +110,9 @@ async def ask(app: App, method: str, path: str, parts: Sequence[Message], header
             answer.body += message.get("body", b"")
 
     said = {"host": "127.0.0.1:8080", **headers}
+    path, _, query = path.partition("?")
     scope = {
-        "type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "",
+        "type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": query.encode(), "root_path": "",
         "scheme": "http", "http_version": "1.1", "client": ("10.0.0.1", 1), "server": ("127.0.0.1", 8080),
         "headers": [(name.encode(), value.encode("latin-1")) for name, value in said.items()],
     }  # fmt: skip
@@ -288,6 +289,25 @@ async def test_heads_and_encodings_of_an_export() -> None:
             assert len(raw.splitlines()) == 2
         acts = (await get(app, "/admin/trail")).json["acts"]
         assert [act["action"] for act in acts] == ["cache.export"] * 5
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("created_before=2026-11-21T09:00:00+00:00", 200),
+        ("created_before=2026-11-21T09:00:00%2B00:00", 200),
+        ("older_than=12.5", 200),
+        ("older_than=nan", 400),
+        ("created_before=inf", 400),
+        ("older_than=1h&older_than=2h", 400),
+        ("tenant=", 400),
+        ("dry_run=true", 400),
+    ],
+)
+async def test_an_exports_query_is_read_strictly(query: str, status: int) -> None:
+    """As strictly as the body of the call that forgets; a plus sign needs no escape."""
+    async with opened() as app:
+        assert (await get(app, f"/admin/cache/export?{query}")).status == status
 
 
 async def test_an_entry_of_a_pool_is_everybodys() -> None:

@@ -53,7 +53,9 @@ class _Transfer:
         known_fields(asked, SELECTING)
         for name in ("older_than", "created_before"):
             if name in asked:
-                asked[name] = _moment(asked[name][-1])
+                if len(asked[name]) > 1:
+                    raise bad(name, "can be given once")
+                asked[name] = _moment(asked[name][0])
         gateway = self._running.gateway
         named = self._running.settings.tenants is not None
         meant = selection(asked, gateway.parts.clock.now(), named=named)
@@ -112,11 +114,11 @@ def _takes_gzip(accepted: str) -> bool:
 
 
 def _moment(text: str) -> float | str:
-    """A number where a query has one."""
+    """A number where a query has one; otherwise the text, with the offset's plus sign that a query takes for a space."""
     try:
         return float(text)
     except ValueError:
-        return text
+        return text.replace(" ", "+")
 
 
 def _told(work: Import) -> Json:
