@@ -75,6 +75,8 @@ class Erasing:
             known = await self._adapters.store.owned(owner)
             questions = await self._adapters.ledger.erase(owner, known.keys)
             kept = await self._adapters.store.erase(owner)
+            # What was looked up in the shadow of its answer may have come to be judged meanwhile.
+            self._semantics.auditor.erase(owner)
             # What is under way can be found by its meaning, though it is stored nowhere.
             await self._unlearn({*kept.keys, *(request.ask.exact_key or b"" for request in flights)})
             files = [*await self._adapters.store.scrub(), *await self._adapters.ledger.scrub()]
