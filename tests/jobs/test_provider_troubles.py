@@ -304,7 +304,7 @@ async def test_the_books_know_what_jobs_got_and_saved() -> None:
 
 @virtual_time
 async def test_an_answer_that_nobody_wants_any_more_is_paid_for() -> None:
-    """A job is cancelled while its batch runs: the provider answers all the same, and its bill is in the books."""
+    """A job is cancelled while its batch runs: the provider answers all the same, and its bill is the tenant's."""
     players = Players(wait_s=1.0)
     players.engine.start()
     await players.submit("a")
@@ -317,4 +317,6 @@ async def test_an_answer_that_nobody_wants_any_more_is_paid_for() -> None:
     charges = {charge.shares[0].outcome: charge for charge in players.observer.charges}
     assert charges.keys() == {"batch", "abandoned"}
     assert charges["abandoned"].cost_nanousd == charges["batch"].cost_nanousd
+    (share,) = charges["abandoned"].shares
+    assert (share.tenant, share.feature, share.label) == ("acme", "default", "acme")
     await players.engine.close()

@@ -51,14 +51,19 @@ class LineCharges:
         share = Share(caller.account, feature, "batch", 0, caller.label)
         return self._charge(batch, line.number, answer, Usage(text_tokens(len(line.body))), share)
 
-    def unwanted(self, batch: Batch, number: int, answer: Answer) -> Charge:
-        """What a line comes to whose jobs have ended another way. Whose they were isn't known any more.
+    def unwanted(
+        self, batch: Batch, number: int, answer: Answer, asker: tuple[str, str, str] | None
+    ) -> Charge:
+        """What a line comes to whose jobs have ended another way; `asker` is the first one's tenant, label and feature.
 
-        A line that was taken before comes to the same again under the same name, which the ledger knows.
+        A line that was taken before comes to the same again under the same name, which the ledger knows; nobody's
+        budget does, so that it is nobody's.
         """
-        return self._charge(
-            batch, number, answer, Usage(), Share(_UNKNOWN, _UNKNOWN, "abandoned", 0, _UNKNOWN)
-        )
+        share = Share(_UNKNOWN, _UNKNOWN, "abandoned", 0, _UNKNOWN)
+        if asker is not None:
+            tenant, label, feature = asker
+            share = Share(Caller(tenant, label, (), None, b"").account, feature, "abandoned", 0, label)
+        return self._charge(batch, number, answer, Usage(), share)
 
     def _charge(
         self, batch: Batch, number: int, answer: Answer | None, estimate: Usage, share: Share

@@ -103,10 +103,12 @@ class Results:
             lines = {
                 line.number: line for line in await self._jobs.wanted(batch.number, [one for one, _ in some])
             }
+            late += await self._late(batch, [(number, said) for number, said in some if number not in lines])
             for number, said in some:
-                if number not in lines:
-                    late += self._unwanted(batch, number, said)
-                elif (result := self._result(batch, lines[number], said, charges)) is not None:
+                if (
+                    number in lines
+                    and (result := self._result(batch, lines[number], said, charges)) is not None
+                ):
                     results.append(result)
         for charge in charges:
             self._charges.begin(charge)
@@ -174,8 +176,19 @@ class Results:
             _log.exception("batch result failed", line=line.number)
             return None
 
-    def _unwanted(self, batch: Batch, number: int, found: Json) -> list[Charge]:
-        """What an answer comes to that nobody wants any more: it was given, and is paid for."""
+    async def _late(self, batch: Batch, found: Sequence[tuple[int, Json]]) -> list[Charge]:
+        """What answers come to that nobody wants any more: they were given, and are paid for."""
+        if not found:
+            return []
+        askers = await self._jobs.askers([number for number, _ in found])
+        return [
+            self._charges.unwanted(batch, number, answer, askers.get(number))
+            for number, said in found
+            for answer in self._unwanted(batch, said)
+        ]
+
+    def _unwanted(self, batch: Batch, found: Json) -> list[Answer]:
+        """The answer of a line that nobody wants any more, if there is one."""
         response = found.get("response")
         if not isinstance(response, dict) or response.get("status_code") != _OK:
             return []
@@ -186,7 +199,7 @@ class Results:
             )
         except Refusal:
             return []
-        return [self._charges.unwanted(batch, number, answer)]
+        return [answer]
 
     def _answered(self, batch: Batch, line: Line, body: bytes, charges: list[Charge]) -> LineResult:
         """The answer of a line, kept for others too. Raises Refusal."""

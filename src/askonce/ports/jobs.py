@@ -123,6 +123,13 @@ class JobStore(Protocol):
         """Those of a batch's lines that nothing has ended yet."""
         ...
 
+    async def askers(self, numbers: Sequence[int]) -> dict[int, tuple[str, str, str]]:
+        """Whose job asked a line first that was dropped, by line: tenant, label and feature.
+
+        Not of lines that were answered, be it from this batch, nor of jobs that are forgotten.
+        """
+        ...
+
     async def end_batch(self, number: int, due_at: float, most_attempts: int | None) -> None:
         """The provider is done with a batch: what it left goes into another one, or is sent one by one.
 

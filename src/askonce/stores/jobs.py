@@ -148,6 +148,10 @@ class SqliteJobs:
         """Those of a batch's lines that nothing has ended yet. Raises Refusal."""
         return await self._operations.do(lambda _, work: work.wanted(batch, numbers))
 
+    async def askers(self, numbers: Sequence[int]) -> dict[int, tuple[str, str, str]]:
+        """Whose job asked a dropped line first, by line: tenant, label and feature. Raises Refusal."""
+        return await self._operations.do(lambda _, work: work.askers(numbers))
+
     async def end_batch(self, number: int, due_at: float, most_attempts: int | None) -> None:
         """The provider is done with a batch. Raises Refusal."""
         await self._operations.do(lambda _, work: work.end_batch(number, due_at, most_attempts))

@@ -130,6 +130,15 @@ class WorkTables:
         )
         return [line for row in found if row is not None and (line := self._line(row)) is not None]
 
+    def askers(self, numbers: Sequence[int]) -> dict[int, tuple[str, str, str]]:
+        """Whose job asked a dropped line first, by line: tenant, label and feature; without those that are forgotten."""
+        first = (
+            "SELECT jobs.tenant, label, feature FROM jobs JOIN lines ON lines.number = jobs.line "
+            "WHERE jobs.line = ? AND lines.state = 'dropped' ORDER BY jobs.number LIMIT 1"
+        )
+        found = ((number, self.connection.execute(first, (number,)).fetchone()) for number in numbers)
+        return {number: row for number, row in found if row is not None}
+
     def end_batch(self, number: int, due_at: float, most_attempts: int | None) -> None:
         """The provider is done with a batch: what it left goes into another one, or is sent one by one.
 
