@@ -150,7 +150,9 @@ class Settings(Section):
     audit: AuditSettings = Field(
         default=AuditSettings(), description="How semantic hits are checked in the background."
     )
-    admin: AdminSettings = Field(default=AdminSettings(), description="Access to `/admin/` and to the dashboard at `/`.")
+    admin: AdminSettings = Field(
+        default=AdminSettings(), description="Access to `/admin/` and to the dashboard at `/`."
+    )
     jobs: JobSettings = Field(
         default=JobSettings(), description="The batch lane: jobs that may wait for hours."
     )
