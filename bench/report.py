@@ -23,7 +23,7 @@ import numpy as np
 
 from askonce.ports import Sums
 from askonce.ports.ledger import BOUNDS_S
-from askonce.stores.ledger.schema import bring_up_to_date
+from askonce.stores.ledger.schema import SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,7 +97,7 @@ def _cpu_s() -> float:
 def _write(file: Path, days: int, tenants: int) -> None:
     connection = sqlite3.connect(file, isolation_level=None)
     connection.execute("PRAGMA journal_mode = WAL")
-    bring_up_to_date(connection)
+    SCHEMA.bring_up_to_date(connection)
     until = int(time.time() // 3_600) + 1
     hours = range(until - days * 24, until)
     texts = [

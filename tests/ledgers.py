@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from askonce.ports import Sums
 from askonce.stores.ledger.reading import SqliteBooks
-from askonce.stores.ledger.schema import bring_up_to_date
+from askonce.stores.ledger.schema import SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +25,7 @@ def books_of(
 ) -> SqliteBooks:
     """Books with these rows and no others; `fresh` answers to questions by day, tenant, feature and key."""
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    bring_up_to_date(connection)
+    SCHEMA.bring_up_to_date(connection)
     places = ", ".join("?" * (5 + len(Sums._fields)))
     connection.executemany(
         f"INSERT INTO hours VALUES ({places})",  # noqa: S608 - placeholders

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from askonce.cli import cli
-from askonce.stores.ledger.schema import VERSION, bring_up_to_date
+from askonce.stores.ledger.schema import SCHEMA
 from servers import gateway, until
 
 if TYPE_CHECKING:
@@ -169,10 +169,10 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     assert "x.ledger.db: " in _run("--ledger", path).stderr
     path.unlink()
     books = sqlite3.connect(path, isolation_level=None)
-    bring_up_to_date(books)
+    SCHEMA.bring_up_to_date(books)
     assert "the ledger is empty" in _run("--ledger", path).stderr
-    books.execute(f"PRAGMA user_version = {VERSION + 1}")
-    assert f"knows those up to {VERSION}" in _run("--ledger", path).stderr
+    books.execute(f"PRAGMA user_version = {SCHEMA.version + 1}")
+    assert f"knows those up to {SCHEMA.version}" in _run("--ledger", path).stderr
     books.execute("PRAGMA application_id = 7")
     books.close()
     assert "another program's" in _run("--ledger", path).stderr

@@ -23,9 +23,9 @@ from askonce.pipeline.identity import Identity
 from askonce.pipeline.policy import Policies
 from askonce.pipeline.prices import Price, Prices
 from askonce.pipeline.users import Users
-from askonce.stores import schema
 from askonce.stores.job_room import JobLimits
 from askonce.stores.jobs import SqliteJobs
+from askonce.stores.schema import SCHEMA
 from askonce.stores.transactions import Transactions
 from fakes import POLICY, FakeClock, FakeObserver, FakeStore, served
 
@@ -38,7 +38,7 @@ GROUP = Group("provider", "chat/completions", "sim-small")
 def immediate(path: str = ":memory:") -> Transactions:
     """Transactions on the caller's own thread, so that virtual time stands still meanwhile."""
     connection = sqlite3.connect(path, isolation_level=None)
-    schema.bring_up_to_date(connection, schema.version_of(connection))
+    SCHEMA.bring_up_to_date(connection)
 
     def run(work: Callable[[sqlite3.Connection], Any]) -> asyncio.Future[Any]:
         done = asyncio.get_running_loop().create_future()

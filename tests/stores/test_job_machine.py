@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from askonce.job import JobState, LineResult
 from askonce.stores.job_room import JobLimits
 from askonce.stores.job_tables import JobTables
-from askonce.stores.schema import bring_up_to_date
+from askonce.stores.schema import SCHEMA
 from askonce.stores.sealing import Seals
 from askonce.stores.work_tables import WorkTables
 from jobs.players import ANSWER, GROUP, new_job
@@ -31,7 +31,7 @@ class Lane(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.connection = sqlite3.connect(":memory:", isolation_level=None)
-        bring_up_to_date(self.connection, 0)
+        SCHEMA.bring_up_to_date(self.connection)
         self.connection.execute("BEGIN")
         self.limits = JobLimits(1_000, 2**30)
         self.restart()

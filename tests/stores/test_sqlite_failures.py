@@ -14,9 +14,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from askonce.model import Owner
-from askonce.stores import reader, schema, writer
+from askonce.stores import database, reader, writer
 from askonce.stores.contents import Contents
 from askonce.stores.memory import MemoryStore
+from askonce.stores.schema import SCHEMA
 from askonce.stores.sqlite import SqliteStore
 from stores.conformance import all_audits
 from stores.first_schema import write_first_schema
@@ -435,9 +436,9 @@ async def test_an_upgrade_that_fails_leaves_the_file_as_it_was(
 ) -> None:
     """It stops half-way: the old file stays whole, and is upgraded once that works."""
     write_first_schema(tmp_path / "a.db")
-    broken = (*schema._STEPS[:-1], schema._STEPS[-1] + "DROP TABLE nothing")
+    steps = (*SCHEMA.steps[:-1], SCHEMA.steps[-1] + "DROP TABLE nothing")
     with monkeypatch.context() as failing:
-        failing.setattr(schema, "_STEPS", broken)
+        failing.setattr(database, "SCHEMA", SCHEMA._replace(steps=steps))
         store = make(tmp_path / "a.db", clock)
         await store.start()
         await works_in_memory(store, "nothing")

@@ -13,7 +13,7 @@ from askonce.evaluation.tuning import FeatureRecord
 from askonce.pipeline.account import state_name
 from askonce.stores import audits as audit_rows
 from askonce.stores.meta import kept_value
-from askonce.stores.schema import VERSION, version_of
+from askonce.stores.schema import SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,10 +52,12 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
         raise BadFile(path, None, "no such store")
     try:
         with closing(_open(path)) as connection:
-            version = version_of(connection)
-            if version != VERSION:
+            version = SCHEMA.version_of(connection)
+            if version != SCHEMA.version:
                 raise BadFile(
-                    path, None, f"has schema {version}, not {VERSION}: a gateway of this version renews it"
+                    path,
+                    None,
+                    f"has schema {version}, not {SCHEMA.version}: a gateway of this version renews it",
                 )
             yield connection
     except (sqlite3.Error, OSError) as error:

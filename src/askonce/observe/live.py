@@ -15,7 +15,7 @@ import numpy as np
 
 from askonce.model import Semantic, SemanticMode
 from askonce.observe.live_hits import Hit, Mark
-from askonce.ports import Latency
+from askonce.ports import Latency, Observer
 from askonce.ports.ledger import BOUNDS_S
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Window(NamedTuple):
     shadowed: dict[str, int]
 
 
-class Live:
+class Live(Observer):
     """An observer that remembers the last quarter of an hour. Slots are numbered by the monotonic clock.
 
     The event loop turns from slot to slot, once `start`ed: asking a clock would double what a request's counting takes.
@@ -173,29 +173,11 @@ class Live:
         calls.failures += call.status not in {"ok", "cancelled"}
         calls.total_s += call.duration_s
 
-    def waited(self, upstream: str, lane: str, reason: str, wait_s: float) -> None:
-        """A request has waited: queues are looked at as they are."""
-
-    def batch(self, upstream: str, size: int) -> None:
-        """An upstream call is shared."""
-
-    def retry(self, upstream: str, cause: str) -> None:
-        """A call is sent again."""
-
-    def fallback(self, upstream: str, stand_in: str, cause: str) -> None:
-        """Another upstream is asked."""
-
     def semantic(self, feature: str, mode: str, reason: str) -> None:
         """The semantic tier has decided: what it would have answered is of interest where it may not."""
         if mode == SemanticMode.SHADOW.value and reason == _MATCH:
             shadowed = self._slots[-1].shadowed
             shadowed[feature] = shadowed.get(feature, 0) + 1
-
-    def audit(self, feature: str, source: str, verdict: str, judge: str) -> None:
-        """An audit has ended: budgets are looked at as they are."""
-
-    def audit_dropped(self, reason: str) -> None:
-        """An audit has ended before its verdict."""
 
     def erase(self, owner: Owner) -> None:
         """Drops the hits of an owner's tenant: no hit says which user's it is."""

@@ -6,10 +6,11 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from askonce.model import RetainText
+from askonce.ports import Observer
 
 if TYPE_CHECKING:
     from askonce.model import Owner
-    from askonce.ports import Charge, Record, UpstreamCall
+    from askonce.ports import Record
 
 __all__ = ["Recent"]
 
@@ -20,7 +21,7 @@ _PARSED: Final = 6
 """How many times its bytes a parsed body takes."""
 
 
-class Recent:
+class Recent(Observer):
     """An `Observer` that keeps what was asked, by request id; not for features that retain no text.
 
     Args:
@@ -62,30 +63,3 @@ class Recent:
         self._size_bytes += size_bytes
         while self._size_bytes > self._max_bytes or len(records) > self._most:
             self._size_bytes -= records.popleft()[1]
-
-    def charged(self, charge: Charge) -> None:
-        """An upstream call is paid for: nobody's request."""
-
-    def upstream_call(self, call: UpstreamCall) -> None:
-        """An upstream call has ended: a request may have several."""
-
-    def waited(self, upstream: str, lane: str, reason: str, wait_s: float) -> None:
-        """A request has waited: why it was answered as it was is another matter."""
-
-    def batch(self, upstream: str, size: int) -> None:
-        """An upstream call is shared: no matter of a request's answer."""
-
-    def retry(self, upstream: str, cause: str) -> None:
-        """A call is sent again: no matter of a request's answer."""
-
-    def fallback(self, upstream: str, stand_in: str, cause: str) -> None:
-        """Another upstream is asked: its model tells."""
-
-    def semantic(self, feature: str, mode: str, reason: str) -> None:
-        """The semantic tier has decided: the request's outcome tells."""
-
-    def audit(self, feature: str, source: str, verdict: str, judge: str) -> None:
-        """An audit has ended: its verdict is the store's."""
-
-    def audit_dropped(self, reason: str) -> None:
-        """An audit has ended without a verdict."""

@@ -27,6 +27,7 @@ from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from askonce import __version__
 from askonce.observe.instruments import Instruments
 from askonce.observe.spans import ChosenIds, Spans
+from askonce.ports import Observer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -74,7 +75,7 @@ class Target:
     names: str
 
 
-class Telemetry:
+class Telemetry(Observer):
     """Tells a collector. Attributes: `begin` makes a request's span of its headers; None without traces."""
 
     def __init__(self, target: Target, known: Known) -> None:
@@ -109,27 +110,6 @@ class Telemetry:
             self._spans.call(call)
         if self._instruments is not None:
             self._instruments.call(call)
-
-    def waited(self, upstream: str, lane: str, reason: str, wait_s: float) -> None:
-        """A request has waited: its call says how long."""
-
-    def batch(self, upstream: str, size: int) -> None:
-        """An upstream call is shared: its spans say so."""
-
-    def retry(self, upstream: str, cause: str) -> None:
-        """A call is sent again: each try has a span."""
-
-    def fallback(self, upstream: str, stand_in: str, cause: str) -> None:
-        """Another upstream is asked: that has a span."""
-
-    def semantic(self, feature: str, mode: str, reason: str) -> None:
-        """The semantic tier has decided: the request's span says what came of it."""
-
-    def audit(self, feature: str, source: str, verdict: str, judge: str) -> None:
-        """An audit has ended: `/metrics` counts it."""
-
-    def audit_dropped(self, reason: str) -> None:
-        """An audit has ended: `/metrics` counts it."""
 
     async def close(self, timeout_s: float) -> None:
         """Sends what is left, for so long at most."""

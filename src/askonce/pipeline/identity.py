@@ -124,7 +124,9 @@ class Identity:
     def _derive(self, credential: str) -> Caller:
         digest = hashlib.sha256(credential.encode())
         if self._by_digest is None:
-            return Caller(self.tenant_of(digest.digest()), "pass-through", self._features, credential, digest.digest())
+            return Caller(
+                self.tenant_of(digest.digest()), "pass-through", self._features, credential, digest.digest()
+            )
         known = self._by_digest.get(digest.hexdigest())
         if known is None:
             raise Refusal(

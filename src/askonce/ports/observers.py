@@ -141,44 +141,47 @@ class UpstreamCall(NamedTuple):
 
 
 class Observer(Protocol):
-    """Told after the fact; must neither wait nor raise."""
+    """Told after the fact; must neither wait nor raise.
+
+    Whoever is told of some of it alone is a subclass, and leaves the rest out.
+    """
 
     def request(self, record: Record) -> None:
         """A request has ended."""
-        ...
+        return
 
     def charged(self, charge: Charge) -> None:
         """An upstream call is paid for, or would have to be."""
-        ...
+        return
 
     def upstream_call(self, call: UpstreamCall) -> None:
         """An upstream call has ended."""
-        ...
+        return
 
     def waited(self, upstream: str, lane: str, reason: str, wait_s: float) -> None:
         """A request has waited for its turn; `reason` is a stable reason code."""
-        ...
+        return
 
     def batch(self, upstream: str, size: int) -> None:
         """An upstream call has been accepted that so many requests share."""
-        ...
+        return
 
     def retry(self, upstream: str, cause: str) -> None:
         """A request's call has failed and is sent again; `cause` is a stable reason code."""
-        ...
+        return
 
     def fallback(self, upstream: str, stand_in: str, cause: str) -> None:
         """A request goes on from one upstream to another; `cause` is a stable reason code."""
-        ...
+        return
 
     def semantic(self, feature: str, mode: str, reason: str) -> None:
         """The semantic tier has decided on a request; `reason` is a stable reason code."""
-        ...
+        return
 
     def audit(self, feature: str, source: str, verdict: str, judge: str) -> None:
         """An audit has ended with a verdict, or without one (`undecided`)."""
-        ...
+        return
 
     def audit_dropped(self, reason: str) -> None:
         """An audit has ended before its verdict; `reason` is a stable reason code."""
-        ...
+        return

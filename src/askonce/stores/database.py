@@ -21,10 +21,10 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
-from askonce.stores import schema
 from askonce.stores.contents import Contents
 from askonce.stores.files import acquire, log_bytes, make_private, move_aside
 from askonce.stores.meta import stored_secret
+from askonce.stores.schema import SCHEMA
 from askonce.stores.troubles import primary_code
 
 if TYPE_CHECKING:
@@ -217,13 +217,13 @@ class Database:
             self._path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
         )
         try:
-            version = schema.version_of(connection)
+            SCHEMA.version_of(connection)
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("PRAGMA secure_delete = ON")
             connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
-            schema.bring_up_to_date(connection, version)
+            SCHEMA.bring_up_to_date(connection)
             contents = Contents(connection, self._seals, self._max_bytes, self.secret)
             self._settle(contents)
             contents.learn(self._kept)

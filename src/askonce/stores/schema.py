@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    import sqlite3
+from askonce.stores.migration import Schema
 
-__all__ = ["APPLICATION_ID", "VERSION", "bring_up_to_date", "version_of"]
-
-APPLICATION_ID: Final = 0x61736B31
-"""`ask1` in the file's header: what tells an answer store from any other SQLite file."""
+__all__ = ["SCHEMA"]
 
 _STEPS: Final = (
     """
@@ -97,33 +93,5 @@ looks at the others reads no overflow page. A question's `answer` is NULL where 
 What `sealing` seals is a BLOB whatever its column's type.
 The tables of jobs are explained in `job_tables` and `work_tables`."""
 
-VERSION: Final = len(_STEPS)
-"""`PRAGMA user_version` of an up-to-date file."""
-
-
-def version_of(connection: sqlite3.Connection) -> int:
-    """The schema's version, 0 in a new file.
-
-    Raises OSError for another program's file and for one that a later version of askonce wrote, left untouched.
-    """
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID:
-        if not 1 <= version <= VERSION:
-            raise OSError(f"it has schema {version}, this version of askonce knows those up to {VERSION}")
-        return int(version)
-    if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-        raise OSError("it is another program's SQLite file")
-    return 0
-
-
-def bring_up_to_date(connection: sqlite3.Connection, version: int) -> None:
-    """Takes a file from `version` to the present schema, whole or not at all. Raises sqlite3.Error."""
-    if version == VERSION:
-        return
-    connection.execute("BEGIN IMMEDIATE")
-    for step in _STEPS[version:]:
-        for statement in step.split(";"):
-            connection.execute(statement)
-    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {VERSION}")
-    connection.execute("COMMIT")
+SCHEMA: Final = Schema(0x61736B31, _STEPS)
+"""`ask1` in the header."""

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from askonce.stores import schema
+from askonce.stores.schema import SCHEMA
 from askonce.stores.sealing import Seals
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def volatile_transactions() -> Transactions:
 
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        schema.bring_up_to_date(connection, 0)
+        SCHEMA.bring_up_to_date(connection)
         return connection
 
     opened = thread.submit(connect)

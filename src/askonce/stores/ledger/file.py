@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import structlog
 
 from askonce.stores.files import acquire, make_private, move_aside
-from askonce.stores.ledger import schema
 from askonce.stores.ledger.page import Page
 from askonce.stores.ledger.reading import SqliteBooks
+from askonce.stores.ledger.schema import SCHEMA
 from askonce.stores.ledger.writing import prune, write
 from askonce.stores.scrubbing import empty_log
 from askonce.stores.troubles import primary_code, reason
@@ -54,10 +54,10 @@ def open_books(path: Path) -> Iterator[SqliteBooks]:
     address = f"{path.absolute().as_uri()}?mode=ro{'' if running else '&immutable=1'}"
     connection = sqlite3.connect(address, uri=True, timeout=_BUSY_TIMEOUT_S)
     try:
-        version = schema.version_of(connection)
-        if version != schema.VERSION:
+        version = SCHEMA.version_of(connection)
+        if version != SCHEMA.version:
             raise OSError(
-                f"it has schema {version}, not {schema.VERSION}: a gateway of this version brings it up to date"
+                f"it has schema {version}, not {SCHEMA.version}: a gateway of this version brings it up to date"
             )
         yield SqliteBooks(connection)
     finally:
@@ -153,7 +153,7 @@ class LedgerFile:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA secure_delete = ON")
-            schema.bring_up_to_date(connection)
+            SCHEMA.bring_up_to_date(connection)
             self._recover(connection)
         except BaseException:
             connection.close()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import structlog
 
+from askonce.ports import Observer
 from askonce.stores.files import delete_aside
 from askonce.stores.ledger.erasing import count_questions, erase_questions
 from askonce.stores.ledger.file import LedgerFile
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from askonce.model import Owner
-    from askonce.ports import Act, Books, Charge, Clock, Record, UpstreamCall
+    from askonce.ports import Act, Books, Charge, Clock, Record
 
 __all__ = ["LedgerHealth", "SqliteLedger"]
 
@@ -55,7 +56,7 @@ class LedgerHealth(NamedTuple):
     missed_records: int
 
 
-class SqliteLedger:
+class SqliteLedger(Observer):
     """The `Ledger` in a SQLite file, or in memory where there is no path; an `Observer` too.
 
     Attributes:
@@ -125,27 +126,6 @@ class SqliteLedger:
     def semantic(self, feature: str, mode: str, reason: str) -> None:
         """The semantic tier has decided."""
         self._page.decided(feature, mode, reason, self._clock.now())
-
-    def upstream_call(self, call: UpstreamCall) -> None:
-        """An upstream call has ended: what it cost is told apart."""
-
-    def waited(self, upstream: str, lane: str, reason: str, wait_s: float) -> None:
-        """A request has waited: no matter of money."""
-
-    def batch(self, upstream: str, size: int) -> None:
-        """An upstream call is shared: each request's part is charged apart."""
-
-    def retry(self, upstream: str, cause: str) -> None:
-        """A call is sent again: each try is charged apart."""
-
-    def fallback(self, upstream: str, stand_in: str, cause: str) -> None:
-        """Another upstream is asked: it is charged apart."""
-
-    def audit(self, feature: str, source: str, verdict: str, judge: str) -> None:
-        """An audit has ended: its verdict is the store's."""
-
-    def audit_dropped(self, reason: str) -> None:
-        """An audit has ended: no matter of money."""
 
     async def read(self, work: Callable[[Books], _T]) -> _T:
         """Reads the books as of now. Raises OSError where they can't be read."""
