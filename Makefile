@@ -9,7 +9,7 @@ test: .venv/.ready
 	$(BIN)/pytest -n auto --dist loadscope $(ARGS)
 
 test-slow: .venv/.ready
-	$(BIN)/pytest -m slow $(ARGS)
+	$(BIN)/pytest -m slow -n auto $(ARGS)
 
 # With a real LLM server, which the first run builds (minutes): not with the others, which need a Python alone.
 test-llama: .venv/.ready
