@@ -161,7 +161,7 @@ def hits(rounds: int = 10, seconds: float = 2) -> dict[str, Any]:
     ):
         kinds = {"constant": (constant, "1000"), "hot": (server, "1000"), "wide": (server, "20000")}
         while (before := stats(upstream)["calls"]) < 20_000:
-            wrk(server.port, 3, 64, "20000", "hit")
+            wrk(server.port, 10, 64, "20000", "hit")
         rates: dict[str, list[float]] = {name: [] for name in kinds}
         cpu_us: dict[str, list[float]] = {name: [] for name in kinds}
         for _ in range(rounds):
