@@ -15,7 +15,7 @@ import numpy as np
 
 from askonce.model import Semantic, SemanticMode
 from askonce.observe.live_hits import Hit, Mark
-from askonce.ports import Latency, Observer
+from askonce.ports import MATCH, Latency, Observer
 from askonce.ports.ledger import BOUNDS_S
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ SLOT_S: Final = 5.0
 SLOTS: Final = 180
 """Slots that are looked back on: a quarter of an hour."""
 _HITS: Final = 50
-_MATCH: Final = "match"
 _NONE: Final = [0] * (len(BOUNDS_S) + 1)
 
 
@@ -175,7 +174,7 @@ class Live(Observer):
 
     def semantic(self, feature: str, mode: str, reason: str) -> None:
         """The semantic tier has decided: what it would have answered is of interest where it may not."""
-        if mode == SemanticMode.SHADOW.value and reason == _MATCH:
+        if mode == SemanticMode.SHADOW.value and reason == MATCH:
             shadowed = self._slots[-1].shadowed
             shadowed[feature] = shadowed.get(feature, 0) + 1
 

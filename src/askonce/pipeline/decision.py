@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from askonce.ports import MATCH
 
 if TYPE_CHECKING:
     from askonce.matching.calibration import Evidence
     from askonce.model import Question
 
-__all__ = ["MATCH", "Decision", "Finding"]
-
-MATCH: Final = "match"
+__all__ = ["Decision", "Finding"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

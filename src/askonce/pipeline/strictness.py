@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from askonce.matching.analysis import analyse
 from askonce.matching.terms import is_light
-from askonce.pipeline.decision import MATCH
+from askonce.ports import MATCH
 
 if TYPE_CHECKING:
     from askonce.matching.calibration import Calibration

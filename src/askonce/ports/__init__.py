@@ -3,13 +3,14 @@
 from askonce.ports.clock import Clock
 from askonce.ports.jobs import BatchApi, JobStore, Postman
 from askonce.ports.ledger import Act, Books, CallEntry, Latency, Ledger, Span, Sums, TopQuestion
-from askonce.ports.observers import Charge, Observer, Record, Share, UpstreamCall
+from askonce.ports.observers import MATCH, Charge, Observer, Record, Share, UpstreamCall
 from askonce.ports.selection import Kept, Listed, Selection
 from askonce.ports.semantics import Embedder, EmbedderState, Embedding, Index
 from askonce.ports.stores import Erased, Store, StoreHealth
 from askonce.ports.upstreams import Upstream, UpstreamReply
 
 __all__ = [
+    "MATCH",
     "Act",
     "BatchApi",
     "Books",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from askonce.model import Answer, Outcome, Request, Usage
     from askonce.trace import Trace
 
-__all__ = ["Charge", "Observer", "Record", "Share", "UpstreamCall"]
+__all__ = ["MATCH", "Charge", "Observer", "Record", "Share", "UpstreamCall"]
+
+MATCH: Final = "match"
+"""The semantic tier's reason code for an equivalent answer that may be served."""
 
 
 class Record(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from askonce.ports import MATCH
 from askonce.reporting.suggestion import FEWEST, NOTABLE, Suggestion, price
 from askonce.reporting.wording import count, dollars, rate, share
 
@@ -18,7 +19,6 @@ __all__ = ["of_audits", "of_matching"]
 
 _FEWEST_AUDITS: Final = 50
 """Audits below which a rate says too little."""
-_MATCH: Final = "match"
 _BATCH_LANE: Final = "batch-lane"
 _UNMATCHED: Final = {
     "tools": (
@@ -74,7 +74,7 @@ def _shadowed(feature: str, looked: int) -> Suggestion:
 def _shadow(
     feature: str, tally: Tally, decided: dict[str, int], quality: Quality | None
 ) -> Iterator[Suggestion]:
-    looked, matches = sum(decided.values()), decided.get(_MATCH, 0)
+    looked, matches = sum(decided.values()), decided.get(MATCH, 0)
     if matches < NOTABLE * looked:
         return
     worth = price(tally, matches)
